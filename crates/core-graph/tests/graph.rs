@@ -26,6 +26,11 @@ fn partial_is_three_and_total_is_seven() {
     assert_eq!(number(&graph.total_forward(f, x).unwrap()), 7.0);
     assert_eq!(number(&graph.total(f, g).unwrap()), 2.0);
     assert_eq!(number(&graph.total(x, f).unwrap()), 0.0);
+    let h = 3.0 * x + 2.0 * g;
+    assert_eq!(number(&graph.partial(h, x).unwrap()), 3.0);
+    assert_eq!(number(&graph.partial_holding(h, x, &[]).unwrap()), 7.0);
+    assert_eq!(number(&graph.partial_holding(h, x, &[g]).unwrap()), 3.0);
+    assert_eq!(number(&graph.partial(h, g).unwrap()), 2.0);
 }
 
 #[test]

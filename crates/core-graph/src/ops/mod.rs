@@ -3,9 +3,12 @@
 mod axes;
 mod binary;
 mod compare;
+mod einsum;
+mod index;
 mod join;
 mod linear;
 mod matmul;
+mod product;
 mod reduce;
 mod shape;
 mod unary;
