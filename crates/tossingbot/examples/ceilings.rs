@@ -91,8 +91,13 @@ fn main() -> Result<()> {
         for cell in cells.values() {
             total.add(cell);
         }
-        for (bin, cell) in &cells {
-            cell.print(&format!("{:>3.0}..{:.0} mm", 1e3 * EDGES[*bin], 1e3 * EDGES[bin + 1]));
+        for ((bin, leads), cell) in &cells {
+            let side = if *leads { "lead" } else { "trail" };
+            cell.print(&format!(
+                "{:>3.0}..{:.0} mm {side}",
+                1e3 * EDGES[*bin],
+                1e3 * EDGES[bin + 1]
+            ));
         }
         total.print("all");
     }
@@ -126,17 +131,25 @@ fn collect(world: &World, model: &Arc<ObjectModel>, wanted: usize) -> Result<(Ve
     Ok((samples, share))
 }
 
-/// Success by bin of |offset|.
+/// The cell of a grasp: bin of |offset|, and whether the centre of mass leads.
+fn bin(sample: &Sample) -> (usize, bool) {
+    let forward = sample.grasp.held.forward;
+    let bin =
+        EDGES.iter().skip(1).position(|edge| forward.abs() < *edge).unwrap_or(EDGES.len() - 2);
+    (bin, forward > 0.0)
+}
+
+/// Success by bin of |offset| and side.
 fn evaluate(
     world: &World,
     model: &ObjectModel,
     samples: &[Sample],
-) -> Result<BTreeMap<usize, Cell>> {
+) -> Result<BTreeMap<(usize, bool), Cell>> {
     let mut groups: BTreeMap<i64, Vec<&Sample>> = BTreeMap::new();
     for sample in samples {
         groups.entry((100.0 * sample.grasp.held.forward).floor() as i64).or_default().push(sample);
     }
-    let mut cells: BTreeMap<usize, Cell> = BTreeMap::new();
+    let mut cells: BTreeMap<(usize, bool), Cell> = BTreeMap::new();
     for target in TARGETS {
         let point = world.boxes.target(target)?;
         let speed = world.ballistic_speed(&point)?;
@@ -158,10 +171,7 @@ fn evaluate(
                 }
             }
             for sample in group {
-                let offset = sample.grasp.held.forward.abs();
-                let cell = cells
-                    .entry(EDGES.iter().skip(1).position(|edge| offset < *edge).unwrap_or(7))
-                    .or_default();
+                let cell = cells.entry(bin(sample)).or_default();
                 let thrown = throw(sample, 0.0)?;
                 cell.throws += 1;
                 cell.physics += usize::from(thrown.success);
@@ -173,10 +183,7 @@ fn evaluate(
                 }
             }
             for (_, sample) in &score {
-                let offset = sample.grasp.held.forward.abs();
-                let cell = cells
-                    .entry(EDGES.iter().skip(1).position(|edge| offset < *edge).unwrap_or(7))
-                    .or_default();
+                let cell = cells.entry(bin(sample)).or_default();
                 cell.scored += 1;
                 cell.residual += usize::from(throw(sample, best.1)?.success);
             }
