@@ -216,11 +216,14 @@ fn timings(world: &World) -> Result<()> {
                 let place = object.pose.translation.vector;
                 let (x, y) =
                     (place.x + rng.uniform(-0.02, 0.02), place.y + rng.uniform(-0.02, 0.02));
-                poses.push(GraspPose { x, y, angle: heading(k) });
+                let pose = GraspPose { x, y, angle: heading(k) };
+                if world.grasp(&scene, &pose).is_ok() {
+                    poses.push(pose);
+                }
             }
         }
         let start = Instant::now();
-        for _ in 0..20 {
+        for _ in 0..200 {
             for pose in &poses {
                 attempted += 1.0;
                 thrown +=
@@ -228,7 +231,9 @@ fn timings(world: &World) -> Result<()> {
             }
         }
         let each = 1e6 * start.elapsed().as_secs_f64() / attempted;
-        println!("attempt, {count} objects: {each:.1} µs ({thrown} of {attempted} thrown)");
+        println!(
+            "attempt with grasp and throw, {count} objects: {each:.1} µs ({thrown} of {attempted} thrown)"
+        );
         let scenes = Instant::now();
         for index in 0..100 {
             Scene::generate(&models, workspace, count, 1, index)?;

@@ -297,6 +297,15 @@ fn a_folder_of_good_and_bad_files() {
     fs::write(folder.join("flat.obj"), "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n").unwrap();
     fs::write(folder.join("binary.obj"), [0xff, 0xfe, 0x00, 0x80]).unwrap();
     fs::write(folder.join("notes.txt"), "not an object").unwrap();
+    let nan = folder.join("nan");
+    fs::create_dir_all(&nan).unwrap();
+    fs::write(nan.join("168.obj"), "o convex_0\nv nan nan nan\n").unwrap();
+    let geometry = "<collision><geometry><mesh filename='168.obj'/></geometry></collision>";
+    fs::write(
+        nan.join("168.urdf"),
+        format!("<robot name='r'><link name='l'>{geometry}</link></robot>"),
+    )
+    .unwrap();
     let loaded = load_objects(&folder, 600.0).unwrap();
     assert_eq!(loaded.objects.len(), 1);
     assert_eq!((loaded.objects[0].name.as_str(), loaded.objects[0].class.as_str()), ("good", "er"));
@@ -313,6 +322,8 @@ fn a_folder_of_good_and_bad_files() {
     assert_eq!(problems[0], ("binary.obj", FileProblem::Empty));
     assert_eq!(problems[1], ("empty.obj", FileProblem::Empty));
     assert!(matches!(problems[2], ("flat.obj", FileProblem::ZeroVolume { .. })));
+    assert_eq!(problems[3], ("168.urdf", FileProblem::NonFiniteVertex { index: 1 }));
+    assert_eq!(problems.len(), 4, "a bad mesh is reported once, by the URDF that names it");
     assert!(matches!(load_objects(&folder.join("none"), 600.0), Err(Error::Io { .. })));
     assert!(matches!(
         load_objects(&folder, 0.0),
