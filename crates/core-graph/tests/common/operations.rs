@@ -75,7 +75,7 @@ pub(crate) fn cases() -> Vec<Case> {
     binary_cases! { cases:
         add in -2.0, 2.0; sub in -2.0, 2.0; mul in -2.0, 2.0; div in 0.5, 2.0; pow in 0.5, 2.0; atan2 in 0.4, 2.0; hypot in 0.4, 2.0;
         maximum in -2.0, 2.0; minimum in -2.0, 2.0; logaddexp in -2.0, 2.0; safe_div in 0.5, 2.0; pow_slope in 0.5, 2.0;
-        log_times in 0.5, 2.0; equal in -2.0, 2.0; less in -2.0, 2.0; less_equal in -2.0, 2.0;
+        log_times in 0.5, 2.0; cosine in 0.4, 2.0; equal in -2.0, 2.0; less in -2.0, 2.0; less_equal in -2.0, 2.0;
     }
     cases.extend(reductions());
     cases.extend(shapes());
