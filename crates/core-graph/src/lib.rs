@@ -1,1 +1,3 @@
 //! core-graph
+
+pub mod kernel;

@@ -1,0 +1,3 @@
+//! Numerical kernels on plain slices: no tensors, no graph, no derivative rules.
+
+pub mod linalg;
