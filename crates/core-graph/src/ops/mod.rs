@@ -6,6 +6,7 @@ mod compare;
 mod einsum;
 mod index;
 mod join;
+mod linalg;
 mod linear;
 mod matmul;
 mod product;
@@ -15,3 +16,4 @@ mod unary;
 
 pub use axes::Axes;
 pub use linear::Linear;
+pub(crate) use binary::check_alike;
