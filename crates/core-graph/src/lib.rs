@@ -2,7 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod check;
-pub mod kernel;
+mod kernel;
 pub mod primitive;
 pub mod tensor;
 
@@ -23,3 +23,4 @@ pub use graph::{Closure, Graph, Options, Recording, Var, function};
 pub use numdiff::NumDiff;
 pub use ops::{Axes, Linear};
 pub use primitive::{Op, Primitive};
+pub use pullback_linalg as linalg;

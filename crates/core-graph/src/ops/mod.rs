@@ -15,5 +15,5 @@ mod shape;
 mod unary;
 
 pub use axes::Axes;
-pub use linear::Linear;
 pub(crate) use binary::check_alike;
+pub use linear::Linear;

@@ -1,18 +1,26 @@
 //! The linear algebra of the structured table.
 
-use pullback_core_graph::kernel::linalg::Triangle;
+use pullback_core_graph::linalg::Triangle;
 use pullback_core_graph::{Error, Graph, Result, Var};
 use serde_json::Value;
 
-pub(crate) fn structured<'g>(_: &'g Graph, op: &str, p: &Value, x: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
+pub(crate) fn structured<'g>(
+    _: &'g Graph,
+    op: &str,
+    p: &Value,
+    x: &[Var<'g>],
+) -> Result<Vec<Var<'g>>> {
     let flag = |key: &str| p[key].as_bool() == Some(true);
     let one = |v: Var<'g>| Ok(vec![v]);
     match op {
         "cholesky" => one(x[0].cholesky()),
         "cholesky_solve" => one(x[0].cholesky_solve(x[1])),
         "triangular_solve" => {
-            let triangle =
-                Triangle { upper: !flag("lower"), transposed: flag("transpose"), unit_diagonal: flag("unit_diagonal") };
+            let triangle = Triangle {
+                upper: !flag("lower"),
+                transposed: flag("transpose"),
+                unit_diagonal: flag("unit_diagonal"),
+            };
             one(x[0].triangular_solve(x[1], triangle))
         }
         "solve" => one(x[0].solve(x[1])),
@@ -37,7 +45,10 @@ pub(crate) fn structured<'g>(_: &'g Graph, op: &str, p: &Value, x: &[Var<'g>]) -
             one((u * function(p, s)?.unsqueeze(-2)).matmul(vt))
         }
         "pinv" => one(x[0].pinv()),
-        _ => Err(Error::Invalid { node: op.into(), what: "the table has an operation that we lack".into() }),
+        _ => Err(Error::Invalid {
+            node: op.into(),
+            what: "the table has an operation that we lack".into(),
+        }),
     }
 }
 
@@ -55,6 +66,8 @@ fn function<'g>(p: &Value, s: Var<'g>) -> Result<Var<'g>> {
         "one" => s * 0.0 + 1.0,
         "identity" => s,
         "saturate" => s / (s + 1.0),
-        other => return Err(Error::Invalid { node: "table".into(), what: format!("function {other}") }),
+        other => {
+            return Err(Error::Invalid { node: "table".into(), what: format!("function {other}") });
+        }
     })
 }

@@ -4,10 +4,10 @@ use candle_core::Tensor;
 
 use super::{located, lower, square, symmetric, symmetric_part};
 use crate::graph::Var;
-use crate::kernel::linalg::{Triangle, cholesky};
 use crate::primitive::{Primitive, Slots, Values, one, slot};
 use crate::tensor::{from_vec, with_slice};
 use crate::{Result, Wrt, with_real};
+use pullback_linalg::{Triangle, cholesky};
 
 /// L with L·Lᵀ = (A + Aᵀ)/2.
 #[derive(Clone, Copy)]
@@ -37,7 +37,13 @@ impl Primitive for Cholesky {
         slot(l.matmul(lower(inner, 0.5)))
     }
 
-    fn pull<'g>(&self, _: &[Var<'g>], y: &[Var<'g>], dy: &[Option<Var<'g>>], _: Wrt<'_>) -> Result<Slots<'g>> {
+    fn pull<'g>(
+        &self,
+        _: &[Var<'g>],
+        y: &[Var<'g>],
+        dy: &[Option<Var<'g>>],
+        _: Wrt<'_>,
+    ) -> Result<Slots<'g>> {
         // Ā = sym(L⁻ᵀ Φ(Lᵀ L̄) L⁻¹) (Murray 2016, eq. 10).
         let Some(dl) = dy[0] else { return Ok(Slots::from_elem(None, 1)) };
         let l = y[0];
@@ -62,7 +68,10 @@ impl<'g> Var<'g> {
     pub fn cholesky_solve(self, b: Var<'g>) -> Self {
         self.compose(|a| {
             let l = a.cholesky();
-            Ok(l.triangular_solve(l.triangular_solve(b, Triangle::LOWER), Triangle::LOWER.transpose()))
+            Ok(l.triangular_solve(
+                l.triangular_solve(b, Triangle::LOWER),
+                Triangle::LOWER.transpose(),
+            ))
         })
     }
 }

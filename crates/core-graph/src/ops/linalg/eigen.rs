@@ -5,10 +5,10 @@ use smallvec::smallvec;
 
 use super::{located, square, symmetric, symmetric_part, with_last};
 use crate::graph::Var;
-use crate::kernel::linalg::symmetric_eigen;
 use crate::primitive::{Primitive, Slots, Values, slot};
 use crate::tensor::{from_vec, to_f64, with_slice};
 use crate::{Error, Result, Wrt, with_real};
+use pullback_linalg::symmetric_eigen;
 
 /// (A + Aᵀ)/2 ↦ (w, V), ascending.
 #[derive(Clone, Copy)]
@@ -40,12 +40,21 @@ impl Primitive for Eigen {
         Ok(smallvec![Some(m.diagonal().ok()?), Some(v.matmul(gaps.inverse * m).ok()?)])
     }
 
-    fn pull<'g>(&self, _: &[Var<'g>], y: &[Var<'g>], dy: &[Option<Var<'g>>], _: Wrt<'_>) -> Result<Slots<'g>> {
+    fn pull<'g>(
+        &self,
+        _: &[Var<'g>],
+        y: &[Var<'g>],
+        dy: &[Option<Var<'g>>],
+        _: Wrt<'_>,
+    ) -> Result<Slots<'g>> {
         // Ā = sym(V·(diag w̄ + F∘(Vᵀ V̄))·Vᵀ)
         let (w, v) = (y[0], y[1]);
         let gaps = Gaps::new("eigh", w)?;
         let from_values = dy[0].map(|d| {
-            gaps.require_zero(d.unsqueeze(-1) - d.unsqueeze(-2), "the eigenvalues are weighted differently")?;
+            gaps.require_zero(
+                d.unsqueeze(-1) - d.unsqueeze(-2),
+                "the eigenvalues are weighted differently",
+            )?;
             Ok::<_, Error>(d.diag())
         });
         let from_vectors = dy[1].map(|d| {

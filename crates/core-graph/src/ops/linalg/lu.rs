@@ -5,10 +5,10 @@ use smallvec::smallvec;
 
 use super::{constant, located, lower, matrices, square, upper, with_last};
 use crate::graph::Var;
-use crate::kernel::linalg::{Triangle, lu, lu_solve};
 use crate::primitive::{Primitive, Slots, Values, one, slot};
 use crate::tensor::{from_vec, with_slice};
 use crate::{Error, Result, Wrt, with_real};
+use pullback_linalg::{Triangle, lu, lu_solve};
 
 /// A ↦ (L and U packed, row order). The factors carry no derivative: what is made from them reads A too, which carries it all.
 #[derive(Clone, Copy)]
@@ -35,7 +35,13 @@ impl Primitive for Factor {
         Ok(Slots::from_elem(None, 2))
     }
 
-    fn pull<'g>(&self, _: &[Var<'g>], _: &[Var<'g>], _: &[Option<Var<'g>>], _: Wrt<'_>) -> Result<Slots<'g>> {
+    fn pull<'g>(
+        &self,
+        _: &[Var<'g>],
+        _: &[Var<'g>],
+        _: &[Option<Var<'g>>],
+        _: Wrt<'_>,
+    ) -> Result<Slots<'g>> {
         Ok(Slots::from_elem(None, 1))
     }
 }
@@ -55,10 +61,15 @@ impl Primitive for Solve {
         let (packed, rows, b) = (x[1], x[2], x[3]);
         let ((batch, n), (other, m, k)) = (square("solve", packed)?, matrices("solve", b)?);
         if batch != other || m != n {
-            return Err(Error::shape("solve", "(…, n, n) and (…, n, k)", &[packed.dims(), b.dims()]));
+            return Err(Error::shape(
+                "solve",
+                "(…, n, n) and (…, n, k)",
+                &[packed.dims(), b.dims()],
+            ));
         }
         crate::ops::check_alike("solve", &[packed, b])?;
-        let rows: Vec<usize> = with_slice::<u32, _>(rows, |r| r.iter().map(|&r| r as usize).collect())?;
+        let rows: Vec<usize> =
+            with_slice::<u32, _>(rows, |r| r.iter().map(|&r| r as usize).collect())?;
         with_real!("solve", b.dtype(), T => {
             let mut out = vec![T::default(); batch * n * k];
             let mut run = |f: &[T], b: &[T]| lu_solve(batch, n, k, f, &rows, self.transposed, b, &mut out);
@@ -69,7 +80,8 @@ impl Primitive for Solve {
 
     fn push<'g>(&self, x: &[Var<'g>], y: &[Var<'g>], dx: &[Option<Var<'g>>]) -> Result<Slots<'g>> {
         // dX = A⁻¹(dB − dA·X)
-        let moved = dx[0].map(|da| if self.transposed { da.t().matmul(y[0]) } else { da.matmul(y[0]) });
+        let moved =
+            dx[0].map(|da| if self.transposed { da.t().matmul(y[0]) } else { da.matmul(y[0]) });
         let right = match (dx[3], moved) {
             (Some(db), Some(m)) => db - m,
             (Some(db), None) => db,
@@ -79,7 +91,13 @@ impl Primitive for Solve {
         slot(x[0].graph().record(*self, &[x[0], x[1], x[2], right]))
     }
 
-    fn pull<'g>(&self, x: &[Var<'g>], y: &[Var<'g>], dy: &[Option<Var<'g>>], wrt: Wrt<'_>) -> Result<Slots<'g>> {
+    fn pull<'g>(
+        &self,
+        x: &[Var<'g>],
+        y: &[Var<'g>],
+        dy: &[Option<Var<'g>>],
+        wrt: Wrt<'_>,
+    ) -> Result<Slots<'g>> {
         let mut out = Slots::from_elem(None, 4);
         let Some(dy) = dy[0] else { return Ok(out) };
         // B̄ = A⁻ᵀ X̄, Ā = −B̄·Xᵀ
@@ -108,7 +126,8 @@ impl Primitive for LogDeterminant {
     fn eval(&self, x: &[&Tensor]) -> Result<Values> {
         let (packed, rows) = (x[1], x[2]);
         let (batch, n) = square("slogdet", packed)?;
-        let swaps = with_slice::<u32, _>(rows, |r| r.chunks(n.max(1)).map(odd).collect::<Vec<bool>>())?;
+        let swaps =
+            with_slice::<u32, _>(rows, |r| r.chunks(n.max(1)).map(odd).collect::<Vec<bool>>())?;
         with_real!("slogdet", packed.dtype(), T => {
             let (mut sign, mut logabs) = (vec![1.0 as T; batch], vec![0.0 as T; batch]);
             with_slice::<T, _>(packed, |f| {
@@ -131,11 +150,18 @@ impl Primitive for LogDeterminant {
         Ok(smallvec![None, Some(solved.trace().ok()?)])
     }
 
-    fn pull<'g>(&self, x: &[Var<'g>], _: &[Var<'g>], dy: &[Option<Var<'g>>], _: Wrt<'_>) -> Result<Slots<'g>> {
+    fn pull<'g>(
+        &self,
+        x: &[Var<'g>],
+        _: &[Var<'g>],
+        dy: &[Option<Var<'g>>],
+        _: Wrt<'_>,
+    ) -> Result<Slots<'g>> {
         let Some(d) = dy[1] else { return Ok(Slots::from_elem(None, 3)) };
         let n = x[0].shape().last().copied().unwrap_or(0);
         let identity = constant(x[0], n, |i, j| f64::from(u8::from(i == j))).broadcast_like(x[0]);
-        let inverse = x[0].graph().record(Solve { transposed: true }, &[x[0], x[1], x[2], identity]);
+        let inverse =
+            x[0].graph().record(Solve { transposed: true }, &[x[0], x[1], x[2], identity]);
         Ok(smallvec![Some((inverse * d.unsqueeze(-1).unsqueeze(-1)).ok()?), None, None])
     }
 }
@@ -186,10 +212,20 @@ impl Primitive for Factors {
         let (l, u) = (y[0], y[1]);
         let left = l.triangular_solve(reordered(da, y[2], false)?, Triangle::LOWER.unit());
         let g = u.triangular_solve(left.t(), Triangle::UPPER.transpose()).t();
-        Ok(smallvec![Some(l.matmul(lower(g, 0.0)).ok()?), Some(upper(g, 1.0).matmul(u).ok()?), None])
+        Ok(smallvec![
+            Some(l.matmul(lower(g, 0.0)).ok()?),
+            Some(upper(g, 1.0).matmul(u).ok()?),
+            None
+        ])
     }
 
-    fn pull<'g>(&self, x: &[Var<'g>], y: &[Var<'g>], dy: &[Option<Var<'g>>], _: Wrt<'_>) -> Result<Slots<'g>> {
+    fn pull<'g>(
+        &self,
+        x: &[Var<'g>],
+        y: &[Var<'g>],
+        dy: &[Option<Var<'g>>],
+        _: Wrt<'_>,
+    ) -> Result<Slots<'g>> {
         // Ā[rows] = L⁻ᵀ (strict lower(Lᵀ L̄) + upper(Ū Uᵀ)) U⁻ᵀ
         let (l, u) = (y[0], y[1]);
         let from_l = dy[0].map(|d| lower(l.t().matmul(d), 0.0));
@@ -248,7 +284,8 @@ impl<'g> Var<'g> {
     /// Errors: singular to working precision; not square.
     pub fn slogdet(self) -> Result<(Self, Self)> {
         let f = self.graph().record_all(std::sync::Arc::new(Factor), &[self])?;
-        let y = self.graph().record_all(std::sync::Arc::new(LogDeterminant), &[self, f[0], f[1]])?;
+        let y =
+            self.graph().record_all(std::sync::Arc::new(LogDeterminant), &[self, f[0], f[1]])?;
         Ok((y[0], y[1]))
     }
 

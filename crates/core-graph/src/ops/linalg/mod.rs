@@ -10,9 +10,9 @@ mod triangular;
 use candle_core::{Device, Tensor};
 
 use crate::graph::Var;
-use crate::kernel::linalg::LinalgError;
 use crate::tensor::from_vec;
 use crate::{Error, Phase, Result, with_real};
+use pullback_linalg::LinalgError;
 
 /// A batch of matrices: (batch, rows, columns). Errors: rank below 2.
 fn matrices(node: &str, t: &Tensor) -> Result<(usize, usize, usize)> {
@@ -40,16 +40,28 @@ fn with_last(t: &Tensor, last: &[usize]) -> Vec<usize> {
 fn located(node: &str, e: LinalgError) -> Error {
     let node = node.to_string();
     match e {
-        LinalgError::NotPositiveDefinite { batch, pivot, value } => {
-            Error::Matrix { node, what: "not positive definite", batch, pivot, value, rcond: f64::NAN }
-        }
-        LinalgError::Singular { batch, pivot, value, reciprocal_condition } => {
-            Error::Matrix { node, what: "singular", batch, pivot, value, rcond: reciprocal_condition }
-        }
+        LinalgError::NotPositiveDefinite { batch, pivot, value } => Error::Matrix {
+            node,
+            what: "not positive definite",
+            batch,
+            pivot,
+            value,
+            rcond: f64::NAN,
+        },
+        LinalgError::Singular { batch, pivot, value, reciprocal_condition } => Error::Matrix {
+            node,
+            what: "singular",
+            batch,
+            pivot,
+            value,
+            rcond: reciprocal_condition,
+        },
         LinalgError::NotFinite { index, .. } | LinalgError::Overflow { index, .. } => {
             Error::NotFinite { node, phase: Phase::Eval, port: 0, index, value: f64::NAN }
         }
-        LinalgError::NoConvergence { iterations, .. } => Error::NoConvergence { node, iterations, residual: f64::NAN },
+        LinalgError::NoConvergence { iterations, .. } => {
+            Error::NoConvergence { node, iterations, residual: f64::NAN }
+        }
         other => Error::external(node, other),
     }
 }
@@ -59,20 +71,38 @@ fn constant<'g>(like: Var<'g>, n: usize, f: impl Fn(usize, usize) -> f64) -> Var
     like.compose(|v| {
         let t = v.value()?;
         let data: Vec<f64> = (0..n * n).map(|k| f(k / n, k % n)).collect();
-        Ok(v.graph().own(from_vec(data, &[n, n], &Device::Cpu)?.to_dtype(t.dtype())?.to_device(t.device())?))
+        Ok(v.graph().own(
+            from_vec(data, &[n, n], &Device::Cpu)?.to_dtype(t.dtype())?.to_device(t.device())?,
+        ))
     })
 }
 
 /// The lower triangle with the diagonal times `diagonal`.
 fn lower<'g>(x: Var<'g>, diagonal: f64) -> Var<'g> {
     let n = x.shape().last().copied().unwrap_or(0);
-    x * constant(x, n, |i, j| if j < i { 1.0 } else if i == j { diagonal } else { 0.0 })
+    x * constant(x, n, |i, j| {
+        if j < i {
+            1.0
+        } else if i == j {
+            diagonal
+        } else {
+            0.0
+        }
+    })
 }
 
 /// The upper triangle with the diagonal times `diagonal`.
 fn upper<'g>(x: Var<'g>, diagonal: f64) -> Var<'g> {
     let n = x.shape().last().copied().unwrap_or(0);
-    x * constant(x, n, |i, j| if i < j { 1.0 } else if i == j { diagonal } else { 0.0 })
+    x * constant(x, n, |i, j| {
+        if i < j {
+            1.0
+        } else if i == j {
+            diagonal
+        } else {
+            0.0
+        }
+    })
 }
 
 /// (X + Xᵀ)/2.

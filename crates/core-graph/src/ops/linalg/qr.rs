@@ -5,10 +5,10 @@ use smallvec::smallvec;
 
 use super::{located, lower, matrices, with_last};
 use crate::graph::Var;
-use crate::kernel::linalg::{Triangle, qr};
 use crate::primitive::{Primitive, Slots, Values, slot};
 use crate::tensor::{from_vec, with_slice};
 use crate::{Result, Wrt, with_real};
+use pullback_linalg::{Triangle, qr};
 
 /// A ↦ (Q, R) for m ≥ n, thin, with a diagonal of R that is not negative.
 #[derive(Clone, Copy)]
@@ -42,7 +42,13 @@ impl Primitive for Qr {
         Ok(smallvec![Some(dq.ok()?), Some((m - turn).matmul(r).ok()?)])
     }
 
-    fn pull<'g>(&self, x: &[Var<'g>], y: &[Var<'g>], dy: &[Option<Var<'g>>], _: Wrt<'_>) -> Result<Slots<'g>> {
+    fn pull<'g>(
+        &self,
+        x: &[Var<'g>],
+        y: &[Var<'g>],
+        dy: &[Option<Var<'g>>],
+        _: Wrt<'_>,
+    ) -> Result<Slots<'g>> {
         // Ā = (Q̄ + Q·copyltu(R·R̄ᵀ − Q̄ᵀ·Q))·R⁻ᵀ, copyltu the lower triangle mirrored (Walter and Lehmann 2010).
         let (q, r) = (y[0], y[1]);
         let from_r = dy[1].map(|d| r.matmul(super::upper(d, 1.0).t()));

@@ -6,10 +6,10 @@ use smallvec::smallvec;
 use super::eigen::Gaps;
 use super::{located, matrices, with_last};
 use crate::graph::Var;
-use crate::kernel::linalg::svd;
 use crate::primitive::{Primitive, Slots, Values, one, slot};
 use crate::tensor::{Real, from_vec, with_slice};
 use crate::{Error, Result, Wrt, with_real};
+use pullback_linalg::svd;
 
 /// A ↦ (U, s, Vᵀ), thin, descending.
 #[derive(Clone, Copy)]
@@ -49,15 +49,25 @@ impl Primitive for Svd {
         Ok(smallvec![Some(du.ok()?), Some(p.diagonal().ok()?), Some(dv.t().ok()?)])
     }
 
-    fn pull<'g>(&self, _: &[Var<'g>], y: &[Var<'g>], dy: &[Option<Var<'g>>], _: Wrt<'_>) -> Result<Slots<'g>> {
+    fn pull<'g>(
+        &self,
+        _: &[Var<'g>],
+        y: &[Var<'g>],
+        dy: &[Option<Var<'g>>],
+        _: Wrt<'_>,
+    ) -> Result<Slots<'g>> {
         let (u, s, vt) = (y[0], y[1], y[2]);
         let gaps = Gaps::new("svd", s.sqr())?;
         let (row, column) = (s.unsqueeze(-2), s.unsqueeze(-1));
         let mut inner: Option<Var<'g>> = None;
         let mut rest: Option<Var<'g>> = None;
-        let add = |into: &mut Option<Var<'g>>, v: Var<'g>| *into = Some(into.map_or(v, |have| have + v));
+        let add =
+            |into: &mut Option<Var<'g>>, v: Var<'g>| *into = Some(into.map_or(v, |have| have + v));
         if let Some(d) = dy[1] {
-            gaps.require_zero(d.unsqueeze(-1) - d.unsqueeze(-2), "the singular values are weighted differently")?;
+            gaps.require_zero(
+                d.unsqueeze(-1) - d.unsqueeze(-2),
+                "the singular values are weighted differently",
+            )?;
             add(&mut inner, d.diag());
         }
         if let Some(d) = dy[0] {
@@ -90,12 +100,18 @@ fn outside<'g>(basis: Var<'g>, x: Var<'g>, s: Var<'g>) -> Result<Var<'g>> {
     Ok((x - basis.matmul(basis.t().matmul(x))) / s)
 }
 
-fn decompose<T: Real + crate::kernel::linalg::Real>(a: &Tensor, batch: usize, m: usize, n: usize) -> Result<[Vec<T>; 3]> {
+fn decompose<T: Real + pullback_linalg::Real>(
+    a: &Tensor,
+    batch: usize,
+    m: usize,
+    n: usize,
+) -> Result<[Vec<T>; 3]> {
     let p = m.min(n);
     let mut u = vec![T::default(); batch * m * p];
     let mut s = vec![T::default(); batch * p];
     let mut vt = vec![T::default(); batch * p * n];
-    with_slice::<T, _>(a, |a| svd(batch, m, n, a, &mut u, &mut s, &mut vt))?.map_err(|e| located("svd", e))?;
+    with_slice::<T, _>(a, |a| svd(batch, m, n, a, &mut u, &mut s, &mut vt))?
+        .map_err(|e| located("svd", e))?;
     Ok([u, s, vt])
 }
 
@@ -144,7 +160,13 @@ impl Primitive for PseudoInverse {
         slot(left + right - p.matmul(d).matmul(p))
     }
 
-    fn pull<'g>(&self, x: &[Var<'g>], y: &[Var<'g>], dy: &[Option<Var<'g>>], _: Wrt<'_>) -> Result<Slots<'g>> {
+    fn pull<'g>(
+        &self,
+        x: &[Var<'g>],
+        y: &[Var<'g>],
+        dy: &[Option<Var<'g>>],
+        _: Wrt<'_>,
+    ) -> Result<Slots<'g>> {
         // Ā = −Pᵀ P̄ Pᵀ + (I − A P) P̄ᵀ P Pᵀ + Pᵀ P P̄ᵀ (I − P A)
         let Some(d) = dy[0] else { return Ok(Slots::from_elem(None, 1)) };
         let (a, p) = (x[0], y[0]);

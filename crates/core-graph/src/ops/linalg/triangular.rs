@@ -4,10 +4,10 @@ use candle_core::Tensor;
 
 use super::{located, lower, matrices, square, upper, with_last};
 use crate::graph::Var;
-use crate::kernel::linalg::{Triangle, solve_triangular};
 use crate::primitive::{Primitive, Slots, Values, one, slot};
 use crate::tensor::{from_vec, with_slice};
 use crate::{Error, Result, Wrt, with_real};
+use pullback_linalg::{Triangle, solve_triangular};
 
 /// X = op(T)⁻¹·B from (T, B).
 #[derive(Clone, Copy)]
@@ -22,7 +22,11 @@ impl Primitive for TriangularSolve {
         let (t, b) = (x[0], x[1]);
         let ((batch, n), (other, rows, k)) = (square(self.name(), t)?, matrices(self.name(), b)?);
         if batch != other || n != rows {
-            return Err(Error::shape(self.name(), "(…, n, n) and (…, n, k)", &[t.dims(), b.dims()]));
+            return Err(Error::shape(
+                self.name(),
+                "(…, n, n) and (…, n, k)",
+                &[t.dims(), b.dims()],
+            ));
         }
         crate::ops::check_alike(self.name(), x)?;
         with_real!(self.name(), t.dtype(), T => {
@@ -48,7 +52,13 @@ impl Primitive for TriangularSolve {
         slot(x[0].graph().record(*self, &[x[0], right]))
     }
 
-    fn pull<'g>(&self, x: &[Var<'g>], y: &[Var<'g>], dy: &[Option<Var<'g>>], wrt: Wrt<'_>) -> Result<Slots<'g>> {
+    fn pull<'g>(
+        &self,
+        x: &[Var<'g>],
+        y: &[Var<'g>],
+        dy: &[Option<Var<'g>>],
+        wrt: Wrt<'_>,
+    ) -> Result<Slots<'g>> {
         let mut out = Slots::from_elem(None, 2);
         let Some(dy) = dy[0] else { return Ok(out) };
         // B̄ = op(T)⁻ᵀ X̄, T̄ = −B̄·Xᵀ (or its transpose) on the triangle.

@@ -26,7 +26,9 @@ impl<T: Field> Factors<'_, T> {
         let &Self { m, n, width, left, right, .. } = self;
         let (vectors, lengths) = self.right_vectors();
         let mut order: Vec<usize> = (0..n).collect();
-        order.sort_by(|&i, &j| lengths[j].partial_cmp(&lengths[i]).unwrap_or(std::cmp::Ordering::Equal));
+        order.sort_by(|&i, &j| {
+            lengths[j].partial_cmp(&lengths[i]).unwrap_or(std::cmp::Ordering::Equal)
+        });
         for (j, &from) in order.iter().enumerate() {
             s[j] = lengths[from] * self.up;
             let long = |i: usize| left[(i * n + from) * width];

@@ -5,7 +5,9 @@
 
 use pulp::bytemuck::{cast_slice, cast_slice_mut};
 
-use super::batch::{Kernel, Output, Scratch, check_finite, check_result, gather, numbers, run, scatter};
+use super::batch::{
+    Kernel, Output, Scratch, check_finite, check_result, gather, numbers, run, scatter,
+};
 use super::condition::{norm_one, reciprocal_condition_of};
 use super::error::{LinalgError, check_length};
 use super::lanes::Lanes;
@@ -121,7 +123,8 @@ fn factor<T: Field>(
     }
     let kernel = Factor { n, k: 0, a, tolerance, right: Right::None };
     let none = Output { data: &mut [], stride: 0 };
-    let out = (Output { data: &mut *lu, stride: n * n }, Output { data: permutation, stride: n }, none);
+    let out =
+        (Output { data: &mut *lu, stride: n * n }, Output { data: permutation, stride: n }, none);
     run(&kernel, batch, kernel.work(), out)?;
     check_result("lu", 0, lu, n * n)
 }
@@ -146,7 +149,8 @@ pub(super) fn solve_entry<T: Field>(
     if n == 0 {
         return Ok(());
     }
-    let kernel = Factor { n, k, a, tolerance: T::from_f64(n as f64) * T::EPSILON, right: Right::Given(b) };
+    let kernel =
+        Factor { n, k, a, tolerance: T::from_f64(n as f64) * T::EPSILON, right: Right::Given(b) };
     let out = (
         Output { data: &mut *lu, stride: n * n },
         Output { data: permutation, stride: n },
@@ -157,7 +161,12 @@ pub(super) fn solve_entry<T: Field>(
     check_result("solve", 0, x, n * k)
 }
 
-pub(super) fn inverse_entry<T: Field>(batch: usize, n: usize, a: &[T], x: &mut [T]) -> Result<(), LinalgError> {
+pub(super) fn inverse_entry<T: Field>(
+    batch: usize,
+    n: usize,
+    a: &[T],
+    x: &mut [T],
+) -> Result<(), LinalgError> {
     check_length("inverse", "a", &[batch, n, n], a.len())?;
     check_length("inverse", "x", &[batch, n, n], x.len())?;
     check_finite("inverse", "a", a, n * n)?;
@@ -165,7 +174,13 @@ pub(super) fn inverse_entry<T: Field>(batch: usize, n: usize, a: &[T], x: &mut [
         return Ok(());
     }
     let mut permutation = vec![0; batch * n];
-    let kernel = Factor { n, k: n, a, tolerance: T::from_f64(n as f64) * T::EPSILON, right: Right::Identity };
+    let kernel = Factor {
+        n,
+        k: n,
+        a,
+        tolerance: T::from_f64(n as f64) * T::EPSILON,
+        right: Right::Identity,
+    };
     let out = (
         Output { data: &mut [], stride: 0 },
         Output { data: &mut permutation, stride: n },
@@ -191,7 +206,10 @@ pub(super) fn lu_solve_entry<T: Field>(
     check_length(NAME, "b", &[batch, n, k], b.len())?;
     check_length(NAME, "x", &[batch, n, k], x.len())?;
     if permutation.iter().any(|&row| row >= n) {
-        return Err(LinalgError::Argument { operation: NAME, what: "the permutation names a row that does not exist" });
+        return Err(LinalgError::Argument {
+            operation: NAME,
+            what: "the permutation names a row that does not exist",
+        });
     }
     check_finite(NAME, "lu", lu, n * n)?;
     check_finite(NAME, "b", b, n * k)?;
@@ -201,7 +219,10 @@ pub(super) fn lu_solve_entry<T: Field>(
     super::triangular::check_diagonal(batch, n, lu)?;
     // A⁻¹ = U⁻¹·L⁻¹·P and A⁻ᵀ = Pᵀ·L⁻ᵀ·U⁻ᵀ.
     let (steps, rows) = if transposed {
-        ([Triangle::UPPER.transpose(), Triangle::LOWER.unit().transpose()], Order::After(permutation))
+        (
+            [Triangle::UPPER.transpose(), Triangle::LOWER.unit().transpose()],
+            Order::After(permutation),
+        )
     } else {
         ([Triangle::LOWER.unit(), Triangle::UPPER], Order::Before(permutation))
     };
@@ -295,7 +316,8 @@ impl<'o, T: Field> Kernel<T, Outputs<'o, T>> for Factor<'_, T> {
                 *row = i;
             }
         }
-        let mut columns = Columns { n, matrix: &mut *matrix, permutation: &mut *permutation.data, count };
+        let mut columns =
+            Columns { n, matrix: &mut *matrix, permutation: &mut *permutation.data, count };
         if C::WIDTH > 1 || n <= BLOCK {
             columns.factor(lanes, 0, n);
         } else {
@@ -352,7 +374,11 @@ impl<T: Field> Factor<'_, T> {
             if let Some(pivot) = found {
                 let batch = first + lane;
                 let value = numbers::<C>(&matrix[pivot * n + pivot])[lane].to_f64();
-                let lu: Vec<T> = cast_slice::<C::Vector, T>(matrix)[lane..].iter().step_by(C::WIDTH).copied().collect();
+                let lu: Vec<T> = cast_slice::<C::Vector, T>(matrix)[lane..]
+                    .iter()
+                    .step_by(C::WIDTH)
+                    .copied()
+                    .collect();
                 let norm = norm_one(n, &self.a[batch * n * n..(batch + 1) * n * n]);
                 let rows = &permutation[lane * n..(lane + 1) * n];
                 let reciprocal_condition = reciprocal_condition_of(n, &lu, rows, norm).to_f64();
@@ -387,7 +413,8 @@ impl<V: pulp::bytemuck::Pod> Columns<'_, V> {
                     let factor = lanes.mul(matrix[i * n + k], inverse);
                     matrix[i * n + k] = factor;
                     for j in k + 1..right {
-                        matrix[i * n + j] = lanes.mul_sub(factor, matrix[k * n + j], matrix[i * n + j]);
+                        matrix[i * n + j] =
+                            lanes.mul_sub(factor, matrix[k * n + j], matrix[i * n + j]);
                     }
                 }
             }
@@ -409,7 +436,13 @@ impl<V: pulp::bytemuck::Pod> Columns<'_, V> {
 
     /// Rows top..bottom of U, in columns bottom..end: forward substitution with the unit triangle of the panel.
     #[inline(always)]
-    fn finish_rows<C: Lanes<Vector = V>>(&mut self, lanes: C, top: usize, bottom: usize, end: usize) {
+    fn finish_rows<C: Lanes<Vector = V>>(
+        &mut self,
+        lanes: C,
+        top: usize,
+        bottom: usize,
+        end: usize,
+    ) {
         let n = self.n;
         for k in top..bottom {
             let (above, below) = self.matrix.split_at_mut((k + 1) * n);
@@ -426,7 +459,13 @@ impl<V: pulp::bytemuck::Pod> Columns<'_, V> {
 
     /// Rows i..i+R, columns left+4..end: subtracts the product of the panel's 4 columns and the 4 rows of U.
     #[inline(always)]
-    fn update_rows<C: Lanes<Vector = V>, const R: usize>(&mut self, lanes: C, i: usize, left: usize, end: usize) {
+    fn update_rows<C: Lanes<Vector = V>, const R: usize>(
+        &mut self,
+        lanes: C,
+        i: usize,
+        left: usize,
+        end: usize,
+    ) {
         let n = self.n;
         let (above, below) = self.matrix.split_at_mut((left + 4) * n);
         let rows = &mut below[(i - left - 4) * n..][..R * n];
@@ -493,7 +532,9 @@ impl<V: pulp::bytemuck::Pod> Columns<'_, V> {
             self.finish_rows(lanes, start, end, n);
             copy.clear();
             for i in end..n {
-                copy.extend_from_slice(cast_slice::<V, C::Scalar>(&self.matrix[i * n + start..i * n + end]));
+                copy.extend_from_slice(cast_slice::<V, C::Scalar>(
+                    &self.matrix[i * n + start..i * n + end],
+                ));
             }
             let (above, below) = self.matrix.split_at_mut(end * n);
             if below.is_empty() {

@@ -159,8 +159,14 @@ impl<T: Field> Jacobi<'_, T> {
         let before = cast_slice::<C::Vector, T>(vectors).to_vec();
         sweep(lanes, n, a, vectors);
         let after = cast_slice_mut::<C::Vector, T>(vectors);
-        let moved = (0..count).find(|&lane| (0..n * n).any(|e| before[e * C::WIDTH + lane] != after[e * C::WIDTH + lane]));
-        LinalgError::NoConvergence { operation: NAME, batch: first + moved.unwrap_or(0), iterations: SWEEPS }
+        let moved = (0..count).find(|&lane| {
+            (0..n * n).any(|e| before[e * C::WIDTH + lane] != after[e * C::WIDTH + lane])
+        });
+        LinalgError::NoConvergence {
+            operation: NAME,
+            batch: first + moved.unwrap_or(0),
+            iterations: SWEEPS,
+        }
     }
 }
 

@@ -39,7 +39,10 @@ pub(super) fn entry<T: Field>(
     check_length(NAME, "norm", &[batch], norm.len())?;
     check_length(NAME, "reciprocal", &[batch], reciprocal.len())?;
     if permutation.iter().any(|&row| row >= n) {
-        return Err(LinalgError::Argument { operation: NAME, what: "the permutation names a row that does not exist" });
+        return Err(LinalgError::Argument {
+            operation: NAME,
+            what: "the permutation names a row that does not exist",
+        });
     }
     check_finite(NAME, "lu", lu, n * n)?;
     check_finite(NAME, "norm", norm, 1)?;
@@ -65,7 +68,12 @@ fn size<'a, T: Field>(x: impl IntoIterator<Item = &'a T>) -> T {
 }
 
 /// The estimate for one matrix.
-pub(super) fn reciprocal_condition_of<T: Field>(n: usize, lu: &[T], permutation: &[usize], norm: T) -> T {
+pub(super) fn reciprocal_condition_of<T: Field>(
+    n: usize,
+    lu: &[T],
+    permutation: &[usize],
+    norm: T,
+) -> T {
     if n == 0 {
         return T::ONE;
     }
@@ -90,7 +98,8 @@ fn inverse_norm<T: Field>(n: usize, lu: &[T], permutation: &[usize]) -> T {
             break;
         }
         estimate = found;
-        let mut gradient: Vec<T> = x.iter().map(|&x| if x < T::ZERO { -T::ONE } else { T::ONE }).collect();
+        let mut gradient: Vec<T> =
+            x.iter().map(|&x| if x < T::ZERO { -T::ONE } else { T::ONE }).collect();
         solve_transposed(n, lu, permutation, &mut gradient);
         let mut next = 0;
         for j in 1..n {

@@ -27,7 +27,12 @@ pub(super) fn dot<C: Lanes>(lanes: C, x: &[C::Vector], y: &[C::Vector]) -> C::Ve
 
 /// y ← y + α·x
 #[inline(always)]
-pub(super) fn add_multiple<C: Lanes>(lanes: C, alpha: C::Vector, x: &[C::Vector], y: &mut [C::Vector]) {
+pub(super) fn add_multiple<C: Lanes>(
+    lanes: C,
+    alpha: C::Vector,
+    x: &[C::Vector],
+    y: &mut [C::Vector],
+) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y = lanes.mul_add(alpha, x, *y);
     }

@@ -149,7 +149,13 @@ fn reflect<C: Lanes<Vector = T, Scalar = T>, T: Field>(lanes: C, x: &mut [T]) ->
 
 /// Qᵀ = H_{n−2} ⋯ H_0, from the right: each row loses τ·(row·v)·v.
 #[inline(always)]
-fn form<C: Lanes<Vector = T, Scalar = T>, T: Field>(lanes: C, n: usize, a: &[T], tau: &[T], q: &mut [T]) {
+fn form<C: Lanes<Vector = T, Scalar = T>, T: Field>(
+    lanes: C,
+    n: usize,
+    a: &[T],
+    tau: &[T],
+    q: &mut [T],
+) {
     q.fill(T::ZERO);
     for i in 0..n {
         q[i * n + i] = T::ONE;
@@ -194,8 +200,10 @@ fn iterate<C: Lanes<Vector = T, Scalar = T>, T: Field>(
     for l in 0..n {
         let mut steps = 0;
         loop {
-            let negligible =
-                |m: &usize| off[*m].magnitude() <= T::EPSILON * (diagonal[*m].magnitude() + diagonal[*m + 1].magnitude()) + tiny;
+            let negligible = |m: &usize| {
+                off[*m].magnitude()
+                    <= T::EPSILON * (diagonal[*m].magnitude() + diagonal[*m + 1].magnitude()) + tiny
+            };
             let m = (l..n - 1).find(negligible).unwrap_or(n - 1);
             if m == l {
                 break;

@@ -1,9 +1,14 @@
 //! Laws of the batched linear algebra kernels over a table of matrices, values against nalgebra, errors, and bit equality.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use nalgebra::DMatrix;
-use pullback_core_graph::kernel::linalg::{self, LinalgError, Real, Triangle};
+use pullback_linalg::{self as linalg, LinalgError, Real, Triangle};
 
 trait Number: Real + std::fmt::Debug {
     const EPS: f64;
@@ -46,7 +51,8 @@ fn zeros<T: Number>(n: usize) -> Vec<T> {
 struct Random(u64);
 impl Random {
     fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     }
     fn matrix(&mut self, m: usize, n: usize) -> DMatrix<f64> {
@@ -92,11 +98,17 @@ fn rectangular(m: usize, n: usize) -> Vec<(&'static str, DMatrix<f64>)> {
 
 fn symmetric(n: usize) -> Vec<(&'static str, DMatrix<f64>)> {
     let mut random = Random(n as u64);
-    let mut table: Vec<_> = rectangular(n, n).into_iter().map(|(name, a)| (name, &a + a.transpose())).collect();
+    let mut table: Vec<_> =
+        rectangular(n, n).into_iter().map(|(name, a)| (name, &a + a.transpose())).collect();
     let q = random.orthogonal(n);
-    let repeated = &q * DMatrix::from_fn(n, n, |i, j| if i == j { (i / 3) as f64 } else { 0.0 }) * q.transpose();
+    let repeated = &q
+        * DMatrix::from_fn(n, n, |i, j| if i == j { (i / 3) as f64 } else { 0.0 })
+        * q.transpose();
     table.push(("repeated eigenvalues", (&repeated + repeated.transpose()) * 0.5));
-    table.push(("second difference", DMatrix::from_fn(n, n, |i, j| [2.0, -1.0, 0.0][i.abs_diff(j).min(2)])));
+    table.push((
+        "second difference",
+        DMatrix::from_fn(n, n, |i, j| [2.0, -1.0, 0.0][i.abs_diff(j).min(2)]),
+    ));
     table
 }
 
@@ -104,25 +116,50 @@ fn definite(n: usize) -> Vec<(&'static str, DMatrix<f64>)> {
     let mut random = Random(77 + n as u64);
     let b = random.matrix(n, n);
     let a = &b * b.transpose() + DMatrix::identity(n, n);
-    let scale = DMatrix::from_fn(n, n, |i, j| if i == j { 10f64.powi(8 * (i as i32 % 3 - 1)) } else { 0.0 });
+    let scale =
+        DMatrix::from_fn(
+            n,
+            n,
+            |i, j| if i == j { 10f64.powi(8 * (i as i32 % 3 - 1)) } else { 0.0 },
+        );
     vec![
         ("Wishart", a.clone()),
         ("graded", &scale * &a * &scale),
         ("identity", DMatrix::identity(n, n)),
-        ("second difference", DMatrix::from_fn(n, n, |i, j| [2.0, -1.0, 0.0][i.abs_diff(j).min(2)])),
+        (
+            "second difference",
+            DMatrix::from_fn(n, n, |i, j| [2.0, -1.0, 0.0][i.abs_diff(j).min(2)]),
+        ),
         ("large", &a * 1e18),
         ("small", &a * 1e-18),
     ]
 }
 
 const SIZES: [usize; 11] = [1, 2, 3, 4, 5, 6, 9, 13, 33, 64, 100];
-const SHAPES: [(usize, usize); 12] =
-    [(1, 1), (1, 4), (4, 1), (2, 3), (6, 6), (7, 3), (3, 7), (20, 13), (13, 20), (33, 33), (70, 40), (40, 70)];
+const SHAPES: [(usize, usize); 12] = [
+    (1, 1),
+    (1, 4),
+    (4, 1),
+    (2, 3),
+    (6, 6),
+    (7, 3),
+    (3, 7),
+    (20, 13),
+    (13, 20),
+    (33, 33),
+    (70, 40),
+    (40, 70),
+];
 
 /// Checks ‖error‖ ≤ tolerance, both as Frobenius norms, and says which matrix failed.
 fn small(name: &str, law: &str, error: &DMatrix<f64>, tolerance: f64) {
     let norm = error.norm();
-    assert!(norm <= tolerance, "{name} {}×{}: {law} {norm:e} > {tolerance:e}", error.nrows(), error.ncols());
+    assert!(
+        norm <= tolerance,
+        "{name} {}×{}: {law} {norm:e} > {tolerance:e}",
+        error.nrows(),
+        error.ncols()
+    );
 }
 
 fn cholesky_laws<T: Number>() {
@@ -132,15 +169,29 @@ fn cholesky_laws<T: Number>() {
             let mut l = zeros::<T>(n * n);
             linalg::cholesky(1, n, &cast::<T>(&flat(&a)), &mut l).unwrap();
             let lower = matrix(n, n, &l);
-            assert_eq!(lower.upper_triangle().lower_triangle(), lower.upper_triangle(), "{name}: the upper part is 0");
-            small(name, "A − LLᵀ", &(&lower * lower.transpose() - &a), 4.0 * n as f64 * T::EPS * a.norm());
+            assert_eq!(
+                lower.upper_triangle().lower_triangle(),
+                lower.upper_triangle(),
+                "{name}: the upper part is 0"
+            );
+            small(
+                name,
+                "A − LLᵀ",
+                &(&lower * lower.transpose() - &a),
+                4.0 * n as f64 * T::EPS * a.norm(),
+            );
             for k in [1, 3, 8] {
                 let b = Random(5).matrix(n, k);
                 let mut x = zeros::<T>(n * k);
                 linalg::cholesky_solve(1, n, k, &l, &cast::<T>(&flat(&b)), &mut x).unwrap();
                 let x = matrix(n, k, &x);
                 let scale = lower.norm().powi(2) * x.norm();
-                small(name, "Ax − b", &(&a * &x - &b), 8.0 * n as f64 * T::EPS * (scale + b.norm()));
+                small(
+                    name,
+                    "Ax − b",
+                    &(&a * &x - &b),
+                    8.0 * n as f64 * T::EPS * (scale + b.norm()),
+                );
             }
         }
     }
@@ -159,7 +210,8 @@ fn permuted(n: usize, permutation: &[usize], a: &DMatrix<f64>) -> DMatrix<f64> {
 fn lu_laws<T: Number>() {
     for n in SIZES {
         for name in ["random", "large", "small", "negative", "identity"] {
-            let (_, mut a) = rectangular(n, n).into_iter().find(|(other, _)| *other == name).unwrap();
+            let (_, mut a) =
+                rectangular(n, n).into_iter().find(|(other, _)| *other == name).unwrap();
             if name == "negative" {
                 a += DMatrix::identity(n, n) * (2 * n * n) as f64;
             }
@@ -168,26 +220,45 @@ fn lu_laws<T: Number>() {
             let (mut lu, mut permutation) = (zeros::<T>(n * n), vec![0; n]);
             linalg::lu(1, n, &numbers, &mut lu, &mut permutation).unwrap();
             let packed = matrix(n, n, &lu);
-            let lower = DMatrix::from_fn(n, n, |i, j| if i == j { 1.0 } else { f64::from(i > j) * packed[(i, j)] });
+            let lower = DMatrix::from_fn(n, n, |i, j| {
+                if i == j { 1.0 } else { f64::from(i > j) * packed[(i, j)] }
+            });
             let upper = packed.upper_triangle();
             assert!(lower.amax() <= 1.0, "{name}: partial pivoting bounds L");
             let scale = lower.norm() * upper.norm();
-            small(name, "PA − LU", &(permuted(n, &permutation, &a) - &lower * &upper), n as f64 * T::EPS * scale);
+            small(
+                name,
+                "PA − LU",
+                &(permuted(n, &permutation, &a) - &lower * &upper),
+                n as f64 * T::EPS * scale,
+            );
             for k in [1, 5] {
                 let b = Random(6).matrix(n, k);
                 let right = cast::<T>(&flat(&b));
                 for transposed in [false, true] {
                     let mut x = zeros::<T>(n * k);
-                    linalg::lu_solve(1, n, k, &lu, &permutation, transposed, &right, &mut x).unwrap();
+                    linalg::lu_solve(1, n, k, &lu, &permutation, transposed, &right, &mut x)
+                        .unwrap();
                     let x = matrix(n, k, &x);
                     let product = if transposed { a.tr_mul(&x) } else { &a * &x };
-                    small(name, "Ax − b", &(product - &b), 8.0 * n as f64 * T::EPS * (scale * x.norm() + b.norm()));
+                    small(
+                        name,
+                        "Ax − b",
+                        &(product - &b),
+                        8.0 * n as f64 * T::EPS * (scale * x.norm() + b.norm()),
+                    );
                 }
-                let (mut again, mut rows, mut x) = (zeros::<T>(n * n), vec![0; n], zeros::<T>(n * k));
+                let (mut again, mut rows, mut x) =
+                    (zeros::<T>(n * n), vec![0; n], zeros::<T>(n * k));
                 linalg::solve(1, n, k, &numbers, &right, &mut again, &mut rows, &mut x).unwrap();
                 let mut two_steps = zeros::<T>(n * k);
-                linalg::lu_solve(1, n, k, &lu, &permutation, false, &right, &mut two_steps).unwrap();
-                assert_eq!((again, rows, x), (lu.clone(), permutation.clone(), two_steps), "{name}: one pass or two");
+                linalg::lu_solve(1, n, k, &lu, &permutation, false, &right, &mut two_steps)
+                    .unwrap();
+                assert_eq!(
+                    (again, rows, x),
+                    (lu.clone(), permutation.clone(), two_steps),
+                    "{name}: one pass or two"
+                );
             }
             let mut x = zeros::<T>(n * n);
             linalg::inverse(1, n, &numbers, &mut x).unwrap();
@@ -202,7 +273,11 @@ fn lu_laws<T: Number>() {
             let determinant = oracle.p().determinant::<f64>() * if negative { -1.0 } else { 1.0 };
             assert_eq!(sign[0].get(), determinant, "{name} {n}: sign");
             let condition = a.norm() * x.norm();
-            assert!((logabs[0].get() - expected).abs() <= 4.0 * n as f64 * T::EPS * (expected.abs() + condition), "{name}");
+            assert!(
+                (logabs[0].get() - expected).abs()
+                    <= 4.0 * n as f64 * T::EPS * (expected.abs() + condition),
+                "{name}"
+            );
         }
     }
 }
@@ -222,18 +297,35 @@ fn triangular_laws<T: Number>() {
         for k in [1, 4, 6] {
             let b = random.matrix(n, k);
             for flags in 0..8 {
-                let triangle =
-                    Triangle { upper: flags & 1 > 0, transposed: flags & 2 > 0, unit_diagonal: flags & 4 > 0 };
+                let triangle = Triangle {
+                    upper: flags & 1 > 0,
+                    transposed: flags & 2 > 0,
+                    unit_diagonal: flags & 4 > 0,
+                };
                 let mut t = if triangle.upper { a.upper_triangle() } else { a.lower_triangle() };
                 if triangle.unit_diagonal {
                     t.fill_diagonal(1.0);
                 }
                 let t = if triangle.transposed { t.transpose() } else { t };
                 let mut x = zeros::<T>(n * k);
-                linalg::solve_triangular(1, n, k, triangle, &numbers, &cast::<T>(&flat(&b)), &mut x).unwrap();
+                linalg::solve_triangular(
+                    1,
+                    n,
+                    k,
+                    triangle,
+                    &numbers,
+                    &cast::<T>(&flat(&b)),
+                    &mut x,
+                )
+                .unwrap();
                 let x = matrix(n, k, &x);
                 let name = format!("{triangle:?}");
-                small(&name, "Tx − b", &(&t * &x - &b), 8.0 * n as f64 * T::EPS * (t.norm() * x.norm() + b.norm()));
+                small(
+                    &name,
+                    "Tx − b",
+                    &(&t * &x - &b),
+                    8.0 * n as f64 * T::EPS * (t.norm() * x.norm() + b.norm()),
+                );
             }
         }
     }
@@ -290,12 +382,21 @@ fn eigen_laws<T: Number>() {
             let lambda = DMatrix::from_diagonal(&w.column(0).into_owned());
             small(name, "AV − VΛ", &(&a * &v - &v * lambda), tolerance * a.norm());
             assert!(w.as_slice().is_sorted(), "{name}: eigenvalues ascend");
-            let mut expected: Vec<f64> = a.clone().symmetric_eigenvalues().iter().copied().collect();
+            let mut expected: Vec<f64> =
+                a.clone().symmetric_eigenvalues().iter().copied().collect();
             expected.sort_by(f64::total_cmp);
-            small(name, "eigenvalues", &(&w - DMatrix::from_vec(n, 1, expected)), tolerance * a.norm());
+            small(
+                name,
+                "eigenvalues",
+                &(&w - DMatrix::from_vec(n, 1, expected)),
+                tolerance * a.norm(),
+            );
             for j in 0..n {
                 let column = v.column(j);
-                assert!(column.max() >= column.amax() * (1.0 - 4.0 * T::EPS), "{name}: the largest component is positive");
+                assert!(
+                    column.max() >= column.amax() * (1.0 - 4.0 * T::EPS),
+                    "{name}: the largest component is positive"
+                );
             }
         }
     }
@@ -322,12 +423,23 @@ fn svd_laws<T: Number>() {
             small(name, "VᵀV − 1", &(&vt * vt.transpose() - DMatrix::identity(p, p)), tolerance);
             let sigma = DMatrix::from_diagonal(&s.column(0).into_owned());
             small(name, "A − USVᵀ", &(&a - &u * sigma * &vt), tolerance * a.norm());
-            assert!(s.as_slice().iter().rev().is_sorted() && s.min() >= 0.0, "{name}: singular values descend");
+            assert!(
+                s.as_slice().iter().rev().is_sorted() && s.min() >= 0.0,
+                "{name}: singular values descend"
+            );
             let expected = a.clone().singular_values();
-            small(name, "singular values", &(&s - DMatrix::from_column_slice(p, 1, expected.as_slice())), tolerance * a.norm());
+            small(
+                name,
+                "singular values",
+                &(&s - DMatrix::from_column_slice(p, 1, expected.as_slice())),
+                tolerance * a.norm(),
+            );
             for j in 0..p {
                 let column = u.column(j);
-                assert!(column.max() >= column.amax() * (1.0 - 4.0 * T::EPS), "{name}: the largest component is positive");
+                assert!(
+                    column.max() >= column.amax() * (1.0 - 4.0 * T::EPS),
+                    "{name}: the largest component is positive"
+                );
             }
         }
     }
@@ -344,18 +456,22 @@ fn singular_value_decomposition() {
 fn small_singular_values_of_graded_matrices_keep_their_digits() {
     for (m, n) in [(6, 6), (9, 5), (5, 9), (33, 33), (80, 17)] {
         let (rows, columns) = (m.max(n), m.min(n));
-        let expected: Vec<f64> = (0..columns).map(|j| 10f64.powf(8.0 - 16.0 * j as f64 / (columns - 1) as f64)).collect();
+        let expected: Vec<f64> = (0..columns)
+            .map(|j| 10f64.powf(8.0 - 16.0 * j as f64 / (columns - 1) as f64))
+            .collect();
         let mut graded = Random(3).orthogonal(rows).columns(0, columns).into_owned();
         for j in 0..columns {
             graded.column_mut(j).scale_mut(expected[(j * 2 + 1) % columns.max(1)]);
         }
         let expected = {
-            let mut used: Vec<f64> = (0..columns).map(|j| expected[(j * 2 + 1) % columns]).collect();
+            let mut used: Vec<f64> =
+                (0..columns).map(|j| expected[(j * 2 + 1) % columns]).collect();
             used.sort_by(|a, b| b.total_cmp(a));
             used
         };
         let a = if m >= n { graded } else { graded.transpose() };
-        let (mut u, mut s, mut vt) = (vec![0.0; m * columns], vec![0.0; columns], vec![0.0; columns * n]);
+        let (mut u, mut s, mut vt) =
+            (vec![0.0; m * columns], vec![0.0; columns], vec![0.0; columns * n]);
         linalg::svd(1, m, n, &flat(&a), &mut u, &mut s, &mut vt).unwrap();
         for (found, expected) in s.iter().zip(&expected) {
             assert!((found / expected - 1.0).abs() < 1e-13, "{m}×{n}: {found:e} for {expected:e}");
@@ -398,7 +514,8 @@ fn condition_estimates_are_close_to_the_truth() {
             let norm = |a: &DMatrix<f64>| a.column_iter().map(|c| c.lp_norm(1)).fold(0.0, f64::max);
             let truth = 1.0 / (norm(&a) * norm(&a.clone().try_inverse().unwrap()));
             let mut estimate = [0.0];
-            linalg::reciprocal_condition(1, n, &lu, &permutation, &[norm(&a)], &mut estimate).unwrap();
+            linalg::reciprocal_condition(1, n, &lu, &permutation, &[norm(&a)], &mut estimate)
+                .unwrap();
             assert!(
                 (0.99 * truth..=3.0 * truth).contains(&estimate[0]),
                 "{name} {n}: {:e} for {truth:e}",
@@ -442,7 +559,10 @@ fn the_lowest_failing_matrix_is_reported_with_its_numbers() {
             let zero_row = spoiled(batch, n, &bad, |a| a[n..2 * n].fill(0.0));
             match linalg::lu(batch, n, &zero_row, &mut out, &mut permutation).unwrap_err() {
                 LinalgError::Singular { batch, pivot, value, reciprocal_condition } => {
-                    assert_eq!((batch, pivot, value, reciprocal_condition), (lowest, n - 1, 0.0, 0.0));
+                    assert_eq!(
+                        (batch, pivot, value, reciprocal_condition),
+                        (lowest, n - 1, 0.0, 0.0)
+                    );
                 }
                 other => panic!("{other}"),
             }
@@ -453,7 +573,10 @@ fn the_lowest_failing_matrix_is_reported_with_its_numbers() {
             match linalg::inverse(batch, n, &equal_rows, &mut out).unwrap_err() {
                 LinalgError::Singular { batch, value, reciprocal_condition, .. } => {
                     assert_eq!(batch, lowest);
-                    assert!(value.abs() < 1e-12 && reciprocal_condition < 1e-14, "{value:e} {reciprocal_condition:e}");
+                    assert!(
+                        value.abs() < 1e-12 && reciprocal_condition < 1e-14,
+                        "{value:e} {reciprocal_condition:e}"
+                    );
                 }
                 other => panic!("{other}"),
             }
@@ -463,7 +586,12 @@ fn the_lowest_failing_matrix_is_reported_with_its_numbers() {
                 linalg::solve_triangular(batch, n, 1, Triangle::UPPER, &zero_diagonal, &b, &mut x),
                 linalg::cholesky_solve(batch, n, 1, &zero_diagonal, &b, &mut x),
             ] {
-                let expected = LinalgError::Singular { batch: lowest, pivot: n - 1, value: 0.0, reciprocal_condition: 0.0 };
+                let expected = LinalgError::Singular {
+                    batch: lowest,
+                    pivot: n - 1,
+                    value: 0.0,
+                    reciprocal_condition: 0.0,
+                };
                 assert_eq!(error, Err(expected));
             }
         }
@@ -475,7 +603,9 @@ fn pivots_beside_nothing_are_singular_for_solves_but_have_a_determinant() {
     let a = [1e8, 0.0, 0.0, 1e-10];
     let (mut lu, mut permutation) = ([0.0; 4], [0; 2]);
     let error = linalg::lu(1, 2, &a, &mut lu, &mut permutation).unwrap_err();
-    let LinalgError::Singular { pivot: 1, value, reciprocal_condition, .. } = error else { panic!("{error}") };
+    let LinalgError::Singular { pivot: 1, value, reciprocal_condition, .. } = error else {
+        panic!("{error}")
+    };
     assert_eq!(value, 1e-10);
     assert!((reciprocal_condition / 1e-18 - 1.0).abs() < 1e-12);
     let (mut sign, mut logabs) = ([0.0], [0.0]);
@@ -493,26 +623,52 @@ fn kernels() -> Vec<(&'static str, Call)> {
         ("cholesky", Box::new(|b, n, a| linalg::cholesky(b, n, a, &mut vec![0.0; a.len()]))),
         (
             "cholesky_solve",
-            Box::new(|b, n, a| linalg::cholesky_solve(b, n, 1, a, &vec![1.0; b * n], &mut vec![0.0; b * n])),
+            Box::new(|b, n, a| {
+                linalg::cholesky_solve(b, n, 1, a, &vec![1.0; b * n], &mut vec![0.0; b * n])
+            }),
         ),
         (
             "solve_positive_definite",
             Box::new(|b, n, a| {
-                let (right, mut l, mut x) = (vec![1.0; b * n], vec![0.0; a.len()], vec![0.0; b * n]);
+                let (right, mut l, mut x) =
+                    (vec![1.0; b * n], vec![0.0; a.len()], vec![0.0; b * n]);
                 linalg::solve_positive_definite(b, n, 1, a, &right, &mut l, &mut x)
             }),
         ),
         (
             "solve_triangular",
             Box::new(|b, n, a| {
-                linalg::solve_triangular(b, n, 1, Triangle::LOWER, a, &vec![1.0; b * n], &mut vec![0.0; b * n])
+                linalg::solve_triangular(
+                    b,
+                    n,
+                    1,
+                    Triangle::LOWER,
+                    a,
+                    &vec![1.0; b * n],
+                    &mut vec![0.0; b * n],
+                )
             }),
         ),
-        ("right-hand side", Box::new(|b, n, a| {
-            let identity: Vec<f64> = (0..b * n * n).map(|e| f64::from(e % (n * n) % (n + 1) == 0)).collect();
-            linalg::solve_triangular(b, n, n, Triangle::LOWER, &identity, a, &mut vec![0.0; a.len()])
-        })),
-        ("lu", Box::new(|b, n, a| linalg::lu(b, n, a, &mut vec![0.0; a.len()], &mut vec![0; b * n]))),
+        (
+            "right-hand side",
+            Box::new(|b, n, a| {
+                let identity: Vec<f64> =
+                    (0..b * n * n).map(|e| f64::from(e % (n * n) % (n + 1) == 0)).collect();
+                linalg::solve_triangular(
+                    b,
+                    n,
+                    n,
+                    Triangle::LOWER,
+                    &identity,
+                    a,
+                    &mut vec![0.0; a.len()],
+                )
+            }),
+        ),
+        (
+            "lu",
+            Box::new(|b, n, a| linalg::lu(b, n, a, &mut vec![0.0; a.len()], &mut vec![0; b * n])),
+        ),
         (
             "lu_solve",
             Box::new(|b, n, a| {
@@ -521,16 +677,27 @@ fn kernels() -> Vec<(&'static str, Call)> {
             }),
         ),
         ("inverse", Box::new(|b, n, a| linalg::inverse(b, n, a, &mut vec![0.0; a.len()]))),
-        ("slogdet", Box::new(|b, n, a| linalg::slogdet(b, n, a, &mut vec![0.0; b], &mut vec![0.0; b]))),
-        ("qr", Box::new(|b, n, a| linalg::qr(b, n, n, a, &mut vec![0.0; a.len()], &mut vec![0.0; a.len()]))),
+        (
+            "slogdet",
+            Box::new(|b, n, a| linalg::slogdet(b, n, a, &mut vec![0.0; b], &mut vec![0.0; b])),
+        ),
+        (
+            "qr",
+            Box::new(|b, n, a| {
+                linalg::qr(b, n, n, a, &mut vec![0.0; a.len()], &mut vec![0.0; a.len()])
+            }),
+        ),
         (
             "symmetric_eigen",
-            Box::new(|b, n, a| linalg::symmetric_eigen(b, n, a, &mut vec![0.0; b * n], &mut vec![0.0; a.len()])),
+            Box::new(|b, n, a| {
+                linalg::symmetric_eigen(b, n, a, &mut vec![0.0; b * n], &mut vec![0.0; a.len()])
+            }),
         ),
         (
             "svd",
             Box::new(|b, n, a| {
-                let (mut u, mut s, mut vt) = (vec![0.0; a.len()], vec![0.0; b * n], vec![0.0; a.len()]);
+                let (mut u, mut s, mut vt) =
+                    (vec![0.0; a.len()], vec![0.0; b * n], vec![0.0; a.len()]);
                 linalg::svd(b, n, n, a, &mut u, &mut s, &mut vt)
             }),
         ),
@@ -565,11 +732,20 @@ fn nothing_to_do_is_no_error_and_wrong_lengths_are() {
         assert_eq!(call(0, 5, &[]), Ok(()), "{name}: batch 0");
         assert_eq!(call(3, 0, &[]), Ok(()), "{name}: n = 0");
         if name != "right-hand side" {
-            assert!(matches!(call(2, 3, &[1.0; 17]), Err(LinalgError::Length { expected: 18, found: 17, .. })), "{name}");
+            assert!(
+                matches!(
+                    call(2, 3, &[1.0; 17]),
+                    Err(LinalgError::Length { expected: 18, found: 17, .. })
+                ),
+                "{name}"
+            );
         }
     }
     let error = linalg::cholesky::<f64>(usize::MAX, 2, &[], &mut []);
-    assert!(matches!(error, Err(LinalgError::Length { expected: usize::MAX, found: 0, .. })), "{error:?}");
+    assert!(
+        matches!(error, Err(LinalgError::Length { expected: usize::MAX, found: 0, .. })),
+        "{error:?}"
+    );
     for (m, n) in [(0, 4), (4, 0)] {
         assert_eq!(linalg::qr::<f64>(2, m, n, &[], &mut [], &mut []), Ok(()));
         assert_eq!(linalg::svd::<f64>(2, m, n, &[], &mut [], &mut [], &mut []), Ok(()));
@@ -588,7 +764,14 @@ fn results_that_do_not_fit_are_refused() {
 }
 
 /// All results of all kernels for one batch, as one list per matrix.
-fn everything<T: Number>(batch: usize, m: usize, n: usize, tall: &[T], square: &[T], right: &[T]) -> Vec<Vec<T>> {
+fn everything<T: Number>(
+    batch: usize,
+    m: usize,
+    n: usize,
+    tall: &[T],
+    square: &[T],
+    right: &[T],
+) -> Vec<Vec<T>> {
     let p = m.min(n);
     let k = 3;
     let z = |size: usize| zeros::<T>(batch * size);
@@ -623,7 +806,9 @@ fn everything<T: Number>(batch: usize, m: usize, n: usize, tall: &[T], square: &
 }
 
 fn bits_are_independent<T: Number>() {
-    for (batch, m, n) in [(67, 3, 2), (131, 6, 6), (41, 5, 9), (37, 20, 13), (19, 12, 33), (9, 64, 64), (3, 90, 70)] {
+    for (batch, m, n) in
+        [(67, 3, 2), (131, 6, 6), (41, 5, 9), (37, 20, 13), (19, 12, 33), (9, 64, 64), (3, 90, 70)]
+    {
         let mut random = Random(batch as u64);
         let tall: Vec<T> = (0..batch * m * n).map(|_| T::of(random.next())).collect();
         let right: Vec<T> = (0..batch * n * 3).map(|_| T::of(random.next())).collect();
@@ -635,10 +820,23 @@ fn bits_are_independent<T: Number>() {
             .collect();
         let whole = everything(batch, m, n, &tall, &square, &right);
         // Each matrix alone, and in batches that begin elsewhere and end elsewhere.
-        for (first, count) in (0..batch).map(|b| (b, 1)).chain([(1, batch - 1), (0, batch - 1), (batch / 2, 2)]) {
+        for (first, count) in
+            (0..batch).map(|b| (b, 1)).chain([(1, batch - 1), (0, batch - 1), (batch / 2, 2)])
+        {
             let cut = |x: &[T], stride: usize| x[first * stride..(first + count) * stride].to_vec();
-            let part = everything(count, m, n, &cut(&tall, m * n), &cut(&square, n * n), &cut(&right, 3 * n));
-            assert_eq!(part, whole[first..first + count], "{count} of {batch} matrices {m}×{n} from {first}");
+            let part = everything(
+                count,
+                m,
+                n,
+                &cut(&tall, m * n),
+                &cut(&square, n * n),
+                &cut(&right, 3 * n),
+            );
+            assert_eq!(
+                part,
+                whole[first..first + count],
+                "{count} of {batch} matrices {m}×{n} from {first}"
+            );
         }
         for threads in [1, 2, 4] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

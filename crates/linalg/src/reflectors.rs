@@ -11,7 +11,13 @@ use super::real::Field;
 /// The column is divided by its largest magnitude first, so that its norm neither overflows nor vanishes (Golub and Van Loan,
 /// Matrix Computations, 4th ed., Algorithm 5.1.1).
 #[inline(always)]
-pub(super) fn make<C: Lanes>(lanes: C, m: usize, n: usize, k: usize, a: &mut [C::Vector]) -> C::Vector {
+pub(super) fn make<C: Lanes>(
+    lanes: C,
+    m: usize,
+    n: usize,
+    k: usize,
+    a: &mut [C::Vector],
+) -> C::Vector {
     let (zero, one) = (lanes.splat(C::Scalar::ZERO), lanes.splat(C::Scalar::ONE));
     let mut largest = zero;
     for i in k..m {
@@ -19,7 +25,8 @@ pub(super) fn make<C: Lanes>(lanes: C, m: usize, n: usize, k: usize, a: &mut [C:
         largest = lanes.select(lanes.less(largest, size), size, largest);
     }
     let negligible = lanes.less(largest, lanes.splat(C::Scalar::TINY));
-    let down = lanes.select(negligible, zero, lanes.div(one, lanes.select(negligible, one, largest)));
+    let down =
+        lanes.select(negligible, zero, lanes.div(one, lanes.select(negligible, one, largest)));
     let head = lanes.mul(a[k * n + k], down);
     let mut tail = zero;
     for i in k + 1..m {
@@ -30,8 +37,16 @@ pub(super) fn make<C: Lanes>(lanes: C, m: usize, n: usize, k: usize, a: &mut [C:
     let norm = lanes.sqrt(lanes.mul_add(head, head, tail));
     // β has the sign opposite to the head, so that head − β does not cancel.
     let beta = lanes.select(lanes.less(head, zero), norm, lanes.neg(norm));
-    let scale = lanes.select(nothing, zero, lanes.div(down, lanes.select(nothing, one, lanes.sub(head, beta))));
-    let tau = lanes.select(nothing, zero, lanes.div(lanes.sub(beta, head), lanes.select(nothing, one, beta)));
+    let scale = lanes.select(
+        nothing,
+        zero,
+        lanes.div(down, lanes.select(nothing, one, lanes.sub(head, beta))),
+    );
+    let tau = lanes.select(
+        nothing,
+        zero,
+        lanes.div(lanes.sub(beta, head), lanes.select(nothing, one, beta)),
+    );
     for i in k + 1..m {
         a[i * n + k] = lanes.mul(a[i * n + k], scale);
     }

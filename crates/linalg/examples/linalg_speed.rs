@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use pullback_core_graph::kernel::linalg;
+use pullback_linalg;
 
 fn best(mut work: impl FnMut()) -> f64 {
     let mut best = f64::MAX;

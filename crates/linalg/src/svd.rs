@@ -203,7 +203,13 @@ fn bring_largest_column<C: Lanes>(
 /// For rows x, y with α = x·x, β = y·y, γ = x·y the rotation has t = tan θ, the smaller root of t² + 2ζt − 1 = 0 with
 /// ζ = (β − α) / 2γ. A lane needs it if |γ| > ε·√n·√α·√β.
 #[inline(always)]
-fn sweep<C: Lanes>(lanes: C, n: usize, g: &mut [C::Vector], w: &mut [C::Vector], squares: &mut [C::Vector]) -> bool {
+fn sweep<C: Lanes>(
+    lanes: C,
+    n: usize,
+    g: &mut [C::Vector],
+    w: &mut [C::Vector],
+    squares: &mut [C::Vector],
+) -> bool {
     let (zero, one) = (lanes.splat(C::Scalar::ZERO), lanes.splat(C::Scalar::ONE));
     let tolerance = lanes.splat(C::Scalar::EPSILON * C::Scalar::from_f64(n as f64).root());
     // Squares below this have lost digits: such a row counts as zero beside the matrix, which is about 1.
@@ -235,7 +241,8 @@ fn sweep<C: Lanes>(lanes: C, n: usize, g: &mut [C::Vector], w: &mut [C::Vector],
             let t = lanes.select(lanes.less(ratio, zero), lanes.neg(t), t);
             let c = lanes.div(one, lanes.sqrt(lanes.mul_add(t, t, one)));
             let s = lanes.mul(t, c);
-            squares[p] = lanes.select(rotate, positive(lanes, lanes.mul_sub(t, gamma, alpha)), alpha);
+            squares[p] =
+                lanes.select(rotate, positive(lanes, lanes.mul_sub(t, gamma, alpha)), alpha);
             squares[q] = lanes.select(rotate, positive(lanes, lanes.mul_add(t, gamma, beta)), beta);
             rotate_rows(lanes, rotate, c, s, x, y);
             let (above, below) = w.split_at_mut(q * n);
@@ -279,6 +286,12 @@ fn unsettled<C: Lanes>(
     let before = cast_slice::<C::Vector, C::Scalar>(w).to_vec();
     sweep(lanes, n, g, w, squares);
     let after = cast_slice::<C::Vector, C::Scalar>(w);
-    let moved = (0..count).find(|&lane| (0..n * n).any(|e| before[e * C::WIDTH + lane] != after[e * C::WIDTH + lane]));
-    LinalgError::NoConvergence { operation: NAME, batch: first + moved.unwrap_or(0), iterations: SWEEPS }
+    let moved = (0..count).find(|&lane| {
+        (0..n * n).any(|e| before[e * C::WIDTH + lane] != after[e * C::WIDTH + lane])
+    });
+    LinalgError::NoConvergence {
+        operation: NAME,
+        batch: first + moved.unwrap_or(0),
+        iterations: SWEEPS,
+    }
 }

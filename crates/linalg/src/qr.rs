@@ -16,7 +16,14 @@ use super::triangular::BLOCK;
 ///
 /// # Errors
 /// [`LinalgError::NotFinite`], [`LinalgError::Overflow`], [`LinalgError::Length`].
-pub fn qr<T: Real>(batch: usize, m: usize, n: usize, a: &[T], q: &mut [T], r: &mut [T]) -> Result<(), LinalgError> {
+pub fn qr<T: Real>(
+    batch: usize,
+    m: usize,
+    n: usize,
+    a: &[T],
+    q: &mut [T],
+    r: &mut [T],
+) -> Result<(), LinalgError> {
     T::qr(batch, m, n, a, q, r)
 }
 
