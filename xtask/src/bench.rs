@@ -42,13 +42,12 @@ pub(crate) struct ReportArguments {
 }
 
 pub(crate) fn bench(arguments: &BenchArguments) -> Result<()> {
-    let python = if arguments.peers { Some(peers::python()?) } else { None };
     // A missed speed target is no failure: the number depends on the machine, and stands in the table.
-    measure("bench", &arguments.common, python.as_deref()).map(|_| ())
+    measure("bench", &arguments.common, arguments.peers).map(|_| ())
 }
 
 pub(crate) fn report(arguments: &ReportArguments) -> Result<()> {
-    let missed: Vec<_> = measure("report", &arguments.common, None)?
+    let missed: Vec<_> = measure("report", &arguments.common, false)?
         .into_iter()
         .filter(|of| of.row.met == Some(false))
         .map(|of| format!("{}: {}", of.of_crate, of.row.name))
@@ -65,12 +64,19 @@ struct RowOfCrate {
     row: Row,
 }
 
-fn measure(kind: &str, common: &Common, python: Option<&Path>) -> Result<Vec<RowOfCrate>> {
+fn measure(kind: &str, common: &Common, with_peers: bool) -> Result<Vec<RowOfCrate>> {
     let binaries = metadata::package("benches")?.binaries();
+    let programs = chosen(kind, &binaries, common.name.as_deref())?;
+    let python = if with_peers { Some(peers::python()?) } else { None };
+    if kind == "bench"
+        && let Some(warning) = load().and_then(|(l, n)| busy(l, n))
+    {
+        eprintln!("{warning}");
+    }
     let folder = shell::target().join(kind);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mut all = Vec::new();
-    for (of_crate, binary) in chosen(kind, &binaries, common.name.as_deref())? {
+    for (of_crate, binary) in programs {
         let file = folder.join(format!("{binary}.jsonl"));
         // Rows of an earlier run must not pass for this one's.
         fs::write(&file, "").with_context(|| format!("cannot write {}", file.display()))?;
@@ -84,7 +90,7 @@ fn measure(kind: &str, common: &Common, python: Option<&Path>) -> Result<Vec<Row
         if std::env::var_os("RAYON_NUM_THREADS").is_none() {
             command.env("RAYON_NUM_THREADS", "2");
         }
-        match python {
+        match &python {
             Some(python) => command.env(peers::PYTHON_VARIABLE, python),
             None => command.env_remove(peers::PYTHON_VARIABLE),
         };
@@ -102,6 +108,20 @@ fn measure(kind: &str, common: &Common, python: Option<&Path>) -> Result<Vec<Row
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(all)
+}
+
+/// Mean number of running processes in the last minute, and processors; only Linux tells.
+fn load() -> Option<(f64, usize)> {
+    let text = fs::read_to_string("/proc/loadavg").ok()?;
+    let load = text.split_whitespace().next()?.parse().ok()?;
+    Some((load, std::thread::available_parallelism().ok()?.get()))
+}
+
+fn busy(load: f64, processors: usize) -> Option<String> {
+    let text = format!(
+        "warning: the machine is busy (load {load} on {processors} processors); times taken now are too long"
+    );
+    (load > 0.5 * processors as f64).then_some(text)
 }
 
 /// (crate, program) for the crate that is named, or for all.
@@ -166,6 +186,12 @@ mod tests {
         let want = r#"{"crate":"nn","name":"a","unit":"s","value":1.5,"target":"≤ 2","met":true}"#;
         assert_eq!(serde_json::to_string(&row)?, want);
         Ok(())
+    }
+
+    #[test]
+    fn a_busy_machine_is_told() {
+        assert!(busy(0.4, 2).is_none());
+        assert!(busy(3.5, 2).is_some_and(|w| w.contains("3.5 on 2")));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What has to pass before a change lands: named steps, timed, in the order of how soon they fail.
 
-use crate::{metadata, shell, tidy};
+use crate::{doc, metadata, shell, tidy};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use std::time::{Duration, Instant};
@@ -55,10 +55,7 @@ impl Step {
             }
             Self::Doctests => shell::run(&mut shell::cargo(["test", "--workspace", "--doc"])),
             Self::Examples => examples(),
-            Self::Doc => shell::run(
-                shell::cargo(["doc", "--workspace", "--no-deps", "--exclude", "xtask"])
-                    .env("RUSTDOCFLAGS", "-D warnings"),
-            ),
+            Self::Doc => doc::build(&[("RUSTDOCFLAGS", "-D warnings".as_ref())]),
             Self::Cuda => cuda(),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::{data, shell};
 use anyhow::{Context, Result, bail};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -52,16 +53,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             None
         }
     };
-    let mut cargo = shell::cargo(["doc", "--workspace", "--no-deps"]);
-    cargo.args(["--exclude", "xtask", "--exclude", "benches", "--exclude", "examples"]);
     if katex.is_some() {
         let header = shell::target().join("katex-header.html");
         fs::write(&header, HEADER).with_context(|| format!("cannot write {}", header.display()))?;
         // The encoded form separates arguments by 0x1f, so that a path may have blanks.
         let flags = format!("--html-in-header\u{1f}{}", header.display());
-        cargo.env("CARGO_ENCODED_RUSTDOCFLAGS", flags);
+        build(&[("CARGO_ENCODED_RUSTDOCFLAGS", flags.as_ref())])?;
+    } else {
+        build(&[])?;
     }
-    shell::run(&mut cargo)?;
     let pages = shell::target().join("doc");
     if let Some(katex) = katex {
         copy(&katex, &pages.join("katex"))?;
@@ -79,6 +79,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         shell::run(shell::program::<&str>(opener, []).arg(&first))?;
     }
     Ok(())
+}
+
+/// The pages of the crates, without those of the tools.
+pub(crate) fn build(variables: &[(&str, &OsStr)]) -> Result<()> {
+    let mut cargo = shell::cargo(["doc", "--workspace", "--no-deps"]);
+    cargo.args(["--exclude", "xtask", "--exclude", "benches", "--exclude", "examples"]);
+    shell::run(cargo.envs(variables.iter().copied()))
 }
 
 /// A folder with the script, the style and the fonts; fetched once.
