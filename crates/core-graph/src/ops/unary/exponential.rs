@@ -3,11 +3,12 @@
 use std::f64::consts::{LN_2, LN_10};
 
 use super::{Device, unary};
+use crate::kernel::Special;
 
 unary! {
     /// eˣ.
     exp() as "exp" {
-        value: |x, _p| x.exp(),
+        value: |x, _p| Special::exp(x),
         slope: |_x, y, _p| y,
         curvature: |_x, y, _p| Some(y),
         device: Device { value: |x, _| x.exp(), slope: |_, y, v, _| y.mul(v) },

@@ -18,8 +18,8 @@ unary! {
     }
     /// tanh x.
     tanh() as "tanh" {
-        value: |x, _p| x.tanh(),
-        slope: |x, _y, _p| x.sech2(),
+        value: |x, _p| Special::tanh(x),
+        slope: |x, y, _p| x.tanh_slope(y),
         curvature: |x, y, _p| Some(y * x.sech2() * -2.0),
         device: Device { value: |x, _| x.tanh(), slope: |_, y, v, _| y.sqr()?.affine(-1.0, 1.0)?.mul(v) },
     }
