@@ -3,7 +3,7 @@
 use super::error::LinalgError;
 use super::real::Field;
 use super::triangular::Triangle;
-use super::{cholesky, triangular};
+use super::{cholesky, condition, eigen, lu, qr, svd, triangular};
 
 macro_rules! entries {
     ($($(#[$lint:meta])* $name:ident = $path:path, ($($argument:ident: $type:ty),*);)*) => {
@@ -34,4 +34,17 @@ entries! {
         (batch: usize, n: usize, k: usize, a: &[Self], b: &[Self], l: &mut [Self], x: &mut [Self]);
     solve_triangular = triangular::entry,
         (batch: usize, n: usize, k: usize, triangle: Triangle, t: &[Self], b: &[Self], x: &mut [Self]);
+    lu = lu::factor_entry, (batch: usize, n: usize, a: &[Self], lu: &mut [Self], permutation: &mut [usize]);
+    lu_solve = lu::lu_solve_entry,
+        (batch: usize, n: usize, k: usize, lu: &[Self], permutation: &[usize], transposed: bool, b: &[Self], x: &mut [Self]);
+    solve = lu::solve_entry,
+        (batch: usize, n: usize, k: usize, a: &[Self], b: &[Self], lu: &mut [Self], permutation: &mut [usize], x: &mut [Self]);
+    inverse = lu::inverse_entry, (batch: usize, n: usize, a: &[Self], x: &mut [Self]);
+    slogdet = lu::slogdet_entry, (batch: usize, n: usize, a: &[Self], sign: &mut [Self], logabs: &mut [Self]);
+    reciprocal_condition = condition::entry,
+        (batch: usize, n: usize, lu: &[Self], permutation: &[usize], norm: &[Self], reciprocal: &mut [Self]);
+    qr = qr::entry, (batch: usize, m: usize, n: usize, a: &[Self], q: &mut [Self], r: &mut [Self]);
+    symmetric_eigen = eigen::entry, (batch: usize, n: usize, a: &[Self], w: &mut [Self], v: &mut [Self]);
+    svd = svd::entry,
+        (batch: usize, m: usize, n: usize, a: &[Self], u: &mut [Self], s: &mut [Self], vt: &mut [Self]);
 }

@@ -6,15 +6,30 @@
 
 mod batch;
 mod cholesky;
+mod condition;
+mod eigen;
 mod entry;
 mod error;
 mod lanes;
+mod lu;
 mod product;
+mod qr;
 mod real;
+mod reflectors;
+mod rows;
+mod scale;
+mod svd;
+mod svd_output;
 mod transpose;
 mod triangular;
+mod tridiagonal;
 
 pub use cholesky::{cholesky, cholesky_solve, solve_positive_definite};
+pub use condition::reciprocal_condition;
+pub use eigen::symmetric_eigen;
 pub use error::LinalgError;
+pub use lu::{inverse, lu, lu_solve, slogdet, solve};
+pub use qr::qr;
 pub use real::Real;
+pub use svd::svd;
 pub use triangular::{Triangle, solve_triangular};
