@@ -193,9 +193,7 @@ fn sweep<C: Lanes>(lanes: C, n: usize, a: &mut [C::Vector], vectors: &mut [C::Ve
             any = true;
             let divisor = lanes.select(rotate, lanes.add(apq, apq), one);
             let ratio = lanes.div(lanes.sub(aqq, app), divisor);
-            let root = lanes.sqrt(lanes.mul_add(ratio, ratio, one));
-            let t = lanes.div(one, lanes.add(lanes.abs(ratio), root));
-            let t = lanes.select(lanes.less(ratio, zero), lanes.neg(t), t);
+            let t = tangent(lanes, ratio);
             let c = lanes.div(one, lanes.sqrt(lanes.mul_add(t, t, one)));
             let s = lanes.mul(t, c);
             a[p * n + p] = lanes.select(rotate, lanes.mul_sub(t, apq, app), app);
@@ -221,6 +219,18 @@ fn sweep<C: Lanes>(lanes: C, n: usize, a: &mut [C::Vector], vectors: &mut [C::Ve
         }
     }
     any
+}
+
+/// The root of smaller magnitude of t² + 2τt − 1 = 0, sign(τ) / (|τ| + √(1 + τ²)).
+#[inline(always)]
+pub(super) fn tangent<C: Lanes>(lanes: C, tau: C::Vector) -> C::Vector {
+    let (zero, one) = (lanes.splat(C::Scalar::ZERO), lanes.splat(C::Scalar::ONE));
+    let size = lanes.abs(tau);
+    // √(1 + τ²) is |τ| long before the square overflows.
+    let large = lanes.less(lanes.splat(C::Scalar::ONE / C::Scalar::EPSILON), size);
+    let root = lanes.select(large, size, lanes.sqrt(lanes.mul_add(tau, tau, one)));
+    let t = lanes.div(one, lanes.add(size, root));
+    lanes.select(lanes.less(tau, zero), lanes.neg(t), t)
 }
 
 /// (c·x − s·y, s·x + c·y) where the mask holds, (x, y) elsewhere, bit for bit.

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::lanes::Lanes;
 use super::real::Field;
+use super::rows::add_multiple;
 
 /// One step of a QR factorization of a row-major matrix with `n` columns: the reflector that maps column k, from row k down to
 /// row m, to β·e₁. Stores v below the diagonal and β on it, returns τ. A column that is 0 below the diagonal gives H = I.
@@ -74,11 +75,13 @@ pub(super) fn apply<C: Lanes>(
     columns: Range<usize>,
 ) {
     let mut j = columns.start;
-    // A single matrix takes whole cache lines of a row at a time, groups of matrices as much as the registers hold.
+    // A single matrix takes many columns at a time, so that it is read along its rows; groups of matrices as many as the
+    // registers hold. Each column's sum is the same in both.
     if C::WIDTH == 1 {
-        while j + 32 <= columns.end {
-            apply_tile::<C, 32>(lanes, rows.clone(), v, tau, target, width, j);
-            j += 32;
+        while j + 4 <= columns.end {
+            let next = columns.end.min(j + STRIP);
+            apply_strip(lanes, rows.clone(), v, tau, target, width, j..next);
+            j = next;
         }
     }
     while j + 4 <= columns.end {
@@ -88,6 +91,39 @@ pub(super) fn apply<C: Lanes>(
     while j < columns.end {
         apply_tile::<C, 1>(lanes, rows.clone(), v, tau, target, width, j);
         j += 1;
+    }
+}
+
+/// The widest strip of columns of a single matrix.
+const STRIP: usize = 512;
+
+/// [`apply_tile`] for many columns of one matrix.
+#[inline(always)]
+fn apply_strip<C: Lanes>(
+    lanes: C,
+    rows: Range<usize>,
+    v: &[C::Vector],
+    tau: C::Vector,
+    target: &mut [C::Vector],
+    width: usize,
+    columns: Range<usize>,
+) {
+    let k = rows.start;
+    let (j, count) = (columns.start, columns.len());
+    let mut buffer = [lanes.splat(C::Scalar::ZERO); STRIP];
+    let sums = &mut buffer[..count];
+    sums.copy_from_slice(&target[k * width + j..][..count]);
+    for i in k + 1..rows.end {
+        add_multiple(lanes, v[i], &target[i * width + j..][..count], sums);
+    }
+    for (x, sum) in target[k * width + j..].iter_mut().zip(&mut *sums) {
+        *sum = lanes.mul(*sum, tau);
+        *x = lanes.sub(*x, *sum);
+    }
+    for i in k + 1..rows.end {
+        for (x, &sum) in target[i * width + j..].iter_mut().zip(&*sums) {
+            *x = lanes.mul_sub(v[i], sum, *x);
+        }
     }
 }
 

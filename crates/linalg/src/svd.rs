@@ -8,7 +8,7 @@
 use pulp::bytemuck::{cast_slice, cast_slice_mut};
 
 use super::batch::{Kernel, Output, Scratch, check_finite, check_result, gather, numbers, run};
-use super::eigen::turn;
+use super::eigen::{tangent, turn};
 use super::error::{LinalgError, check_length};
 use super::lanes::Lanes;
 use super::real::{Field, Real};
@@ -25,7 +25,7 @@ const SWEEPS: usize = 40;
 /// A = U·diag(s)·Vᵀ for each m×n matrix of a batch, with p = min(m, n).
 ///
 /// `a`: batch × m × n, `u`: batch × m × p, `s`: batch × p, `vt`: batch × p × n. Singular values descend and are ≥ 0; the columns of
-/// U and the rows of Vᵀ are orthonormal, also for rank-deficient A. In each column of U the component of largest magnitude (the
+/// U and the rows of Vᵀ are orthonormal, also for rank-deficient A; a singular value below about ε²·s₀ is returned as 0. In each column of U the component of largest magnitude (the
 /// first of equals) is positive.
 ///
 /// # Errors
@@ -198,6 +198,12 @@ fn bring_largest_column<C: Lanes>(
     }
 }
 
+/// Rows whose square is below this, ε⁴, count as zero beside the matrix, which is about 1: a row that was nearly parallel to
+/// another is only rounding errors after a rotation, and would be shaved down by a factor ε in each sweep until it underflows.
+pub(super) fn negligible_square<T: Field>() -> T {
+    T::EPSILON * T::EPSILON * T::EPSILON * T::EPSILON
+}
+
 /// Makes each pair of rows of g orthogonal once, in each lane that needs it; w takes the same rotations. Whether any lane did.
 ///
 /// For rows x, y with α = x·x, β = y·y, γ = x·y the rotation has t = tan θ, the smaller root of t² + 2ζt − 1 = 0 with
@@ -212,8 +218,7 @@ fn sweep<C: Lanes>(
 ) -> bool {
     let (zero, one) = (lanes.splat(C::Scalar::ZERO), lanes.splat(C::Scalar::ONE));
     let tolerance = lanes.splat(C::Scalar::EPSILON * C::Scalar::from_f64(n as f64).root());
-    // Squares below this have lost digits: such a row counts as zero beside the matrix, which is about 1.
-    let floor = lanes.splat(C::Scalar::TINY / C::Scalar::EPSILON);
+    let floor = lanes.splat(negligible_square::<C::Scalar>());
     for i in 0..n {
         let row = &g[i * n..(i + 1) * n];
         squares[i] = dot(lanes, row, row);
@@ -236,9 +241,7 @@ fn sweep<C: Lanes>(
             any = true;
             let divisor = lanes.select(rotate, lanes.add(gamma, gamma), one);
             let ratio = lanes.div(lanes.sub(beta, alpha), divisor);
-            let root = lanes.sqrt(lanes.mul_add(ratio, ratio, one));
-            let t = lanes.div(one, lanes.add(lanes.abs(ratio), root));
-            let t = lanes.select(lanes.less(ratio, zero), lanes.neg(t), t);
+            let t = tangent(lanes, ratio);
             let c = lanes.div(one, lanes.sqrt(lanes.mul_add(t, t, one)));
             let s = lanes.mul(t, c);
             squares[p] =

@@ -1,6 +1,7 @@
 //! From the result of the rotations of [`super::svd`] to U, s and Vᵀ of one matrix: lengths, order, signs, missing vectors.
 
 use super::real::Field;
+use super::svd::negligible_square;
 
 /// One lane of the result: the columns of U or V, and the rows G = Σ·Zᵀ.
 pub(super) struct Factors<'a, T> {
@@ -50,7 +51,7 @@ impl<T: Field> Factors<'_, T> {
     /// The rows of Zᵀ·Pᵀ with norm 1, and their lengths before that.
     fn right_vectors(&self) -> (Vec<T>, Vec<T>) {
         let &Self { n, width, right, order, .. } = self;
-        let floor = T::TINY / T::EPSILON;
+        let floor = negligible_square::<T>();
         let mut vectors = vec![T::ZERO; n * n];
         let mut lengths = vec![T::ZERO; n];
         for j in 0..n {
