@@ -1,1 +1,6 @@
-//! nn
+//! Neural networks for the `pullback` workspace.
+
+pub mod error;
+pub mod kernel;
+
+pub use error::{Error, Result};
