@@ -8,6 +8,12 @@ use super::pack::{Finish, channel_blocks, pack_source, pack_weights, unpack_targ
 use super::plan::{Axis, Layout, Tap, Tiling};
 use crate::kernel::real::{Real, Scratch};
 
+/// Bounds of a chunk of source channels: its planes fit the first-level cache, and it is long enough to be worth
+/// loading and storing the sums.
+const CHUNK_BYTES: usize = 24 * 1024;
+const LEAST_CHUNK: usize = 8;
+const MOST_CHUNK: usize = 64;
+
 /// The taps that write one pair of target phases.
 struct PhaseTaps {
     phase: (usize, usize),
@@ -40,22 +46,24 @@ impl<T: Real> Correlation<'_, T> {
         }
         let phases = self.phase_taps();
         let blocks = channel_blocks(self.target_channels);
+        let tiling = self.tiling(source.len() + target.len());
+        let chunk = self.channel_chunk(tiling);
         let mut weights = T::take_buffer();
         weights.clear();
         for group in 0..self.groups {
             for phase in &phases {
-                for &block in &blocks {
-                    let (targets, sources) = (self.target_channels, self.source_channels);
-                    pack_weights(&mut weights, block, targets, sources, &phase.kernel_index, |t, s, k| {
-                        weight(group, t, s, k)
-                    });
+                for first in (0..self.source_channels).step_by(chunk) {
+                    let sources = first..(first + chunk).min(self.source_channels);
+                    for &block in &blocks {
+                        let weight = |t, s, k| weight(group, t, s, k);
+                        pack_weights(&mut weights, block, self.target_channels, sources.clone(), &phase.kernel_index, weight);
+                    }
                 }
             }
         }
-        let tiling = self.tiling(source.len() + target.len());
         let tasks = self.split(target, tiling);
         let work = |task: Task<'_, T>| {
-            Arch::new().dispatch(Run { of: self, source, phases: &phases, blocks: &blocks, weights: &weights, task });
+            Arch::new().dispatch(Run { of: self, source, phases: &phases, blocks: &blocks, weights: &weights, chunk, task });
         };
         if tasks.len() > 1 {
             tasks.into_par_iter().for_each(work);
@@ -86,8 +94,23 @@ impl<T: Real> Correlation<'_, T> {
 
     fn tiling(&self, accesses: usize) -> Tiling {
         let planes = self.rows.source.starts.len() * self.columns.source.starts.len() * self.source_channels;
-        let row_bytes = planes * self.columns.pitch() * size_of::<T>();
+        let row_bytes = (planes + self.target_channels) * self.columns.pitch() * size_of::<T>();
         Tiling::new(&self.rows, &self.columns, self.batch, row_bytes, self.flops, accesses)
+    }
+
+    /// Source channels whose planes stay in the first-level cache together while all target channels pass over them.
+    fn channel_chunk(&self, tiling: Tiling) -> usize {
+        let layout = self.layout(tiling.images.min(self.batch), 0, tiling.rows);
+        (CHUNK_BYTES / (self.channel_elements(&layout) * size_of::<T>())).clamp(LEAST_CHUNK, MOST_CHUNK)
+    }
+
+    fn layout(&self, images: usize, from: usize, to: usize) -> Layout {
+        Layout::new(&self.rows, &self.columns, images, from, to, 64 / size_of::<T>())
+    }
+
+    /// Elements of one channel's packed planes, all phases.
+    fn channel_elements(&self, layout: &Layout) -> usize {
+        layout.plane * self.rows.source.starts.len() * self.columns.source.starts.len()
     }
 
     /// Hands every task the rows of the target that it alone writes.
@@ -135,6 +158,8 @@ struct Run<'a, 'c, 't, T> {
     phases: &'a [PhaseTaps],
     blocks: &'a [(usize, usize)],
     weights: &'a [T],
+    /// Source channels between two stores of the sums.
+    chunk: usize,
     task: Task<'t, T>,
 }
 
@@ -143,13 +168,13 @@ impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { of, source, phases, blocks, mut weights, mut task } = self;
+        let Self { of, source, phases, blocks, mut weights, chunk, mut task } = self;
         let (rows, columns) = (&of.rows, &of.columns);
-        let register = 64 / size_of::<T>();
-        let layout = Layout::new(rows, columns, task.images, task.from, task.to, register);
-        let channel = layout.plane * rows.source.starts.len() * columns.source.starts.len();
+        let layout = of.layout(task.images, task.from, task.to);
+        let channel = of.channel_elements(&layout);
         let mut packed = Scratch::new(channel * of.source_channels);
-        let mut out = Scratch::new(layout.positions * super::microkernel::BLOCK);
+        let lines = blocks.last().map_or(0, |&(first, width)| first + width);
+        let mut out = Scratch::new(layout.positions * lines);
         let mut shifts = Vec::with_capacity(rows.taps.len() * columns.taps.len());
         let plane = rows.source.size * columns.source.size;
         let target_from = rows.target_range(task.from, task.to).start;
@@ -164,25 +189,28 @@ impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
             for phase in phases {
                 shifts.clear();
                 shifts.extend(phase.taps.iter().map(|&(row, column)| layout.shift(rows, columns, row, column)));
-                for &(first, width) in blocks {
-                    let (block, rest) = weights.split_at(of.source_channels * shifts.len() * width);
-                    weights = rest;
-                    if shifts.is_empty() {
-                        out.fill(T::ZERO);
-                    } else {
-                        let source = Source { data: &packed, channel };
-                        output_block(simd, source, &shifts, block, width, layout.positions, &mut out);
-                    }
-                    let last = (first + width).min(of.target_channels);
-                    for (target, line) in (first..last).zip(out.chunks_exact(layout.positions)) {
-                        let target = group * of.target_channels + target;
-                        let bias = of.bias.map_or(T::ZERO, |bias| bias[target]);
-                        let finish = Finish { bias, relu: of.relu };
-                        for g in 0..layout.images {
-                            let line = &line[g * layout.image_pitch..];
-                            let plane = &mut *task.planes[g * all_targets + target];
-                            unpack_target(&layout, rows, columns, phase.phase, line, finish, target_from, plane);
+                if shifts.is_empty() {
+                    out.fill(T::ZERO);
+                }
+                for (index, sources) in packed.chunks(channel * chunk).enumerate() {
+                    for &(first, width) in blocks {
+                        let (block, rest) = weights.split_at(sources.len() / channel * shifts.len() * width);
+                        weights = rest;
+                        if !shifts.is_empty() {
+                            let source = Source { data: sources, channel };
+                            let out = &mut out[first * layout.positions..][..width * layout.positions];
+                            output_block(simd, source, &shifts, block, width, layout.positions, index > 0, out);
                         }
+                    }
+                }
+                for (target, line) in out.chunks_exact(layout.positions).take(of.target_channels).enumerate() {
+                    let target = group * of.target_channels + target;
+                    let bias = of.bias.map_or(T::ZERO, |bias| bias[target]);
+                    let finish = Finish { bias, relu: of.relu };
+                    for g in 0..layout.images {
+                        let line = &line[g * layout.image_pitch..];
+                        let plane = &mut *task.planes[g * all_targets + target];
+                        unpack_target(&layout, rows, columns, phase.phase, line, finish, target_from, plane);
                     }
                 }
             }

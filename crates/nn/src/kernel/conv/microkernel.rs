@@ -17,7 +17,8 @@ pub(super) struct Source<'a, T> {
 }
 
 /// out\[m\]\[i\] = Σ over channels and taps of weights\[channel\]\[tap\]\[m\] · source\[channel\]\[i + shift\[tap\]\],
-/// for i < `positions`, a multiple of the register's length, and m < `width` ∈ {1, 2, 4, 8}.
+/// for i < `positions`, a multiple of the register's length, and m < `width` ∈ {1, 2, 4, 8}; added to what `out` holds
+/// if `accumulate`.
 #[inline(always)]
 pub(super) fn output_block<T: Real, S: Simd>(
     simd: S,
@@ -26,186 +27,217 @@ pub(super) fn output_block<T: Real, S: Simd>(
     weights: &[T],
     width: usize,
     positions: usize,
+    accumulate: bool,
     out: &mut [T],
 ) {
+    let task = Sweep { source, shifts, weights, width, positions, accumulate, out };
     // 32 registers hold 24 sums, the source vectors and a weight; 16 registers hold 12.
     if S::REGISTER_COUNT >= 32 {
         match width {
-            1 => sweep::<T, S, 1, 8>(simd, source, shifts, weights, 1, 0, positions, out),
-            2 => sweep::<T, S, 2, 8>(simd, source, shifts, weights, 2, 0, positions, out),
-            4 => sweep::<T, S, 4, 6>(simd, source, shifts, weights, 4, 0, positions, out),
-            _ => sweep::<T, S, 8, 3>(simd, source, shifts, weights, 8, 0, positions, out),
+            1 => task.run::<S, 1, 8>(simd, 0),
+            2 => task.run::<S, 2, 8>(simd, 0),
+            4 => task.run::<S, 4, 6>(simd, 0),
+            _ => task.run::<S, 8, 3>(simd, 0),
         }
     } else {
         match width {
-            1 => sweep::<T, S, 1, 8>(simd, source, shifts, weights, 1, 0, positions, out),
-            2 => sweep::<T, S, 2, 6>(simd, source, shifts, weights, 2, 0, positions, out),
-            4 => sweep::<T, S, 4, 3>(simd, source, shifts, weights, 4, 0, positions, out),
+            1 => task.run::<S, 1, 8>(simd, 0),
+            2 => task.run::<S, 2, 6>(simd, 0),
+            4 => task.run::<S, 4, 3>(simd, 0),
             _ => {
-                sweep::<T, S, 4, 3>(simd, source, shifts, weights, 8, 0, positions, out);
-                sweep::<T, S, 4, 3>(simd, source, shifts, weights, 8, 4, positions, out);
+                let Sweep { out, .. } = task;
+                Sweep { source, shifts, weights, width, positions, accumulate, out: &mut *out }.run::<S, 4, 3>(simd, 0);
+                Sweep { source, shifts, weights, width, positions, accumulate, out }.run::<S, 4, 3>(simd, 4);
             }
         }
     }
 }
 
-/// All positions for M channels, V registers at a time, then what is left in smaller steps.
-#[inline(always)]
-fn sweep<T: Real, S: Simd, const M: usize, const V: usize>(
-    simd: S,
-    source: Source<'_, T>,
-    shifts: &[usize],
-    weights: &[T],
+/// All positions of a block of output channels.
+struct Sweep<'a, T> {
+    source: Source<'a, T>,
+    shifts: &'a [usize],
+    weights: &'a [T],
     width: usize,
-    first: usize,
     positions: usize,
-    out: &mut [T],
-) {
-    let lanes = T::lanes::<S>();
-    let mut at = 0;
-    while at + V * lanes <= positions {
-        tile::<T, S, M, V>(simd, source, shifts, weights, width, first, positions, at, out);
-        at += V * lanes;
-    }
-    if V > 4 && at + 4 * lanes <= positions {
-        tile::<T, S, M, 4>(simd, source, shifts, weights, width, first, positions, at, out);
-        at += 4 * lanes;
-    }
-    if at + 2 * lanes <= positions {
-        tile::<T, S, M, 2>(simd, source, shifts, weights, width, first, positions, at, out);
-        at += 2 * lanes;
-    }
-    if at + lanes <= positions {
-        tile::<T, S, M, 1>(simd, source, shifts, weights, width, first, positions, at, out);
-    }
+    accumulate: bool,
+    out: &'a mut [T],
 }
 
-/// M channels × V registers of positions, held in registers over the whole sum.
-#[inline(always)]
-fn tile<T: Real, S: Simd, const M: usize, const V: usize>(
-    simd: S,
-    source: Source<'_, T>,
-    shifts: &[usize],
-    weights: &[T],
-    width: usize,
-    first: usize,
-    positions: usize,
-    at: usize,
-    out: &mut [T],
-) {
-    let span = V * T::lanes::<S>();
-    let mut sums = [[T::splat(simd, T::ZERO); V]; M];
-    let channels = source.data.chunks_exact(source.channel);
-    for (plane, weights) in channels.zip(weights.chunks_exact(shifts.len() * width)) {
-        for (&shift, weights) in shifts.iter().zip(weights.chunks_exact(width)) {
-            let vectors = T::vectors::<S>(&plane[at + shift..][..span]).0;
-            let (Some(x), Some(w)) = (vectors.first_chunk::<V>(), weights[first..].first_chunk::<M>()) else {
-                return;
-            };
+impl<T: Real> Sweep<'_, T> {
+    /// M channels from `first` on, V registers at a time, then what is left in smaller steps.
+    #[inline(always)]
+    fn run<S: Simd, const M: usize, const V: usize>(mut self, simd: S, first: usize) {
+        let lanes = T::lanes::<S>();
+        let mut at = 0;
+        while at + V * lanes <= self.positions {
+            self.tile::<S, M, V>(simd, first, at);
+            at += V * lanes;
+        }
+        if V > 4 && at + 4 * lanes <= self.positions {
+            self.tile::<S, M, 4>(simd, first, at);
+            at += 4 * lanes;
+        }
+        while V > 2 && at + 2 * lanes <= self.positions {
+            self.tile::<S, M, 2>(simd, first, at);
+            at += 2 * lanes;
+        }
+        if at + lanes <= self.positions {
+            self.tile::<S, M, 1>(simd, first, at);
+        }
+    }
+
+    /// M channels × V registers of positions, held in registers over the whole sum.
+    #[inline(always)]
+    fn tile<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, first: usize, at: usize) {
+        let span = V * T::lanes::<S>();
+        let mut sums = [[T::splat(simd, T::ZERO); V]; M];
+        if self.accumulate {
             for m in 0..M {
-                let weight = T::splat(simd, w[m]);
-                for v in 0..V {
-                    sums[m][v] = T::mul_add(simd, weight, x[v], sums[m][v]);
+                let vectors = T::vectors::<S>(&self.out[(first + m) * self.positions + at..][..span]).0;
+                for (sum, &out) in sums[m].iter_mut().zip(vectors) {
+                    *sum = out;
                 }
             }
         }
-    }
-    for m in 0..M {
-        let vectors = T::vectors_mut::<S>(&mut out[(first + m) * positions + at..][..span]).0;
-        for (out, sum) in vectors.iter_mut().zip(sums[m]) {
-            *out = sum;
+        let channels = self.source.data.chunks_exact(self.source.channel);
+        for (plane, weights) in channels.zip(self.weights.chunks_exact(self.shifts.len() * self.width)) {
+            for (&shift, weights) in self.shifts.iter().zip(weights.chunks_exact(self.width)) {
+                let vectors = T::vectors::<S>(&plane[at + shift..][..span]).0;
+                let (Some(x), Some(w)) = (vectors.first_chunk::<V>(), weights[first..].first_chunk::<M>()) else {
+                    return;
+                };
+                for m in 0..M {
+                    let weight = T::splat(simd, w[m]);
+                    for v in 0..V {
+                        sums[m][v] = T::mul_add(simd, weight, x[v], sums[m][v]);
+                    }
+                }
+            }
         }
-    }
-}
-
-/// sums\[m\]\[k\] += Σᵢ rows\[m\]\[i\] · source\[columns\[k\] + i\], where `rows` are M lines of `positions` elements and
-/// `sums` are M lines of `columns.len()`.
-#[inline(always)]
-pub(super) fn weight_block<T: Real, S: Simd>(
-    simd: S,
-    rows: &[T],
-    positions: usize,
-    source: &[T],
-    columns: &[usize],
-    sums: &mut [T],
-) {
-    let width = columns.len();
-    let wide = S::REGISTER_COUNT >= 32;
-    let mut rows = rows;
-    let mut sums = sums;
-    while !rows.is_empty() {
-        let left = rows.len() / positions;
-        let take = match (wide, left) {
-            (true, 4..) => 4,
-            (_, 2..) => 2,
-            _ => 1,
-        };
-        let (block, rest) = rows.split_at(take * positions);
-        let (block_sums, rest_sums) = std::mem::take(&mut sums).split_at_mut(take * width);
-        match take {
-            4 => across::<T, S, 4>(simd, block, positions, source, columns, block_sums),
-            2 => across::<T, S, 2>(simd, block, positions, source, columns, block_sums),
-            _ => across::<T, S, 1>(simd, block, positions, source, columns, block_sums),
-        }
-        (rows, sums) = (rest, rest_sums);
-    }
-}
-
-/// M rows against all columns, six at a time, then three, then one.
-#[inline(always)]
-fn across<T: Real, S: Simd, const M: usize>(
-    simd: S,
-    rows: &[T],
-    positions: usize,
-    source: &[T],
-    columns: &[usize],
-    sums: &mut [T],
-) {
-    let width = columns.len();
-    let mut at = 0;
-    while let Some(columns) = columns[at..].first_chunk::<6>() {
-        dot::<T, S, M, 6>(simd, rows, positions, source, columns, &mut sums[at..], width);
-        at += 6;
-    }
-    if let Some(columns) = columns[at..].first_chunk::<3>() {
-        dot::<T, S, M, 3>(simd, rows, positions, source, columns, &mut sums[at..], width);
-        at += 3;
-    }
-    while let Some(columns) = columns[at..].first_chunk::<1>() {
-        dot::<T, S, M, 1>(simd, rows, positions, source, columns, &mut sums[at..], width);
-        at += 1;
-    }
-}
-
-/// M × K inner products of long vectors at once: M + K loads for M·K multiplications.
-#[inline(always)]
-fn dot<T: Real, S: Simd, const M: usize, const K: usize>(
-    simd: S,
-    rows: &[T],
-    positions: usize,
-    source: &[T],
-    columns: &[usize; K],
-    sums: &mut [T],
-    width: usize,
-) {
-    let registers = positions / T::lanes::<S>();
-    let a: [&[T::Vector<S>]; M] =
-        std::array::from_fn(|m| &T::vectors::<S>(&rows[m * positions..][..positions]).0[..registers]);
-    let b: [&[T::Vector<S>]; K] =
-        std::array::from_fn(|k| &T::vectors::<S>(&source[columns[k]..][..positions]).0[..registers]);
-    let mut products = [[T::splat(simd, T::ZERO); K]; M];
-    for i in 0..registers {
-        let row: [T::Vector<S>; M] = std::array::from_fn(|m| a[m][i]);
-        for k in 0..K {
-            let column = b[k][i];
-            for m in 0..M {
-                products[m][k] = T::mul_add(simd, row[m], column, products[m][k]);
+        for m in 0..M {
+            let vectors = T::vectors_mut::<S>(&mut self.out[(first + m) * self.positions + at..][..span]).0;
+            for (out, sum) in vectors.iter_mut().zip(sums[m]) {
+                *out = sum;
             }
         }
     }
-    for m in 0..M {
-        for k in 0..K {
-            sums[m * width + k] += T::sum_lanes(simd, products[m][k]);
+}
+
+/// Bytes of one line that [`weight_block`] works through at a time, so that a block of lines stays in the first-level
+/// cache while all columns pass over it.
+const SEGMENT_BYTES: usize = 4096;
+
+/// Interleaves `width` lines of `positions` elements register by register, so that the inner loop reads one stream:
+/// out\[i\]\[m\] = lines\[m\]\[i\] in registers, and zero for the lines past the last.
+#[inline(always)]
+pub(super) fn interleave<T: Real, S: Simd>(simd: S, lines: &[T], positions: usize, width: usize, out: &mut [T]) {
+    let registers = T::vectors_mut::<S>(out).0;
+    for m in 0..width {
+        let targets = registers.iter_mut().skip(m).step_by(width);
+        match lines.get(m * positions..(m + 1) * positions) {
+            Some(line) => targets.zip(T::vectors::<S>(line).0).for_each(|(target, &value)| *target = value),
+            None => targets.for_each(|target| *target = T::splat(simd, T::ZERO)),
+        }
+    }
+}
+
+/// sums\[m\]\[k\] += Σᵢ lines\[m\]\[i\] · source\[columns\[k\] + i\], with `width` ∈ {1, 2, 4, 8} interleaved lines of
+/// `positions` elements; `sums` has one line of `columns.len()` for each m that is wanted.
+#[inline(always)]
+pub(super) fn weight_block<T: Real, S: Simd>(
+    simd: S,
+    interleaved: &[T],
+    width: usize,
+    positions: usize,
+    source: &[T],
+    columns: &[usize],
+    sums: &mut [T],
+) {
+    let segment = SEGMENT_BYTES / size_of::<T>();
+    let mut from = 0;
+    for lines in interleaved.chunks(segment * width) {
+        let positions = segment.min(positions - from);
+        let task = Columns { lines, from, positions, source, columns };
+        if S::REGISTER_COUNT >= 32 {
+            match width {
+                1 => task.run::<S, 1, 1>(simd, 0, sums),
+                2 => task.run::<S, 2, 2>(simd, 0, sums),
+                4 => task.run::<S, 4, 4>(simd, 0, sums),
+                _ => task.run::<S, 8, 8>(simd, 0, sums),
+            }
+        } else {
+            match width {
+                1 => task.run::<S, 1, 1>(simd, 0, sums),
+                2 => task.run::<S, 2, 2>(simd, 0, sums),
+                4 => task.run::<S, 4, 4>(simd, 0, sums),
+                _ => {
+                    task.run::<S, 4, 8>(simd, 0, sums);
+                    task.run::<S, 4, 8>(simd, 4, sums);
+                }
+            }
+        }
+        from += positions;
+    }
+}
+
+/// A segment of interleaved lines against all columns.
+#[derive(Clone, Copy)]
+struct Columns<'a, T> {
+    lines: &'a [T],
+    from: usize,
+    positions: usize,
+    source: &'a [T],
+    columns: &'a [usize],
+}
+
+impl<T: Real> Columns<'_, T> {
+    /// M of the W interleaved lines, from `first` on; columns three at a time, then one by one.
+    #[inline(always)]
+    fn run<S: Simd, const M: usize, const W: usize>(self, simd: S, first: usize, sums: &mut [T]) {
+        let lines = T::vectors::<S>(self.lines).0.as_chunks::<W>().0;
+        let column = |k: usize| T::vectors::<S>(&self.source[self.columns[k] + self.from..][..self.positions]).0;
+        let width = self.columns.len();
+        let mut k = 0;
+        while k + 3 <= width {
+            let mut products = [[T::splat(simd, T::ZERO); 3]; M];
+            for (((line, &a), &b), &c) in lines.iter().zip(column(k)).zip(column(k + 1)).zip(column(k + 2)) {
+                for m in 0..M {
+                    let row = line[first + m];
+                    products[m][0] = T::mul_add(simd, row, a, products[m][0]);
+                    products[m][1] = T::mul_add(simd, row, b, products[m][1]);
+                    products[m][2] = T::mul_add(simd, row, c, products[m][2]);
+                }
+            }
+            add_products(simd, &products, first, k, width, sums);
+            k += 3;
+        }
+        while k < width {
+            let mut products = [[T::splat(simd, T::ZERO); 1]; M];
+            for (line, &a) in lines.iter().zip(column(k)) {
+                for m in 0..M {
+                    products[m][0] = T::mul_add(simd, line[first + m], a, products[m][0]);
+                }
+            }
+            add_products(simd, &products, first, k, width, sums);
+            k += 1;
+        }
+    }
+}
+
+/// Adds each product's lanes to its sum; the lines of a padded block that nobody wants have no sum.
+#[inline(always)]
+fn add_products<T: Real, S: Simd, const M: usize, const K: usize>(
+    simd: S,
+    products: &[[T::Vector<S>; K]; M],
+    first: usize,
+    at: usize,
+    width: usize,
+    sums: &mut [T],
+) {
+    for (line, products) in sums.chunks_exact_mut(width).skip(first).zip(products) {
+        for (sum, &product) in line[at..at + K].iter_mut().zip(products) {
+            *sum += T::sum_lanes(simd, product);
         }
     }
 }

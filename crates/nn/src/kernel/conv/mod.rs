@@ -36,7 +36,7 @@ use correlate::Correlation;
 use plan::Axis;
 
 pub use shape::Conv2dShape;
-pub(crate) use shape::output_size;
+
 pub use weight_gradient::weight_gradient;
 
 use super::real::Real;

@@ -163,11 +163,11 @@ pub(super) fn pack_weights<T: Real>(
     packed: &mut Vec<T>,
     (first, width): (usize, usize),
     target_channels: usize,
-    source_channels: usize,
+    sources: std::ops::Range<usize>,
     taps: &[usize],
     weight: impl Fn(usize, usize, usize) -> T,
 ) {
-    for source in 0..source_channels {
+    for source in sources {
         for &tap in taps {
             for target in first..first + width {
                 packed.push(if target < target_channels { weight(target, source, tap) } else { T::ZERO });

@@ -170,8 +170,8 @@ pub(super) struct Tiling {
     pub(super) rows: usize,
 }
 
-/// A task's packed source should stay in a core's second-level cache.
-const PACKED_BYTES: usize = 256 * 1024;
+/// A task's packed source and sums should stay in a core's second-level cache.
+const PACKED_BYTES: usize = 384 * 1024;
 /// Work, in floating-point operations, below which handing a task to another thread costs more than it saves.
 const TASK_FLOPS: usize = 2_000_000;
 /// A memory access counts as this many operations.

@@ -3,8 +3,8 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::microkernel::weight_block;
-use super::pack::{pack_grid, pack_source};
+use super::microkernel::{BLOCK, interleave, weight_block};
+use super::pack::{channel_blocks, pack_grid, pack_source};
 use super::plan::{Axis, Layout, Tiling};
 use super::shape::Conv2dShape;
 use crate::error::{Result, check_len};
@@ -104,11 +104,13 @@ impl<T: Real> WithSimd for Run<'_, T> {
         let taps = rows.taps.len() * columns.taps.len();
         let (x_plane, y_plane) = (shape.size[0] * shape.size[1], rows.grid * columns.grid);
         let mut starts = Vec::with_capacity(sources * taps);
+        let blocks = channel_blocks(targets);
         for task in tasks {
             let layout = Layout::new(rows, columns, task.images, task.from, task.to, register);
             let channel = layout.plane * rows.source.starts.len() * columns.source.starts.len();
             let mut packed = Scratch::new(channel * sources);
             let mut grid = Scratch::new(layout.positions * targets);
+            let mut interleaved = Scratch::new(layout.positions * BLOCK);
             starts.clear();
             for source in 0..sources {
                 for &row in &rows.taps {
@@ -129,7 +131,14 @@ impl<T: Real> WithSimd for Run<'_, T> {
                     pack_grid(&layout, columns, image, line);
                 }
                 let sums = &mut sums[group * targets * sources * taps..][..targets * sources * taps];
-                weight_block(simd, &grid, layout.positions, &packed, &starts, sums);
+                for &(first, width) in &blocks {
+                    let last = (first + width).min(targets);
+                    let lines = &grid[first * layout.positions..last * layout.positions];
+                    let lines_out = &mut interleaved[..layout.positions * width];
+                    interleave(simd, lines, layout.positions, width, lines_out);
+                    let sums = &mut sums[first * starts.len()..last * starts.len()];
+                    weight_block(simd, lines_out, width, layout.positions, &packed, &starts, sums);
+                }
             }
         }
     }
