@@ -5,7 +5,14 @@ use std::time::Instant;
 
 use pullback_nn::kernel::conv::{self, Conv2dShape, Epilogue};
 
-fn layer(batch: usize, cin: usize, cout: usize, size: [usize; 2], kernel: usize, stride: usize) -> Conv2dShape {
+fn layer(
+    batch: usize,
+    cin: usize,
+    cout: usize,
+    size: [usize; 2],
+    kernel: usize,
+    stride: usize,
+) -> Conv2dShape {
     Conv2dShape {
         padding: [kernel / 2; 2],
         stride: [stride; 2],
@@ -52,10 +59,21 @@ fn main() {
         ("32->64 s2 90x70 batch 8", layer(8, 32, 64, [90, 70], 3, 2)),
         (
             "depthwise 32 48x48",
-            Conv2dShape { groups: 32, padding: [1; 2], ..Conv2dShape::new(16, 32, 32, [48, 48], [3, 3]) },
+            Conv2dShape {
+                groups: 32,
+                padding: [1; 2],
+                ..Conv2dShape::new(16, 32, 32, [48, 48], [3, 3])
+            },
         ),
     ];
-    println!("{:<26} {:>9} {:>9} {:>9}   GFLOP/s, {} threads", "layer", "forward", "input", "weight", rayon::current_num_threads());
+    println!(
+        "{:<26} {:>9} {:>9} {:>9}   GFLOP/s, {} threads",
+        "layer",
+        "forward",
+        "input",
+        "weight",
+        rayon::current_num_threads()
+    );
     for (name, shape) in layers {
         let (x, w) = (values(shape.input_len()), values(shape.weight_len()));
         let output = shape.output_len().unwrap_or(0);
@@ -66,6 +84,14 @@ fn main() {
         let forward = best(|| conv::forward_fused(&shape, &x, &w, epilogue, &mut y).unwrap_or(()));
         let input = best(|| conv::input_gradient(&shape, &dy, &w, &mut dx).unwrap_or(()));
         let weight = best(|| conv::weight_gradient(&shape, &x, &dy, &mut dw).unwrap_or(()));
-        println!("{name:<26} {:>9.1} {:>9.1} {:>9.1}   ({:.0} {:.0} {:.0} us)", flops / forward, flops / input, flops / weight, forward * 1e6, input * 1e6, weight * 1e6);
+        println!(
+            "{name:<26} {:>9.1} {:>9.1} {:>9.1}   ({:.0} {:.0} {:.0} us)",
+            flops / forward,
+            flops / input,
+            flops / weight,
+            forward * 1e6,
+            input * 1e6,
+            weight * 1e6
+        );
     }
 }

@@ -45,7 +45,9 @@ pub enum Error {
         padding: usize,
     },
     /// An index buffer points outside the image that it indexes.
-    #[error("{operation}: index {index} at position {position} is outside a plane of {size} elements")]
+    #[error(
+        "{operation}: index {index} at position {position} is outside a plane of {size} elements"
+    )]
     Index {
         /// The operation that refused.
         operation: &'static str,
@@ -62,11 +64,28 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Checks a slice's length against its shape.
-pub(crate) fn check_len(operation: &'static str, argument: &'static str, found: usize, expected: usize) -> Result<()> {
-    if found == expected { Ok(()) } else { Err(Error::Length { operation, argument, expected, found }) }
+pub(crate) fn check_len(
+    operation: &'static str,
+    argument: &'static str,
+    found: usize,
+    expected: usize,
+) -> Result<()> {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(Error::Length { operation, argument, expected, found })
+    }
 }
 
 /// Checks that an argument is positive.
-pub(crate) fn check_positive(operation: &'static str, argument: &'static str, value: usize) -> Result<()> {
-    if value > 0 { Ok(()) } else { Err(Error::Argument { operation, argument, value, reason: "must be positive" }) }
+pub(crate) fn check_positive(
+    operation: &'static str,
+    argument: &'static str,
+    value: usize,
+) -> Result<()> {
+    if value > 0 {
+        Ok(())
+    } else {
+        Err(Error::Argument { operation, argument, value, reason: "must be positive" })
+    }
 }

@@ -1,5 +1,10 @@
 //! The convolution kernels against naive loops in f64, their adjoint laws, and their independence of the thread count.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 mod common;
 
@@ -17,9 +22,13 @@ fn products(s: &Conv2dShape, mut visit: impl FnMut(usize, usize, usize)) {
         for o in 0..s.out_channels {
             for (i, j) in (0..ho).flat_map(|i| (0..wo).map(move |j| (i, j))) {
                 for c in 0..cin {
-                    for (k, l) in (0..s.kernel[0]).flat_map(|k| (0..s.kernel[1]).map(move |l| (k, l))) {
-                        let y = (i * s.stride[0] + k * s.dilation[0]) as isize - s.padding[0] as isize;
-                        let x = (j * s.stride[1] + l * s.dilation[1]) as isize - s.padding[1] as isize;
+                    for (k, l) in
+                        (0..s.kernel[0]).flat_map(|k| (0..s.kernel[1]).map(move |l| (k, l)))
+                    {
+                        let y =
+                            (i * s.stride[0] + k * s.dilation[0]) as isize - s.padding[0] as isize;
+                        let x =
+                            (j * s.stride[1] + l * s.dilation[1]) as isize - s.padding[1] as isize;
                         if y < 0 || x < 0 || y >= h as isize || x >= w as isize {
                             continue;
                         }
@@ -45,7 +54,13 @@ fn shape(
     dilation: [usize; 2],
     groups: usize,
 ) -> Conv2dShape {
-    Conv2dShape { stride, padding, dilation, groups, ..Conv2dShape::new(batch, cin, cout, size, kernel) }
+    Conv2dShape {
+        stride,
+        padding,
+        dilation,
+        groups,
+        ..Conv2dShape::new(batch, cin, cout, size, kernel)
+    }
 }
 
 /// Odd sizes of every kind: (channels, size, kernel, stride, padding, dilation, groups).
@@ -102,7 +117,8 @@ fn matches_the_definition<T: Real + Into<f64>>(tolerance: f64) {
         conv::weight_gradient(&s, &x, &dy, &mut dw).unwrap();
 
         let (x, w, dy) = (widen(&x), widen(&w), widen(&dy));
-        let (mut y_naive, mut dx_naive, mut dw_naive) = (vec![0.0; y.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
+        let (mut y_naive, mut dx_naive, mut dw_naive) =
+            (vec![0.0; y.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
         products(&s, |i, j, k| {
             y_naive[i] += x[j] * w[k];
             dx_naive[j] += dy[i] * w[k];
@@ -151,7 +167,8 @@ fn the_epilogue_adds_the_bias_and_takes_the_positive_part() {
         conv::forward(&s, &x, &w, &mut plain).unwrap();
         let plane = plain.len() / (s.batch * s.out_channels);
         for relu in [false, true] {
-            conv::forward_fused(&s, &x, &w, Epilogue { bias: Some(&bias), relu }, &mut fused).unwrap();
+            conv::forward_fused(&s, &x, &w, Epilogue { bias: Some(&bias), relu }, &mut fused)
+                .unwrap();
             for (i, (&fused, &plain)) in fused.iter().zip(&plain).enumerate() {
                 let expected = plain + bias[i / plane % s.out_channels];
                 assert_eq!(fused, if relu { expected.max(0.0) } else { expected }, "{s:?} at {i}");
@@ -220,9 +237,15 @@ fn bad_sizes_are_typed_errors() {
     argument(Conv2dShape { dilation: [1, 0], ..good }, "dilation");
 
     let large = Conv2dShape { kernel: [3, 7], ..good };
-    assert!(matches!(large.output(), Err(Error::WindowTooLarge { axis: 1, window: 7, size: 6, padding: 0, .. })));
+    assert!(matches!(
+        large.output(),
+        Err(Error::WindowTooLarge { axis: 1, window: 7, size: 6, padding: 0, .. })
+    ));
     let dilated = Conv2dShape { dilation: [4, 1], padding: [1, 0], ..good };
-    assert!(matches!(dilated.output(), Err(Error::WindowTooLarge { axis: 0, window: 9, size: 5, padding: 1, .. })));
+    assert!(matches!(
+        dilated.output(),
+        Err(Error::WindowTooLarge { axis: 0, window: 9, size: 5, padding: 1, .. })
+    ));
 
     let (x, w) = (vec![0.0f32; good.input_len()], vec![0.0f32; good.weight_len()]);
     let mut y = vec![0.0f32; good.output_len().unwrap()];
@@ -233,7 +256,10 @@ fn bad_sizes_are_typed_errors() {
     length(conv::forward(&good, &x[1..], &w, &mut y), "x");
     length(conv::forward(&good, &x, &w[1..], &mut y), "w");
     length(conv::forward(&good, &x, &w, &mut y[1..]), "y");
-    length(conv::forward_fused(&good, &x, &w, Epilogue { bias: Some(&x[..5]), relu: false }, &mut y), "bias");
+    length(
+        conv::forward_fused(&good, &x, &w, Epilogue { bias: Some(&x[..5]), relu: false }, &mut y),
+        "bias",
+    );
     length(conv::input_gradient(&good, &y[1..], &w, &mut x.clone()), "dy");
     length(conv::input_gradient(&good, &y, &w, &mut x.clone()[1..]), "dx");
     length(conv::weight_gradient(&good, &x, &y, &mut w.clone()[1..]), "dw");

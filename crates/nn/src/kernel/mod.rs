@@ -4,7 +4,11 @@
 //! within each plane), `f32` or `f64`. Every kernel that is linear has its exact transpose beside it. All use the
 //! threads of the current rayon pool and give the same bits for any number of them.
 
+pub mod bias;
 pub mod conv;
+mod parallel;
+pub mod pool;
 mod real;
+pub mod resize;
 
 pub use real::Real;

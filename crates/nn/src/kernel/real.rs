@@ -42,10 +42,15 @@ pub trait Real:
     fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
     /// a·b + c, fused where the processor can.
     #[doc(hidden)]
-    fn mul_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
+    fn mul_add<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        c: Self::Vector<S>,
+    ) -> Self::Vector<S>;
     /// a + b.
     #[doc(hidden)]
-    fn add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
     /// The sum of the lanes, in a fixed order.
     #[doc(hidden)]
     fn sum_lanes<S: Simd>(simd: S, a: Self::Vector<S>) -> Self;
@@ -105,7 +110,7 @@ macro_rules! real {
                 simd.$mul_add(a, b, c)
             }
             #[inline(always)]
-            fn add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
+            fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
                 simd.$add(a, b)
             }
             #[inline(always)]

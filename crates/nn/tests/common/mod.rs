@@ -22,12 +22,21 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Fails unless |found − expected| ≤ tolerance·max(1, largest |expected|) everywhere.
-pub(crate) fn close(what: &str, case: &impl std::fmt::Debug, found: &[f64], expected: &[f64], tolerance: f64) {
+pub(crate) fn close(
+    what: &str,
+    case: &impl std::fmt::Debug,
+    found: &[f64],
+    expected: &[f64],
+    tolerance: f64,
+) {
     assert_eq!(found.len(), expected.len(), "{what}, {case:?}");
     let scale = expected.iter().fold(1.0f64, |m, v| m.max(v.abs()));
     for (i, (f, e)) in found.iter().zip(expected).enumerate() {
         // Written so that NaN fails.
-        assert!((f - e).abs() <= tolerance * scale, "{what}, {case:?}, element {i}: {f} instead of {e}");
+        assert!(
+            (f - e).abs() <= tolerance * scale,
+            "{what}, {case:?}, element {i}: {f} instead of {e}"
+        );
     }
 }
 

@@ -40,7 +40,12 @@ pub(super) struct Correlation<'a, T> {
 
 impl<T: Real> Correlation<'_, T> {
     /// Computes all of `target`. `weight(group, target, source, tap)` reads the weights.
-    pub(super) fn run(&self, source: &[T], weight: impl Fn(usize, usize, usize, usize) -> T, target: &mut [T]) {
+    pub(super) fn run(
+        &self,
+        source: &[T],
+        weight: impl Fn(usize, usize, usize, usize) -> T,
+        target: &mut [T],
+    ) {
         if target.is_empty() {
             return;
         }
@@ -56,14 +61,29 @@ impl<T: Real> Correlation<'_, T> {
                     let sources = first..(first + chunk).min(self.source_channels);
                     for &block in &blocks {
                         let weight = |t, s, k| weight(group, t, s, k);
-                        pack_weights(&mut weights, block, self.target_channels, sources.clone(), &phase.kernel_index, weight);
+                        pack_weights(
+                            &mut weights,
+                            block,
+                            self.target_channels,
+                            sources.clone(),
+                            &phase.kernel_index,
+                            weight,
+                        );
                     }
                 }
             }
         }
         let tasks = self.split(target, tiling);
         let work = |task: Task<'_, T>| {
-            Arch::new().dispatch(Run { of: self, source, phases: &phases, blocks: &blocks, weights: &weights, chunk, task });
+            Arch::new().dispatch(Run {
+                of: self,
+                source,
+                phases: &phases,
+                blocks: &blocks,
+                weights: &weights,
+                chunk,
+                task,
+            });
         };
         if tasks.len() > 1 {
             tasks.into_par_iter().for_each(work);
@@ -78,10 +98,16 @@ impl<T: Real> Correlation<'_, T> {
         let mut phases = Vec::new();
         for row_phase in 0..rows.target.starts.len() {
             for column_phase in 0..columns.target.starts.len() {
-                let mut entry =
-                    PhaseTaps { phase: (row_phase, column_phase), kernel_index: vec![], taps: vec![] };
-                for (i, &row) in rows.taps.iter().enumerate().filter(|(_, t)| t.target == row_phase) {
-                    for (j, &column) in columns.taps.iter().enumerate().filter(|(_, t)| t.target == column_phase) {
+                let mut entry = PhaseTaps {
+                    phase: (row_phase, column_phase),
+                    kernel_index: vec![],
+                    taps: vec![],
+                };
+                for (i, &row) in rows.taps.iter().enumerate().filter(|(_, t)| t.target == row_phase)
+                {
+                    for (j, &column) in
+                        columns.taps.iter().enumerate().filter(|(_, t)| t.target == column_phase)
+                    {
                         entry.kernel_index.push(i * columns.taps.len() + j);
                         entry.taps.push((row, column));
                     }
@@ -93,7 +119,8 @@ impl<T: Real> Correlation<'_, T> {
     }
 
     fn tiling(&self, accesses: usize) -> Tiling {
-        let planes = self.rows.source.starts.len() * self.columns.source.starts.len() * self.source_channels;
+        let planes =
+            self.rows.source.starts.len() * self.columns.source.starts.len() * self.source_channels;
         let row_bytes = (planes + self.target_channels) * self.columns.pitch() * size_of::<T>();
         Tiling::new(&self.rows, &self.columns, self.batch, row_bytes, self.flops, accesses)
     }
@@ -101,7 +128,8 @@ impl<T: Real> Correlation<'_, T> {
     /// Source channels whose planes stay in the first-level cache together while all target channels pass over them.
     fn channel_chunk(&self, tiling: Tiling) -> usize {
         let layout = self.layout(tiling.images.min(self.batch), 0, tiling.rows);
-        (CHUNK_BYTES / (self.channel_elements(&layout) * size_of::<T>())).clamp(LEAST_CHUNK, MOST_CHUNK)
+        (CHUNK_BYTES / (self.channel_elements(&layout) * size_of::<T>()))
+            .clamp(LEAST_CHUNK, MOST_CHUNK)
     }
 
     fn layout(&self, images: usize, from: usize, to: usize) -> Layout {
@@ -178,7 +206,8 @@ impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
         let mut shifts = Vec::with_capacity(rows.taps.len() * columns.taps.len());
         let plane = rows.source.size * columns.source.size;
         let target_from = rows.target_range(task.from, task.to).start;
-        let (all_sources, all_targets) = (of.groups * of.source_channels, of.groups * of.target_channels);
+        let (all_sources, all_targets) =
+            (of.groups * of.source_channels, of.groups * of.target_channels);
 
         for group in 0..of.groups {
             for (c, planes) in packed.chunks_exact_mut(channel).enumerate() {
@@ -188,29 +217,56 @@ impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
             }
             for phase in phases {
                 shifts.clear();
-                shifts.extend(phase.taps.iter().map(|&(row, column)| layout.shift(rows, columns, row, column)));
+                shifts.extend(
+                    phase
+                        .taps
+                        .iter()
+                        .map(|&(row, column)| layout.shift(rows, columns, row, column)),
+                );
                 if shifts.is_empty() {
                     out.fill(T::ZERO);
                 }
                 for (index, sources) in packed.chunks(channel * chunk).enumerate() {
                     for &(first, width) in blocks {
-                        let (block, rest) = weights.split_at(sources.len() / channel * shifts.len() * width);
+                        let (block, rest) =
+                            weights.split_at(sources.len() / channel * shifts.len() * width);
                         weights = rest;
                         if !shifts.is_empty() {
                             let source = Source { data: sources, channel };
-                            let out = &mut out[first * layout.positions..][..width * layout.positions];
-                            output_block(simd, source, &shifts, block, width, layout.positions, index > 0, out);
+                            let out =
+                                &mut out[first * layout.positions..][..width * layout.positions];
+                            output_block(
+                                simd,
+                                source,
+                                &shifts,
+                                block,
+                                width,
+                                layout.positions,
+                                index > 0,
+                                out,
+                            );
                         }
                     }
                 }
-                for (target, line) in out.chunks_exact(layout.positions).take(of.target_channels).enumerate() {
+                for (target, line) in
+                    out.chunks_exact(layout.positions).take(of.target_channels).enumerate()
+                {
                     let target = group * of.target_channels + target;
                     let bias = of.bias.map_or(T::ZERO, |bias| bias[target]);
                     let finish = Finish { bias, relu: of.relu };
                     for g in 0..layout.images {
                         let line = &line[g * layout.image_pitch..];
                         let plane = &mut *task.planes[g * all_targets + target];
-                        unpack_target(&layout, rows, columns, phase.phase, line, finish, target_from, plane);
+                        unpack_target(
+                            &layout,
+                            rows,
+                            columns,
+                            phase.phase,
+                            line,
+                            finish,
+                            target_from,
+                            plane,
+                        );
                     }
                 }
             }

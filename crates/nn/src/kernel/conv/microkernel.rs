@@ -46,8 +46,10 @@ pub(super) fn output_block<T: Real, S: Simd>(
             4 => task.run::<S, 4, 3>(simd, 0),
             _ => {
                 let Sweep { out, .. } = task;
-                Sweep { source, shifts, weights, width, positions, accumulate, out: &mut *out }.run::<S, 4, 3>(simd, 0);
-                Sweep { source, shifts, weights, width, positions, accumulate, out }.run::<S, 4, 3>(simd, 4);
+                Sweep { source, shifts, weights, width, positions, accumulate, out: &mut *out }
+                    .run::<S, 4, 3>(simd, 0);
+                Sweep { source, shifts, weights, width, positions, accumulate, out }
+                    .run::<S, 4, 3>(simd, 4);
             }
         }
     }
@@ -94,17 +96,22 @@ impl<T: Real> Sweep<'_, T> {
         let mut sums = [[T::splat(simd, T::ZERO); V]; M];
         if self.accumulate {
             for m in 0..M {
-                let vectors = T::vectors::<S>(&self.out[(first + m) * self.positions + at..][..span]).0;
+                let vectors =
+                    T::vectors::<S>(&self.out[(first + m) * self.positions + at..][..span]).0;
                 for (sum, &out) in sums[m].iter_mut().zip(vectors) {
                     *sum = out;
                 }
             }
         }
         let channels = self.source.data.chunks_exact(self.source.channel);
-        for (plane, weights) in channels.zip(self.weights.chunks_exact(self.shifts.len() * self.width)) {
+        for (plane, weights) in
+            channels.zip(self.weights.chunks_exact(self.shifts.len() * self.width))
+        {
             for (&shift, weights) in self.shifts.iter().zip(weights.chunks_exact(self.width)) {
                 let vectors = T::vectors::<S>(&plane[at + shift..][..span]).0;
-                let (Some(x), Some(w)) = (vectors.first_chunk::<V>(), weights[first..].first_chunk::<M>()) else {
+                let (Some(x), Some(w)) =
+                    (vectors.first_chunk::<V>(), weights[first..].first_chunk::<M>())
+                else {
                     return;
                 };
                 for m in 0..M {
@@ -116,7 +123,8 @@ impl<T: Real> Sweep<'_, T> {
             }
         }
         for m in 0..M {
-            let vectors = T::vectors_mut::<S>(&mut self.out[(first + m) * self.positions + at..][..span]).0;
+            let vectors =
+                T::vectors_mut::<S>(&mut self.out[(first + m) * self.positions + at..][..span]).0;
             for (out, sum) in vectors.iter_mut().zip(sums[m]) {
                 *out = sum;
             }
@@ -131,12 +139,20 @@ const SEGMENT_BYTES: usize = 4096;
 /// Interleaves `width` lines of `positions` elements register by register, so that the inner loop reads one stream:
 /// out\[i\]\[m\] = lines\[m\]\[i\] in registers, and zero for the lines past the last.
 #[inline(always)]
-pub(super) fn interleave<T: Real, S: Simd>(simd: S, lines: &[T], positions: usize, width: usize, out: &mut [T]) {
+pub(super) fn interleave<T: Real, S: Simd>(
+    simd: S,
+    lines: &[T],
+    positions: usize,
+    width: usize,
+    out: &mut [T],
+) {
     let registers = T::vectors_mut::<S>(out).0;
     for m in 0..width {
         let targets = registers.iter_mut().skip(m).step_by(width);
         match lines.get(m * positions..(m + 1) * positions) {
-            Some(line) => targets.zip(T::vectors::<S>(line).0).for_each(|(target, &value)| *target = value),
+            Some(line) => {
+                targets.zip(T::vectors::<S>(line).0).for_each(|(target, &value)| *target = value)
+            }
             None => targets.for_each(|target| *target = T::splat(simd, T::ZERO)),
         }
     }
@@ -196,12 +212,16 @@ impl<T: Real> Columns<'_, T> {
     #[inline(always)]
     fn run<S: Simd, const M: usize, const W: usize>(self, simd: S, first: usize, sums: &mut [T]) {
         let lines = T::vectors::<S>(self.lines).0.as_chunks::<W>().0;
-        let column = |k: usize| T::vectors::<S>(&self.source[self.columns[k] + self.from..][..self.positions]).0;
+        let column = |k: usize| {
+            T::vectors::<S>(&self.source[self.columns[k] + self.from..][..self.positions]).0
+        };
         let width = self.columns.len();
         let mut k = 0;
         while k + 3 <= width {
             let mut products = [[T::splat(simd, T::ZERO); 3]; M];
-            for (((line, &a), &b), &c) in lines.iter().zip(column(k)).zip(column(k + 1)).zip(column(k + 2)) {
+            for (((line, &a), &b), &c) in
+                lines.iter().zip(column(k)).zip(column(k + 1)).zip(column(k + 2))
+            {
                 for m in 0..M {
                     let row = line[first + m];
                     products[m][0] = T::mul_add(simd, row, a, products[m][0]);

@@ -36,6 +36,7 @@ use correlate::Correlation;
 use plan::Axis;
 
 pub use shape::Conv2dShape;
+pub(crate) use shape::output_size;
 
 pub use weight_gradient::weight_gradient;
 
@@ -97,7 +98,11 @@ pub fn forward_fused<T: Real>(
         bias: epilogue.bias,
         relu: epilogue.relu,
     };
-    correlation.run(x, |g, target, source, tap| w[((g * targets + target) * sources + source) * taps + tap], y);
+    correlation.run(
+        x,
+        |g, target, source, tap| w[((g * targets + target) * sources + source) * taps + tap],
+        y,
+    );
     Ok(())
 }
 
@@ -127,6 +132,10 @@ pub fn input_gradient<T: Real>(shape: &Conv2dShape, dy: &[T], w: &[T], dx: &mut 
         bias: None,
         relu: false,
     };
-    correlation.run(dy, |g, target, source, tap| w[((g * sources + source) * targets + target) * taps + tap], dx);
+    correlation.run(
+        dy,
+        |g, target, source, tap| w[((g * sources + source) * targets + target) * taps + tap],
+        dx,
+    );
     Ok(())
 }

@@ -118,7 +118,8 @@ pub(super) fn unpack_target<T: Real>(
     let step = columns.target.step;
     let start = ((first * step) as isize + columns.target.starts[column_phase]) as usize;
     for r in first_row..=last_row {
-        let y = (r * rows.target.step as isize + rows.target.starts[row_phase]) as usize - target_from;
+        let y =
+            (r * rows.target.step as isize + rows.target.starts[row_phase]) as usize - target_from;
         let values = &line[(r as usize - layout.from) * layout.pitch + first..][..width];
         let target = &mut target[y * columns.target.size..][..columns.target.size][start..];
         if step == 1 {
@@ -170,7 +171,11 @@ pub(super) fn pack_weights<T: Real>(
     for source in sources {
         for &tap in taps {
             for target in first..first + width {
-                packed.push(if target < target_channels { weight(target, source, tap) } else { T::ZERO });
+                packed.push(if target < target_channels {
+                    weight(target, source, tap)
+                } else {
+                    T::ZERO
+                });
             }
         }
     }

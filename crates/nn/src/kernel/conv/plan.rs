@@ -76,10 +76,15 @@ impl Axis {
         let (stride, padding, size) = (shape.stride[axis], shape.padding[axis], shape.size[axis]);
         let base = padding / stride;
         let grid = (size - 1 + padding) / stride - base + 1;
-        let starts = (0..stride).map(|phase| (stride * base + phase) as isize - padding as isize).collect();
+        let starts =
+            (0..stride).map(|phase| (stride * base + phase) as isize - padding as isize).collect();
         let taps = (0..shape.kernel[axis]).map(|k| {
             let reach = k * shape.dilation[axis];
-            Tap { offset: base as isize - (reach / stride) as isize, source: 0, target: reach % stride }
+            Tap {
+                offset: base as isize - (reach / stride) as isize,
+                source: 0,
+                target: reach % stride,
+            }
         });
         let source = Phases { size: output, step: 1, starts: vec![0] };
         Self::new(taps.collect(), grid, source, Phases { size, step: stride, starts })
@@ -141,7 +146,14 @@ pub(super) struct Layout {
 
 impl Layout {
     /// The layout for `images` whole images, or for grid rows from..to of one image.
-    pub(super) fn new(rows: &Axis, columns: &Axis, images: usize, from: usize, to: usize, register: usize) -> Self {
+    pub(super) fn new(
+        rows: &Axis,
+        columns: &Axis,
+        images: usize,
+        from: usize,
+        to: usize,
+        register: usize,
+    ) -> Self {
         let pitch = columns.pitch();
         let window = (to - from) + (rows.hi - rows.lo) as usize;
         let image_pitch = if images > 1 { rows.pitch() * pitch } else { window * pitch };

@@ -65,7 +65,9 @@ impl Conv2dShape {
     /// groups; [`Error::WindowTooLarge`] if the dilated kernel is larger than the padded image.
     pub fn output(&self) -> Result<[usize; 2]> {
         check_positive(OPERATION, "groups", self.groups)?;
-        for (argument, value) in [("in_channels", self.in_channels), ("out_channels", self.out_channels)] {
+        for (argument, value) in
+            [("in_channels", self.in_channels), ("out_channels", self.out_channels)]
+        {
             check_positive(OPERATION, argument, value)?;
             if value % self.groups != 0 {
                 return Err(Error::Argument {
@@ -120,7 +122,10 @@ impl Conv2dShape {
     /// # Errors
     /// As [`output`](Self::output).
     pub fn flops(&self) -> Result<usize> {
-        Ok(2 * self.output_len()? * (self.in_channels / self.groups) * self.kernel[0] * self.kernel[1])
+        Ok(2 * self.output_len()?
+            * (self.in_channels / self.groups)
+            * self.kernel[0]
+            * self.kernel[1])
     }
 }
 

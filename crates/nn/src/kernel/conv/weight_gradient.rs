@@ -18,7 +18,12 @@ const MAXIMUM_PARTIALS: usize = 1 << 23;
 ///
 /// # Errors
 /// As [`forward`](super::forward).
-pub fn weight_gradient<T: Real>(shape: &Conv2dShape, x: &[T], dy: &[T], dw: &mut [T]) -> Result<()> {
+pub fn weight_gradient<T: Real>(
+    shape: &Conv2dShape,
+    x: &[T],
+    dy: &[T],
+    dw: &mut [T],
+) -> Result<()> {
     const OPERATION: &str = "conv2d weight_gradient";
     let output = shape.output()?;
     check_len(OPERATION, "x", x.len(), shape.input_len())?;
@@ -100,7 +105,8 @@ impl<T: Real> WithSimd for Run<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { shape, rows, columns, x, dy, tasks, sums } = self;
         let register = 64 / size_of::<T>();
-        let (sources, targets) = (shape.in_channels / shape.groups, shape.out_channels / shape.groups);
+        let (sources, targets) =
+            (shape.in_channels / shape.groups, shape.out_channels / shape.groups);
         let taps = rows.taps.len() * columns.taps.len();
         let (x_plane, y_plane) = (shape.size[0] * shape.size[1], rows.grid * columns.grid);
         let mut starts = Vec::with_capacity(sources * taps);
@@ -122,15 +128,18 @@ impl<T: Real> WithSimd for Run<'_, T> {
             for group in 0..shape.groups {
                 for (c, planes) in packed.chunks_exact_mut(channel).enumerate() {
                     let first = task.first_image * shape.in_channels + group * sources + c;
-                    let image = |g: usize| &x[(first + g * shape.in_channels) * x_plane..][..x_plane];
+                    let image =
+                        |g: usize| &x[(first + g * shape.in_channels) * x_plane..][..x_plane];
                     pack_source(&layout, rows, columns, image, planes);
                 }
                 for (c, line) in grid.chunks_exact_mut(layout.positions).enumerate() {
                     let first = task.first_image * shape.out_channels + group * targets + c;
-                    let image = |g: usize| &dy[(first + g * shape.out_channels) * y_plane..][..y_plane];
+                    let image =
+                        |g: usize| &dy[(first + g * shape.out_channels) * y_plane..][..y_plane];
                     pack_grid(&layout, columns, image, line);
                 }
-                let sums = &mut sums[group * targets * sources * taps..][..targets * sources * taps];
+                let sums =
+                    &mut sums[group * targets * sources * taps..][..targets * sources * taps];
                 for &(first, width) in &blocks {
                     let last = (first + width).min(targets);
                     let lines = &grid[first * layout.positions..last * layout.positions];
