@@ -3,7 +3,10 @@
 
 use std::time::Instant;
 
+use pullback_nn::kernel::bias::{self, ChannelShape};
 use pullback_nn::kernel::conv::{self, Conv2dShape, Epilogue};
+use pullback_nn::kernel::pool::{self, Pool2dShape};
+use pullback_nn::kernel::resize::{self, ResizeShape};
 
 fn layer(
     batch: usize,
@@ -66,32 +69,77 @@ fn main() {
             },
         ),
     ];
-    println!(
-        "{:<26} {:>9} {:>9} {:>9}   GFLOP/s, {} threads",
-        "layer",
-        "forward",
-        "input",
-        "weight",
-        rayon::current_num_threads()
-    );
+    println!("{} threads; GFLOP/s", rayon::current_num_threads());
+    println!("{:<26} {:>9} {:>9} {:>9} {:>9}", "layer", "forward", "input", "weight", "gemm");
     for (name, shape) in layers {
         let (x, w) = (values(shape.input_len()), values(shape.weight_len()));
         let output = shape.output_len().unwrap_or(0);
         let (dy, bias) = (values(output), values(shape.out_channels));
         let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
         let epilogue = Epilogue { bias: Some(&bias[..]), relu: true };
-        let flops = shape.flops().unwrap_or(0) as f64 * 1e-9;
-        let forward = best(|| conv::forward_fused(&shape, &x, &w, epilogue, &mut y).unwrap_or(()));
-        let input = best(|| conv::input_gradient(&shape, &dy, &w, &mut dx).unwrap_or(()));
-        let weight = best(|| conv::weight_gradient(&shape, &x, &dy, &mut dw).unwrap_or(()));
-        println!(
-            "{name:<26} {:>9.1} {:>9.1} {:>9.1}   ({:.0} {:.0} {:.0} us)",
-            flops / forward,
-            flops / input,
-            flops / weight,
-            forward * 1e6,
-            input * 1e6,
-            weight * 1e6
-        );
+        let gflop = shape.flops().unwrap_or(0) as f64 * 1e-9;
+        let times = [
+            best(|| conv::forward_fused(&shape, &x, &w, epilogue, &mut y).unwrap_or(())),
+            best(|| conv::input_gradient(&shape, &dy, &w, &mut dx).unwrap_or(())),
+            best(|| conv::weight_gradient(&shape, &x, &dy, &mut dw).unwrap_or(())),
+            gemm(&shape, output).unwrap_or(f64::NAN),
+        ];
+        print!("{name:<26}");
+        for time in times {
+            print!(" {:>9.1}", gflop / time);
+        }
+        println!("   {:>6.0} {:>6.0} {:>6.0} us", times[0] * 1e6, times[1] * 1e6, times[2] * 1e6);
+    }
+    other_kernels();
+}
+
+/// The matrix product alone that the forward pass would be after building the matrix of patches: a bound on what any
+/// such method can reach.
+fn gemm(shape: &Conv2dShape, output: usize) -> candle_core::Result<f64> {
+    use candle_core::{Device, Tensor};
+    let depth = shape.in_channels / shape.groups * shape.kernel[0] * shape.kernel[1];
+    let pixels = output / shape.out_channels;
+    let a = Tensor::from_vec(
+        values(shape.out_channels * depth),
+        (shape.out_channels, depth),
+        &Device::Cpu,
+    )?;
+    let b = Tensor::from_vec(values(depth * pixels), (depth, pixels), &Device::Cpu)?;
+    a.matmul(&b)?;
+    Ok(best(|| drop(a.matmul(&b))))
+}
+
+fn other_kernels() {
+    let pool = Pool2dShape {
+        planes: 128,
+        size: [48, 48],
+        kernel: [3; 2],
+        stride: [2; 2],
+        padding: [1; 2],
+    };
+    let resize = ResizeShape { planes: 128, from: [24, 24], to: [48, 48] };
+    let channels = ChannelShape { batch: 16, channels: 8, pixels: 48 * 48 };
+    let (x, small) = (values(128 * 48 * 48), values(128 * 24 * 24));
+    let (mut y, mut down, mut db) = (x.clone(), small.clone(), vec![0.0; 8]);
+    let mut index = vec![0; down.len()];
+    let times = [
+        (
+            "max pool 3x3 s2, 128 planes 48x48",
+            best(|| pool::maximum(&pool, &x, &mut down, &mut index).unwrap_or(())),
+        ),
+        ("its pull", best(|| pool::scatter_add(&pool, &index, &small, &mut y).unwrap_or(()))),
+        (
+            "bilinear x2, 128 planes to 48x48",
+            best(|| resize::bilinear(&resize, &small, &mut y).unwrap_or(())),
+        ),
+        ("its pull", best(|| resize::bilinear_transpose(&resize, &x, &mut down).unwrap_or(()))),
+        (
+            "bias gradient, 16x8x48x48",
+            best(|| bias::bias_gradient(&channels, &x, &mut db).unwrap_or(())),
+        ),
+        ("relu, 16x8x48x48", best(|| bias::relu(&x, &mut y).unwrap_or(()))),
+    ];
+    for (name, time) in times {
+        println!("{name:<36} {:>8.1} us", time * 1e6);
     }
 }

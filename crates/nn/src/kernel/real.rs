@@ -51,6 +51,13 @@ pub trait Real:
     /// a + b.
     #[doc(hidden)]
     fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// In each lane (a, a_mark) if a > b or only a is NaN, else (b, b_mark).
+    #[doc(hidden)]
+    fn greater<S: Simd>(
+        simd: S,
+        a: (Self::Vector<S>, Self::Vector<S>),
+        b: (Self::Vector<S>, Self::Vector<S>),
+    ) -> (Self::Vector<S>, Self::Vector<S>);
     /// The sum of the lanes, in a fixed order.
     #[doc(hidden)]
     fn sum_lanes<S: Simd>(simd: S, a: Self::Vector<S>) -> Self;
@@ -64,6 +71,9 @@ pub trait Real:
     /// The nearest value of this type.
     #[doc(hidden)]
     fn from_f64(value: f64) -> Self;
+    /// The integer part of a value between 0 and 2²⁴.
+    #[doc(hidden)]
+    fn to_usize(self) -> usize;
 
     /// Takes a buffer out of this thread's pool.
     #[doc(hidden)]
@@ -85,7 +95,8 @@ const POOLED_BUFFERS: usize = 8;
 const POOLED_ELEMENTS: usize = 1 << 21;
 
 macro_rules! real {
-    ($type:ident, $vector:ident, $lanes:ident, $splat:ident, $mul_add:ident, $add:ident, $sum:ident, $split:ident, $split_mut:ident) => {
+    ($type:ident: $vector:ident, $lanes:ident, $splat:ident, $mul_add:ident, $add:ident, $sum:ident, $split:ident,
+        $split_mut:ident, $less_equal:ident, $equal:ident, $not:ident, $and:ident, $select:ident) => {
         impl Real for $type {
             type Vector<S: Simd> = S::$vector;
             const ZERO: Self = 0.0;
@@ -114,6 +125,16 @@ macro_rules! real {
                 simd.$add(a, b)
             }
             #[inline(always)]
+            fn greater<S: Simd>(
+                simd: S,
+                a: (Self::Vector<S>, Self::Vector<S>),
+                b: (Self::Vector<S>, Self::Vector<S>),
+            ) -> (Self::Vector<S>, Self::Vector<S>) {
+                let not_less = simd.$not(simd.$less_equal(a.0, b.0));
+                let mask = simd.$and(not_less, simd.$equal(b.0, b.0));
+                (simd.$select(mask, a.0, b.0), simd.$select(mask, a.1, b.1))
+            }
+            #[inline(always)]
             fn sum_lanes<S: Simd>(simd: S, a: Self::Vector<S>) -> Self {
                 simd.$sum(a)
             }
@@ -128,6 +149,10 @@ macro_rules! real {
             #[inline(always)]
             fn from_f64(value: f64) -> Self {
                 value as $type
+            }
+            #[inline(always)]
+            fn to_usize(self) -> usize {
+                self as usize
             }
 
             fn take_buffer() -> Vec<Self> {
@@ -158,28 +183,10 @@ thread_local! {
     static POOL: RefCell<Pool> = RefCell::default();
 }
 
-real!(
-    f32,
-    f32s,
-    F32_LANES,
-    splat_f32s,
-    mul_add_e_f32s,
-    add_f32s,
-    reduce_sum_f32s,
-    as_simd_f32s,
-    as_mut_simd_f32s
-);
-real!(
-    f64,
-    f64s,
-    F64_LANES,
-    splat_f64s,
-    mul_add_e_f64s,
-    add_f64s,
-    reduce_sum_f64s,
-    as_simd_f64s,
-    as_mut_simd_f64s
-);
+real!(f32: f32s, F32_LANES, splat_f32s, mul_add_e_f32s, add_f32s, reduce_sum_f32s, as_simd_f32s,
+    as_mut_simd_f32s, less_than_or_equal_f32s, equal_f32s, not_m32s, and_m32s, select_f32s);
+real!(f64: f64s, F64_LANES, splat_f64s, mul_add_e_f64s, add_f64s, reduce_sum_f64s, as_simd_f64s,
+    as_mut_simd_f64s, less_than_or_equal_f64s, equal_f64s, not_m64s, and_m64s, select_f64s);
 
 /// A buffer on loan from the thread's pool: no allocation once the thread is warm.
 ///

@@ -5,8 +5,10 @@ use rayon::prelude::*;
 
 use super::microkernel::{Source, output_block};
 use super::pack::{Finish, channel_blocks, pack_source, pack_weights, unpack_target};
-use super::plan::{Axis, Layout, Tap, Tiling};
+use super::plan::{Axis, Layout, Tap, TaskLimits, Tiling};
 use crate::kernel::real::{Real, Scratch};
+
+const LIMITS: TaskLimits = TaskLimits { bytes: 384 * 1024, flops: 2_000_000 };
 
 /// Bounds of a chunk of source channels: its planes fit the first-level cache, and it is long enough to be worth
 /// loading and storing the sums.
@@ -122,7 +124,7 @@ impl<T: Real> Correlation<'_, T> {
         let planes =
             self.rows.source.starts.len() * self.columns.source.starts.len() * self.source_channels;
         let row_bytes = (planes + self.target_channels) * self.columns.pitch() * size_of::<T>();
-        Tiling::new(&self.rows, &self.columns, self.batch, row_bytes, self.flops, accesses)
+        Tiling::new(&self.rows, &self.columns, self.batch, row_bytes, self.flops, accesses, LIMITS)
     }
 
     /// Source channels whose planes stay in the first-level cache together while all target channels pass over them.

@@ -182,10 +182,15 @@ pub(super) struct Tiling {
     pub(super) rows: usize,
 }
 
-/// A task's packed source and sums should stay in a core's second-level cache.
-const PACKED_BYTES: usize = 384 * 1024;
-/// Work, in floating-point operations, below which handing a task to another thread costs more than it saves.
-const TASK_FLOPS: usize = 2_000_000;
+/// What bounds the size of a task.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TaskLimits {
+    /// The packed buffers should stay in a core's second-level cache.
+    pub(super) bytes: usize,
+    /// Floating-point operations below which handing a task to another thread costs more than it saves.
+    pub(super) flops: usize,
+}
+
 /// A memory access counts as this many operations.
 const FLOPS_PER_ACCESS: usize = 16;
 /// More tasks than this only add overhead.
@@ -200,12 +205,13 @@ impl Tiling {
         row_bytes: usize,
         flops: usize,
         accesses: usize,
+        limits: TaskLimits,
     ) -> Self {
-        let wanted = ((flops + FLOPS_PER_ACCESS * accesses) / TASK_FLOPS).clamp(1, MAXIMUM_TASKS);
+        let wanted = ((flops + FLOPS_PER_ACCESS * accesses) / limits.flops).clamp(1, MAXIMUM_TASKS);
         let halo = (rows.hi - rows.lo) as usize;
-        let fitting = (PACKED_BYTES / row_bytes.max(1)).saturating_sub(halo);
-        if fitting >= rows.grid && batch >= wanted {
-            let fitting_images = (PACKED_BYTES / row_bytes.max(1)) / rows.pitch();
+        let fitting = (limits.bytes / row_bytes.max(1)).saturating_sub(halo);
+        if fitting >= rows.grid && batch >= wanted.min(4) {
+            let fitting_images = (limits.bytes / row_bytes.max(1)) / rows.pitch();
             let images = batch.div_ceil(wanted).min(fitting_images).max(1);
             return Self { images, rows: rows.grid };
         }

@@ -5,10 +5,13 @@ use rayon::prelude::*;
 
 use super::microkernel::{BLOCK, interleave, weight_block};
 use super::pack::{channel_blocks, pack_grid, pack_source};
-use super::plan::{Axis, Layout, Tiling};
+use super::plan::{Axis, Layout, TaskLimits, Tiling};
 use super::shape::Conv2dShape;
 use crate::error::{Result, check_len};
 use crate::kernel::real::{Real, Scratch};
+
+/// Larger tasks than in the forward pass: each ends with a sum over the lanes of every weight's register.
+const LIMITS: TaskLimits = TaskLimits { bytes: 768 * 1024, flops: 8_000_000 };
 
 /// Partial sums are kept for at most this many chunks of tasks, and this many elements in total.
 const MAXIMUM_CHUNKS: usize = 32;
@@ -36,7 +39,8 @@ pub fn weight_gradient<T: Real>(
     let planes = rows.source.starts.len() * columns.source.starts.len() * sources + targets;
     let row_bytes = planes * columns.pitch() * size_of::<T>();
     let accesses = x.len() + dy.len();
-    let tiling = Tiling::new(&rows, &columns, shape.batch, row_bytes, shape.flops()?, accesses);
+    let tiling =
+        Tiling::new(&rows, &columns, shape.batch, row_bytes, shape.flops()?, accesses, LIMITS);
     let tiles = tiling.row_tiles(rows.grid);
     let tasks: Vec<Task> = (0..shape.batch.div_ceil(tiling.images) * tiles)
         .map(|task| {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::shape::Pool2dShape;
 use crate::error::{Error, Result, check_len};
 use crate::kernel::parallel::for_each_target;
-use crate::kernel::real::Real;
+use crate::kernel::real::{Real, Scratch};
 
 /// y = the largest pixel of each window; `index` = where in its plane, row·width + column.
 ///
@@ -48,67 +48,67 @@ struct Plane<'a, T> {
 impl<T: Real> WithSimd for Plane<'_, T> {
     type Output = ();
 
-    /// Tap by tap over a whole row of windows, so that neighbouring windows are compared at once.
+    /// A register of neighbouring windows is compared at once, tap by tap in row-major order.
+    ///
+    /// For that each row of pixels is first taken apart by column modulo the stride, with −∞ for the padding: tap l of
+    /// window j is then element j + l/stride of line l mod stride. A second register remembers the winning tap.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { shape, output, x, y, index } = self;
-        let width = shape.size[1];
-        let rows = y.chunks_exact_mut(output[1]).zip(index.chunks_exact_mut(output[1]));
-        for (i, (best, place)) in rows.enumerate() {
-            best.fill(T::NEGATIVE_INFINITY);
-            let (top, bottom) = shape.window(0, i);
-            // Every window is first given its own first pixel: a window of nothing but −∞ has an index too.
-            for (j, place) in place.iter_mut().enumerate() {
-                *place = (top * width + shape.window(1, j).0) as u32;
+        let (width, stride, padding) = (shape.size[1], shape.stride[1], shape.padding[1]);
+        let lanes = T::lanes::<S>();
+        let windows = output[1].next_multiple_of(lanes);
+        let line = windows + (shape.kernel[1] - 1) / stride;
+        let mut lines = Scratch::<T>::new(shape.size[0] * stride * line);
+        for (row, lines) in x.chunks_exact(width).zip(lines.chunks_exact_mut(stride * line)) {
+            for (phase, line) in lines.chunks_exact_mut(line).enumerate() {
+                // The first element of this line that is a pixel, and which pixel it is.
+                let first = padding.saturating_sub(phase).div_ceil(stride).min(line.len());
+                let start = (first * stride + phase - padding).min(width);
+                line[..first].fill(T::NEGATIVE_INFINITY);
+                let mut pixels = row[start..].iter().step_by(stride);
+                for (target, &pixel) in line[first..].iter_mut().zip(pixels.by_ref()) {
+                    *target = pixel;
+                }
+                let end = (first + (width - start).div_ceil(stride)).min(line.len());
+                line[end..].fill(T::NEGATIVE_INFINITY);
             }
-            for row in top..bottom {
-                for tap in 0..shape.kernel[1] {
-                    let (from, to) = shape.windows_with(1, tap, output[1]);
-                    if from < to {
-                        let start = row * width + from * shape.stride[1] + tap - shape.padding[1];
-                        let pixels = &x[start..(row + 1) * width];
-                        compare(
-                            pixels,
-                            shape.stride[1],
-                            start,
-                            &mut best[from..to],
-                            &mut place[from..to],
-                        );
+        }
+
+        let offsets: Vec<usize> = (0..shape.kernel[0])
+            .flat_map(|down| (0..shape.kernel[1]).map(move |right| down * width + right))
+            .collect();
+        let mut best = Scratch::<T>::new(windows);
+        let mut taps = Scratch::<T>::new(windows);
+        let rows = y.chunks_exact_mut(output[1]).zip(index.chunks_exact_mut(output[1]));
+        for (i, (y, index)) in rows.enumerate() {
+            let (top, bottom) = shape.window(0, i);
+            let vectors =
+                T::vectors_mut::<S>(&mut best).0.iter_mut().zip(T::vectors_mut::<S>(&mut taps).0);
+            for (block, (best, taps)) in vectors.enumerate() {
+                let none = T::splat(simd, T::from_f64(0.0));
+                let mut winner = (T::splat(simd, T::NEGATIVE_INFINITY), none);
+                // Tap numbers count from one in the window's first real row; zero means that nothing beat −∞.
+                let mut number = T::ONE;
+                for row in top..bottom {
+                    for tap in 0..shape.kernel[1] {
+                        let at =
+                            (row * stride + tap % stride) * line + block * lanes + tap / stride;
+                        if let Some(&pixels) = T::vectors::<S>(&lines[at..at + lanes]).0.first() {
+                            winner = T::greater(simd, (pixels, T::splat(simd, number)), winner);
+                        }
+                        number += T::ONE;
                     }
                 }
+                (*best, *taps) = winner;
             }
-        }
-    }
-}
-
-/// best\[j\] = max(best\[j\], pixels\[stride·j\]), and where it came from.
-#[inline(always)]
-fn compare<T: Real>(pixels: &[T], stride: usize, start: usize, best: &mut [T], place: &mut [u32]) {
-    let take = |value: T, at: u32, best: &mut T, place: &mut u32| {
-        let unordered = value != value && *best == *best;
-        let better = value > *best || unordered;
-        *best = if better { value } else { *best };
-        *place = if better { at } else { *place };
-    };
-    let start = start as u32;
-    // The constant strides let the compiler compare several windows in one instruction.
-    if stride == 2 {
-        let pairs = pixels.as_chunks::<2>().0;
-        let whole = pairs.len().min(best.len());
-        for (j, ((best, place), pair)) in
-            best.iter_mut().zip(place.iter_mut()).zip(pairs).enumerate()
-        {
-            take(pair[0], start + 2 * j as u32, best, place);
-        }
-        if let (Some(best), Some(place)) = (best.get_mut(whole), place.get_mut(whole)) {
-            take(pixels[2 * whole], start + 2 * whole as u32, best, place);
-        }
-    } else {
-        let pixels = pixels.iter().step_by(stride);
-        for (j, ((best, place), &value)) in
-            best.iter_mut().zip(place.iter_mut()).zip(pixels).enumerate()
-        {
-            take(value, start + (stride * j) as u32, best, place);
+            y.copy_from_slice(&best[..output[1]]);
+            for (j, (index, &number)) in index.iter_mut().zip(taps.iter()).enumerate() {
+                *index = match number.to_usize().checked_sub(1) {
+                    Some(tap) => (top * width + j * stride + offsets[tap] - padding) as u32,
+                    None => (top * width + shape.window(1, j).0) as u32,
+                };
+            }
         }
     }
 }

@@ -25,8 +25,8 @@ impl Pool2dShape {
     /// Checks the sizes and returns the output's height and width.
     ///
     /// # Errors
-    /// [`Error::Argument`] if a size, kernel or stride is zero, if the padding is not less than the kernel, or if a plane
-    /// has more than 2³² pixels; [`Error::WindowTooLarge`] if the kernel is larger than the padded image.
+    /// [`Error::Argument`] if a size, kernel or stride is zero, if the padding is not less than the kernel, if a plane has
+    /// 2³² pixels or more, or a window 2²⁴; [`Error::WindowTooLarge`] if the kernel is larger than the padded image.
     pub fn output(&self) -> Result<[usize; 2]> {
         const OPERATION: &str = "pool2d";
         let mut output = [0; 2];
@@ -52,7 +52,17 @@ impl Pool2dShape {
                 });
             }
         }
-        let pixels = self.size[0] * self.size[1];
+        let window = self.kernel[0].saturating_mul(self.kernel[1]);
+        if window >= 1 << 24 {
+            let reason = "a window's pixels are counted in 24 bits";
+            return Err(Error::Argument {
+                operation: OPERATION,
+                argument: "kernel",
+                value: window,
+                reason,
+            });
+        }
+        let pixels = self.size[0].saturating_mul(self.size[1]);
         if u32::try_from(pixels).is_err() {
             let reason = "a plane's pixels are counted in 32 bits";
             return Err(Error::Argument {

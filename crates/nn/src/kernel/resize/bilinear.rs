@@ -90,8 +90,12 @@ impl<T: Real> WithSimd for Forward<'_, T> {
             for ((line, &first), &second) in line.iter_mut().zip(first).zip(second) {
                 *line = row.lower * first + row.upper * second;
             }
-            for (y, column) in y.iter_mut().zip(self.columns) {
-                *y = column.lower * line[column.first] + column.upper * line[column.second];
+            if self.shape.to[1] == 2 * width {
+                double(&line, y);
+            } else {
+                for (y, column) in y.iter_mut().zip(self.columns) {
+                    *y = column.lower * line[column.first] + column.upper * line[column.second];
+                }
             }
         }
     }
@@ -115,10 +119,14 @@ impl<T: Real> WithSimd for Transpose<'_, T> {
         let mut line = Scratch::new(width);
         self.dx.fill(T::ZERO);
         for (dy, row) in self.dy.chunks_exact(self.shape.to[1]).zip(self.rows) {
-            line.fill(T::ZERO);
-            for (&dy, column) in dy.iter().zip(self.columns) {
-                line[column.first] += column.lower * dy;
-                line[column.second] += column.upper * dy;
+            if self.shape.to[1] == 2 * width {
+                double_transpose(dy, &mut line);
+            } else {
+                line.fill(T::ZERO);
+                for (&dy, column) in dy.iter().zip(self.columns) {
+                    line[column.first] += column.lower * dy;
+                    line[column.second] += column.upper * dy;
+                }
             }
             for (from, weight) in [(row.first, row.lower), (row.second, row.upper)] {
                 for (dx, &line) in self.dx[from * width..][..width].iter_mut().zip(line.iter()) {
@@ -127,4 +135,37 @@ impl<T: Real> WithSimd for Transpose<'_, T> {
             }
         }
     }
+}
+
+/// A line of twice the length, the common case without the table: y\[2j\] = ¼·x\[j−1\] + ¾·x\[j\] and
+/// y\[2j+1\] = ¾·x\[j\] + ¼·x\[j+1\], the ends repeated.
+#[inline(always)]
+fn double<T: Real>(x: &[T], y: &mut [T]) {
+    let (near, far) = (T::from_f64(0.75), T::from_f64(0.25));
+    let [start, end] = [x[0], x[x.len() - 1]];
+    let last = y.len() - 1;
+    y[0] = start;
+    y[last] = near * end + far * end;
+    for (y, x) in y[1..last].as_chunks_mut::<2>().0.iter_mut().zip(x.windows(2)) {
+        *y = [near * x[0] + far * x[1], far * x[0] + near * x[1]];
+    }
+}
+
+/// The transpose of [`double`]: x\[j\] = ¼·y\[2j−1\] + ¾·y\[2j\] + ¾·y\[2j+1\] + ¼·y\[2j+2\], with the ends repeated.
+#[inline(always)]
+fn double_transpose<T: Real>(dy: &[T], dx: &mut [T]) {
+    let (near, far) = (T::from_f64(0.75), T::from_f64(0.25));
+    for (dx, dy) in dx.iter_mut().zip(dy.as_chunks::<2>().0) {
+        *dx = near * dy[0] + near * dy[1];
+    }
+    let (first, last) = (0, dx.len() - 1);
+    let inner = dy[1..].as_chunks::<2>().0;
+    for (dx, pair) in dx[..last].iter_mut().zip(inner) {
+        *dx += far * pair[1];
+    }
+    for (dx, pair) in dx[1..].iter_mut().zip(inner) {
+        *dx += far * pair[0];
+    }
+    dx[first] += far * dy[0];
+    dx[last] += far * dy[dy.len() - 1];
 }
