@@ -1,1 +1,18 @@
-//! core-graph
+//! Function networks over candle tensors, differentiated by the forward and the backward chain rule.
+#![doc = include_str!("../README.md")]
+
+pub mod kernel;
+pub mod primitive;
+pub mod tensor;
+
+mod error;
+mod function;
+mod graph;
+mod ops;
+
+pub use candle_core as candle;
+pub use error::{Error, Phase, Result};
+pub use function::{Direction, Function, LinearMap, Wrt};
+pub use graph::{Closure, Graph, Options, Recording, Var, function};
+pub use ops::{Axes, Linear};
+pub use primitive::{Op, Primitive};

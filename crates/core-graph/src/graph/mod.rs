@@ -1,0 +1,372 @@
+//! The function network: an arena of nodes, parents before children.
+//!
+//! Both sweeps are plain loops over the arena, so a cycle cannot be written and no depth overflows a stack.
+
+mod closure;
+mod recorded;
+mod sweep;
+mod total;
+mod var;
+
+use std::cell::{Ref, RefCell};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::{Device, Tensor};
+use smallvec::SmallVec;
+
+pub use closure::{Closure, Recording, function};
+pub use var::Var;
+
+use crate::primitive::Values;
+use crate::tensor::{ensure_finite, is_real};
+use crate::{Error, Function, LinearMap, Phase, Primitive, Result, Wrt};
+
+/// What a graph does beside recording.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Check that every value and every derivative is finite (`Ok` means finite). Default: true. The bench states its cost.
+    pub finite: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { finite: true }
+    }
+}
+
+/// A function network under construction: recording a node evaluates it at once.
+///
+/// ```
+/// use pullback_core_graph::{Graph, candle::{Device, Tensor}};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let graph = Graph::new();
+/// let x = graph.input(&Tensor::new(1.0f64, &Device::Cpu)?).named("x");
+/// let g = (2.0 * x).named("g");
+/// let f = (3.0 * x + 2.0 * g).named("f");
+/// assert_eq!(graph.partial(f, x)?.to_scalar::<f64>()?, 3.0); // ∂f/∂x: g is held fixed
+/// assert_eq!(graph.total(f, x)?.to_scalar::<f64>()?, 7.0); //   df/dx: g moves with x
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Default)]
+pub struct Graph {
+    arena: RefCell<Arena>,
+    options: Options,
+}
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Graph({} nodes)", self.arena.borrow().nodes.len())
+    }
+}
+
+/// The nodes and their values. Without the cell around it, it is immutable and shareable.
+#[derive(Default)]
+pub(crate) struct Arena {
+    slots: Vec<Slot>,
+    nodes: Vec<Node>,
+    names: HashMap<u32, String>,
+    errors: Vec<Error>,
+    /// A scratch arena keeps values only: what rules compute while a sweep runs.
+    scratch: bool,
+}
+
+/// One value.
+pub(crate) struct Slot {
+    tensor: Tensor,
+    node: u32,
+    /// Does it depend on an input? Then functions are linearized as they are recorded.
+    active: bool,
+}
+
+/// One node: an operation, its parents, and the slots of its outputs.
+pub(crate) struct Node {
+    kind: Kind,
+    parents: SmallVec<[u32; 3]>,
+    first: u32,
+    n_outputs: u32,
+}
+
+impl Node {
+    fn outputs(&self) -> std::ops::Range<usize> {
+        self.first as usize..(self.first + self.n_outputs) as usize
+    }
+}
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Input,
+    Constant,
+    Primitive(Arc<dyn Primitive>),
+    Function(Arc<Applied>),
+}
+
+/// A function at a point; linearized when recorded on active variables, else when a sweep first asks.
+pub(crate) struct Applied {
+    function: Arc<dyn Function>,
+    map: Mutex<Option<(Vec<bool>, Arc<dyn LinearMap>)>>,
+}
+
+impl Applied {
+    /// The linear map with respect to at least the inputs in `wrt`.
+    fn map(&self, wrt: &[bool], x: impl FnOnce() -> Vec<Tensor>) -> Result<Arc<dyn LinearMap>> {
+        let mut map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+        let had: &[bool] = map.as_ref().map_or(&[], |(w, _)| w);
+        if let Some((w, m)) = &*map
+            && wrt.iter().zip(w).all(|(need, has)| *has || !*need)
+        {
+            return Ok(m.clone());
+        }
+        let both: Vec<bool> =
+            wrt.iter().enumerate().map(|(i, &n)| n || Wrt(had).needs(i)).collect();
+        let (_, made) = self.function.linearize(&x(), Wrt(&both))?;
+        let made: Arc<dyn LinearMap> = Arc::from(made);
+        *map = Some((both, made.clone()));
+        Ok(made)
+    }
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Graph::default()
+    }
+
+    /// An empty graph with options.
+    pub fn with_options(options: Options) -> Self {
+        Graph { arena: RefCell::default(), options }
+    }
+
+    /// A graph that keeps values but no nodes.
+    pub(crate) fn scratch() -> Self {
+        let arena = Arena { scratch: true, ..Arena::default() };
+        Graph { arena: RefCell::new(arena), options: Options { finite: false } }
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
+    /// How many nodes were recorded.
+    pub fn len(&self) -> usize {
+        self.arena.borrow().nodes.len()
+    }
+
+    /// Nothing recorded yet?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A variable that derivatives are taken with respect to. Candle's own tape is cut off here.
+    ///
+    /// Errors (at the first use of a result): element type other than f32 and f64, NaN or infinity.
+    pub fn input(&self, value: &Tensor) -> Var<'_> {
+        self.leaf(value, Kind::Input, "input")
+    }
+
+    /// A variable that derivatives are usually not taken with respect to: data, indices, masks.
+    ///
+    /// Derivatives with respect to it can still be asked for; functions of constants alone are then linearized on demand.
+    pub fn constant(&self, value: &Tensor) -> Var<'_> {
+        self.leaf(value, Kind::Constant, "constant")
+    }
+
+    /// A scalar f64 constant on the CPU.
+    pub fn scalar(&self, value: f64) -> Var<'_> {
+        match Tensor::new(value, &Device::Cpu) {
+            Ok(t) => self.constant(&t),
+            Err(e) => self.fail(e.into()),
+        }
+    }
+
+    fn leaf(&self, value: &Tensor, kind: Kind, what: &str) -> Var<'_> {
+        let active = matches!(kind, Kind::Input);
+        let name = || format!("{what}#{}", self.arena.borrow().nodes.len());
+        if active && !is_real(value) {
+            let what = "an input needs f32 or f64 (integers are constants)";
+            return self.fail(Error::DType { node: name(), what, got: vec![value.dtype()] });
+        }
+        if self.options.finite
+            && let Err(e) = ensure_finite(value, what, Phase::Eval, 0)
+        {
+            return self.fail(e.renamed(|_| name()));
+        }
+        let values: Values = SmallVec::from_buf([value.detach()]);
+        let first = self.arena.borrow_mut().add(kind, SmallVec::new(), values, active);
+        Var::new(self, first)
+    }
+
+    /// A value without a node, in a scratch graph.
+    pub(crate) fn slot(&self, tensor: Tensor) -> Var<'_> {
+        let mut arena = self.arena.borrow_mut();
+        let id = arena.slots.len() as u32;
+        arena.slots.push(Slot { tensor, node: u32::MAX, active: false });
+        Var::new(self, id)
+    }
+
+    /// Forgets all values of a scratch graph. The caller holds no variable of it.
+    pub(crate) fn clear(&mut self) {
+        let arena = self.arena.get_mut();
+        arena.slots.clear();
+        arena.errors.clear();
+    }
+
+    /// Records a primitive with one output.
+    pub fn record<'g>(&'g self, op: impl Primitive, x: &[Var<'g>]) -> Var<'g> {
+        match self.record_all(Arc::new(op), x) {
+            Ok(vars) => vars[0],
+            Err(e) => self.fail(e),
+        }
+    }
+
+    /// Records a primitive with any number of outputs.
+    pub fn record_all<'g>(
+        &'g self,
+        op: Arc<dyn Primitive>,
+        x: &[Var<'g>],
+    ) -> Result<SmallVec<[Var<'g>; 2]>> {
+        let parents = self.parents(op.name(), x)?;
+        let (values, active) = {
+            let arena = self.arena.borrow();
+            let x: SmallVec<[&Tensor; 4]> =
+                parents.iter().map(|&p| &arena.slots[p as usize].tensor).collect();
+            let values = op.eval(&x).map_err(|e| arena.locate(e, op.name()))?;
+            if self.options.finite && !op.keeps_finite() {
+                for (port, t) in values.iter().enumerate() {
+                    ensure_finite(t, op.name(), Phase::Eval, port)
+                        .map_err(|e| arena.locate(e, op.name()))?;
+                }
+            }
+            (values, parents.iter().any(|&p| arena.slots[p as usize].active))
+        };
+        let n = values.len() as u32;
+        let first = self.arena.borrow_mut().add(Kind::Primitive(op), parents, values, active);
+        Ok((first..first + n).map(|id| Var::new(self, id)).collect())
+    }
+
+    /// Records a function: any number of variables in, any number out.
+    ///
+    /// It is linearized at once if a variable depends on an input, with respect to those that do.
+    pub fn apply<'g>(&'g self, f: &Arc<dyn Function>, x: &[Var<'g>]) -> Result<Vec<Var<'g>>> {
+        let parents = self.parents(f.name(), x)?;
+        let (tensors, wrt) = {
+            let arena = self.arena.borrow();
+            let slots = parents.iter().map(|&p| &arena.slots[p as usize]);
+            let pairs = slots.map(|s| (s.tensor.clone(), s.active));
+            pairs.unzip::<Tensor, bool, Vec<_>, Vec<_>>()
+        };
+        let locate = |e: Error| {
+            let index = self.arena.borrow().nodes.len();
+            e.renamed(|inner| nested(f.name(), index, inner))
+        };
+        let active = wrt.contains(&true);
+        let (values, map) = if active && !self.arena.borrow().scratch {
+            let (values, map) = f.linearize(&tensors, Wrt(&wrt)).map_err(locate)?;
+            (values, Some((wrt, Arc::from(map))))
+        } else {
+            (f.eval(&tensors).map_err(locate)?, None)
+        };
+        if self.options.finite {
+            for (port, t) in values.iter().enumerate() {
+                ensure_finite(t, f.name(), Phase::Eval, port).map_err(locate)?;
+            }
+        }
+        let values: Values = values.iter().map(Tensor::detach).collect();
+        let n = values.len() as u32;
+        let kind = Kind::Function(Arc::new(Applied { function: f.clone(), map: Mutex::new(map) }));
+        let first = self.arena.borrow_mut().add(kind, parents, values, active);
+        Ok((first..first + n).map(|id| Var::new(self, id)).collect())
+    }
+
+    /// Slots of the variables; a failed one gives its own error, a foreign one is an error.
+    fn parents<'g>(&'g self, node: &str, x: &[Var<'g>]) -> Result<SmallVec<[u32; 3]>> {
+        let mut parents = SmallVec::with_capacity(x.len());
+        for (input, v) in x.iter().enumerate() {
+            if !std::ptr::eq(v.graph(), self) {
+                let node = format!("{node}#{}", self.arena.borrow().nodes.len());
+                return Err(Error::ForeignVar { node, input });
+            }
+            parents.push(v.ok()?.id());
+        }
+        Ok(parents)
+    }
+
+    /// A variable that stands for an error; whatever is computed from it is that error.
+    pub(crate) fn fail(&self, error: Error) -> Var<'_> {
+        let mut arena = self.arena.borrow_mut();
+        arena.errors.push(error);
+        Var::failed(self, arena.errors.len() as u32 - 1)
+    }
+
+    /// A result as a variable.
+    pub(crate) fn sticky<'g>(&'g self, result: Result<Var<'g>>) -> Var<'g> {
+        result.unwrap_or_else(|e| self.fail(e))
+    }
+
+    pub(crate) fn arena(&self) -> Ref<'_, Arena> {
+        self.arena.borrow()
+    }
+
+    /// The name of a node as errors and drawings show it: `mul#17`, or the user's name for it.
+    pub fn node_name(&self, v: Var<'_>) -> String {
+        let arena = self.arena.borrow();
+        v.ok().map_or_else(|e| e.node().to_string(), |v| arena.name_of_slot(v.id()))
+    }
+}
+
+impl Arena {
+    fn add(
+        &mut self,
+        kind: Kind,
+        parents: SmallVec<[u32; 3]>,
+        values: Values,
+        active: bool,
+    ) -> u32 {
+        let first = self.slots.len() as u32;
+        let n_outputs = values.len() as u32;
+        let node = if self.scratch { u32::MAX } else { self.nodes.len() as u32 };
+        self.slots.extend(values.into_iter().map(|tensor| Slot { tensor, node, active }));
+        if !self.scratch {
+            self.nodes.push(Node { kind, parents, first, n_outputs });
+        }
+        first
+    }
+
+    /// Puts the name of the node that is about to be recorded into an error.
+    fn locate(&self, e: Error, name: &str) -> Error {
+        if self.scratch {
+            return e;
+        }
+        let index = self.nodes.len();
+        e.renamed(|_| format!("{name}#{index}"))
+    }
+
+    pub(crate) fn name(&self, node: usize) -> String {
+        let label = self.names.get(&(node as u32)).cloned();
+        let op = || match &self.nodes[node].kind {
+            Kind::Input => "input".to_string(),
+            Kind::Constant => "constant".to_string(),
+            Kind::Primitive(p) => p.name().to_string(),
+            Kind::Function(a) => a.function.name().to_string(),
+        };
+        format!("{}#{node}", label.unwrap_or_else(op))
+    }
+
+    fn name_of_slot(&self, slot: u32) -> String {
+        match self.slots[slot as usize].node {
+            u32::MAX => "value".to_string(),
+            node => self.name(node as usize),
+        }
+    }
+}
+
+/// `policy#3/mul#17`; an error that the function raised under its own name stays short.
+fn nested(name: &str, index: usize, inner: &str) -> String {
+    if inner == name || inner.is_empty() || inner == "tensor" {
+        format!("{name}#{index}")
+    } else {
+        format!("{name}#{index}/{inner}")
+    }
+}

@@ -1,0 +1,438 @@
+//! The two chain rules as loops over the arena, on values.
+//!
+//! Forward:  dx_i = Σ_{g ∈ parents(i)} (∂f_i/∂x_g) dx_g, in recording order.
+//! Backward: dL/dx_g = Σ_{i: g ∈ parents(i)} (dL/dx_i) (∂f_i/∂x_g), in reverse.
+
+use candle_core::Tensor;
+use smallvec::SmallVec;
+
+use super::{Arena, Graph, Kind, Node, Var, nested};
+use crate::primitive::{Slots, check_direction};
+use crate::tensor::{ensure_finite, first_not_finite};
+use crate::{Direction, Error, Phase, Result, Wrt};
+
+impl Arena {
+    /// Which slots depend on those of `wrt`.
+    pub(super) fn reached(&self, wrt: &[u32], last: u32) -> Vec<bool> {
+        let mut reached = vec![false; last as usize + 1];
+        let mut start = usize::MAX;
+        for &id in wrt.iter().filter(|&&id| id <= last) {
+            reached[id as usize] = true;
+            start = start.min(self.slots[id as usize].node as usize);
+        }
+        for node in self.nodes.iter().skip(start) {
+            if node.first > last {
+                break;
+            }
+            if node.parents.iter().any(|&p| reached[p as usize]) {
+                for i in node.outputs().take_while(|&i| i <= last as usize) {
+                    reached[i] = true;
+                }
+            }
+        }
+        reached
+    }
+
+    fn tensors(&self, ids: impl Iterator<Item = usize>) -> Vec<Tensor> {
+        ids.map(|i| self.slots[i].tensor.clone()).collect()
+    }
+
+    /// Backward sweep: the derivative of Σ ⟨seed, slot⟩ with respect to each slot of `wrt`, for several sets of seeds at once.
+    ///
+    /// Nothing passes through the nodes of `held`.
+    pub(super) fn pull(
+        &self,
+        seeds: &[Vec<(u32, Tensor)>],
+        wrt: &[u32],
+        held: &[u32],
+        located: bool,
+    ) -> Result<Vec<Direction>> {
+        let k = seeds.len();
+        let Some(last) = seeds.iter().flatten().map(|(id, _)| *id).max() else {
+            return Ok(vec![vec![None; wrt.len()]; k]);
+        };
+        let reached = self.reached(wrt, last);
+        let mut keep = vec![false; last as usize + 1];
+        wrt.iter().filter(|&&id| id <= last).for_each(|&id| keep[id as usize] = true);
+        let mut scratch = Graph::scratch();
+        let mut adjoint: Vec<Vec<Option<Tensor>>> = vec![vec![None; last as usize + 1]; k];
+        for (adjoint, seeds) in adjoint.iter_mut().zip(seeds) {
+            for (id, t) in seeds {
+                accumulate(&mut adjoint[*id as usize], t.clone())?;
+            }
+        }
+        let last_node = self.slots[last as usize].node as usize;
+        for index in (0..=last_node).rev() {
+            let node = &self.nodes[index];
+            if matches!(node.kind, Kind::Input | Kind::Constant)
+                || !node.parents.iter().any(|&p| reached[p as usize])
+                || held.contains(&(index as u32))
+            {
+                continue;
+            }
+            let needs: SmallVec<[bool; 4]> =
+                node.parents.iter().map(|&p| reached[p as usize]).collect();
+            let mut incoming: SmallVec<[Direction; 1]> = SmallVec::with_capacity(k);
+            for adjoint in &mut adjoint {
+                let take = |i: usize| {
+                    if i > last as usize {
+                        None
+                    } else if keep[i] {
+                        adjoint[i].clone()
+                    } else {
+                        adjoint[i].take()
+                    }
+                };
+                incoming.push(node.outputs().map(take).collect());
+            }
+            if incoming.iter().flatten().all(Option::is_none) {
+                continue;
+            }
+            let outgoing = self
+                .pull_node(&mut scratch, node, &incoming, &needs)
+                .map_err(|e| self.at(index, e))?;
+            for (adjoint, dx) in adjoint.iter_mut().zip(outgoing) {
+                for ((slot, d), _) in dx.into_iter().enumerate().zip(&needs).filter(|(_, n)| **n) {
+                    if let Some(d) = d {
+                        if located {
+                            ensure_finite(&d, "", Phase::Pull, slot)
+                                .map_err(|e| e.renamed(|_| self.name(index)))?;
+                        }
+                        accumulate(&mut adjoint[node.parents[slot] as usize], d)?;
+                    }
+                }
+            }
+        }
+        let pick = |a: &Vec<Option<Tensor>>| {
+            wrt.iter().map(|&id| a.get(id as usize).cloned().flatten()).collect()
+        };
+        Ok(adjoint.iter().map(pick).collect())
+    }
+
+    fn pull_node(
+        &self,
+        scratch: &mut Graph,
+        node: &Node,
+        dy: &[Direction],
+        needs: &[bool],
+    ) -> Result<Vec<Direction>> {
+        match &node.kind {
+            Kind::Input | Kind::Constant => Ok(vec![]),
+            Kind::Primitive(p) => {
+                let pull = |dy: &Direction| {
+                    if dy.iter().all(Option::is_none) {
+                        return Ok(vec![None; needs.len()]);
+                    }
+                    scratch.clear();
+                    let (x, y) = self.load(scratch, node);
+                    values(p.pull(&x, &y, &load(scratch, dy), Wrt(needs))?)
+                };
+                dy.iter().map(pull).collect()
+            }
+            Kind::Function(applied) => {
+                let x = || self.tensors(node.parents.iter().map(|&p| p as usize));
+                let dx = applied.map(needs, x)?.pull_many(dy)?;
+                let at = node.parents.iter().map(|&p| &self.slots[p as usize].tensor);
+                self.check_shapes(applied.function.name(), "derivatives pulled back", &dx, at)?;
+                Ok(dx)
+            }
+        }
+    }
+
+    /// Forward sweep: the derivative of each slot of `of` along the seeds, for several directions at once.
+    pub(super) fn push(
+        &self,
+        seeds: &[Vec<(u32, Tensor)>],
+        of: &[u32],
+        located: bool,
+    ) -> Result<Vec<Direction>> {
+        let k = seeds.len();
+        let from: Vec<u32> = seeds.iter().flatten().map(|(id, _)| *id).collect();
+        let (Some(&last), false) = (of.iter().max(), from.is_empty()) else {
+            return Ok(vec![vec![None; of.len()]; k]);
+        };
+        let reached = self.reached(&from, last);
+        let wanted = self.ancestors(of, last);
+        let mut scratch = Graph::scratch();
+        let mut tangent: Vec<Vec<Option<Tensor>>> = vec![vec![None; last as usize + 1]; k];
+        for (tangent, seeds) in tangent.iter_mut().zip(seeds) {
+            for (id, t) in seeds.iter().filter(|(id, _)| *id <= last) {
+                accumulate(&mut tangent[*id as usize], t.clone())?;
+            }
+        }
+        let last_node = self.slots[last as usize].node as usize;
+        let first_node =
+            from.iter().map(|&id| self.slots[id as usize].node as usize).min().unwrap_or(0);
+        for index in first_node..=last_node {
+            let node = &self.nodes[index];
+            if matches!(node.kind, Kind::Input | Kind::Constant)
+                || !wanted[index]
+                || !node.parents.iter().any(|&p| reached[p as usize])
+            {
+                continue;
+            }
+            let needs: SmallVec<[bool; 4]> =
+                node.parents.iter().map(|&p| reached[p as usize]).collect();
+            let incoming: Vec<Direction> = tangent
+                .iter()
+                .map(|t| node.parents.iter().map(|&p| t[p as usize].clone()).collect())
+                .collect();
+            if incoming.iter().flatten().all(Option::is_none) {
+                continue;
+            }
+            let outgoing = self
+                .push_node(&mut scratch, node, &incoming, &needs)
+                .map_err(|e| self.at(index, e))?;
+            for (tangent, dy) in tangent.iter_mut().zip(outgoing) {
+                for ((port, i), d) in
+                    node.outputs().enumerate().zip(dy).filter(|((_, i), _)| *i <= last as usize)
+                {
+                    if let Some(d) = d {
+                        if located {
+                            ensure_finite(&d, "", Phase::Push, port)
+                                .map_err(|e| e.renamed(|_| self.name(index)))?;
+                        }
+                        accumulate(&mut tangent[i], d)?;
+                    }
+                }
+            }
+        }
+        let pick = |t: &Vec<Option<Tensor>>| of.iter().map(|&id| t[id as usize].clone()).collect();
+        Ok(tangent.iter().map(pick).collect())
+    }
+
+    fn push_node(
+        &self,
+        scratch: &mut Graph,
+        node: &Node,
+        dx: &[Direction],
+        needs: &[bool],
+    ) -> Result<Vec<Direction>> {
+        match &node.kind {
+            Kind::Input | Kind::Constant => Ok(vec![]),
+            Kind::Primitive(p) => {
+                let push = |dx: &Direction| {
+                    if dx.iter().all(Option::is_none) {
+                        return Ok(vec![None; node.n_outputs as usize]);
+                    }
+                    scratch.clear();
+                    let (x, y) = self.load(scratch, node);
+                    values(p.push(&x, &y, &load(scratch, dx))?)
+                };
+                dx.iter().map(push).collect()
+            }
+            Kind::Function(applied) => {
+                let x = || self.tensors(node.parents.iter().map(|&p| p as usize));
+                let dy = applied.map(needs, x)?.push_many(dx)?;
+                let at = node.outputs().map(|i| &self.slots[i].tensor);
+                self.check_shapes(applied.function.name(), "derivatives pushed forward", &dy, at)?;
+                Ok(dy)
+            }
+        }
+    }
+
+    /// Which nodes lead to the slots of `of`.
+    fn ancestors(&self, of: &[u32], last: u32) -> Vec<bool> {
+        let last_node = self.slots[last as usize].node as usize;
+        let mut wanted = vec![false; last_node + 1];
+        of.iter().for_each(|&id| wanted[self.slots[id as usize].node as usize] = true);
+        for index in (0..=last_node).rev().filter(|_| true) {
+            if wanted[index] {
+                self.nodes[index]
+                    .parents
+                    .iter()
+                    .for_each(|&p| wanted[self.slots[p as usize].node as usize] = true);
+            }
+        }
+        wanted
+    }
+
+    fn load<'g>(
+        &self,
+        scratch: &'g Graph,
+        node: &Node,
+    ) -> (SmallVec<[Var<'g>; 4]>, SmallVec<[Var<'g>; 2]>) {
+        let slot = |i: usize| scratch.slot(self.slots[i].tensor.clone());
+        (
+            node.parents.iter().map(|&p| slot(p as usize)).collect(),
+            node.outputs().map(slot).collect(),
+        )
+    }
+
+    /// A function from outside must return derivatives of the right number and shape.
+    fn check_shapes<'a>(
+        &self,
+        name: &str,
+        what: &'static str,
+        directions: &[Direction],
+        at: impl Iterator<Item = &'a Tensor> + Clone,
+    ) -> Result<()> {
+        for d in directions {
+            let expected = at.clone().count();
+            if d.len() != expected {
+                return Err(Error::Arity { node: name.into(), what, expected, got: d.len() });
+            }
+            for (d, t) in d.iter().zip(at.clone()) {
+                d.as_ref().map_or(Ok(()), |d| check_direction(name, d, t))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the name of a node into an error.
+    fn at(&self, index: usize, e: Error) -> Error {
+        match &self.nodes[index].kind {
+            Kind::Function(a) => e.renamed(|inner| nested(a.function.name(), index, inner)),
+            _ => e.renamed(|_| self.name(index)),
+        }
+    }
+}
+
+fn load<'g>(scratch: &'g Graph, d: &Direction) -> Slots<'g> {
+    d.iter().map(|d| d.as_ref().map(|t| scratch.slot(t.clone()))).collect()
+}
+
+fn values(slots: Slots<'_>) -> Result<Direction> {
+    slots.into_iter().map(|v| v.map(Var::value).transpose()).collect()
+}
+
+fn accumulate(into: &mut Option<Tensor>, t: Tensor) -> Result<()> {
+    *into = Some(match into.take() {
+        None => t,
+        Some(have) => crate::kernel::add(&have, &t)?,
+    });
+    Ok(())
+}
+
+/// The derivatives, if finite; else the sweep is run again to find the node where it began.
+pub(super) fn finite_or_located(
+    finite: bool,
+    out: Vec<Direction>,
+    again: impl FnOnce() -> Result<Vec<Direction>>,
+    phase: Phase,
+) -> Result<Vec<Direction>> {
+    if finite {
+        for (port, t) in out.iter().flat_map(|d| d.iter().enumerate()) {
+            if let Some(t) = t
+                && let Some((index, value)) = first_not_finite(t)?
+            {
+                again()?;
+                return Err(Error::NotFinite {
+                    node: "sum of contributions".into(),
+                    phase,
+                    port,
+                    index,
+                    value,
+                });
+            }
+        }
+    }
+    Ok(out)
+}
+
+impl Graph {
+    fn ids<'g>(&'g self, what: &str, vars: &[Var<'g>]) -> Result<Vec<u32>> {
+        Ok(self.parents(what, vars)?.into_vec())
+    }
+
+    fn seeds<'g>(
+        &'g self,
+        what: &str,
+        phase: Phase,
+        seeds: &[(Var<'g>, Tensor)],
+    ) -> Result<Vec<(u32, Tensor)>> {
+        let mut out = Vec::with_capacity(seeds.len());
+        for (v, t) in seeds {
+            let id = self.parents(what, &[*v])?[0];
+            let arena = self.arena();
+            let name = || arena.name_of_slot(id);
+            check_direction("", t, &arena.slots[id as usize].tensor)
+                .map_err(|e| e.renamed(|_| name()))?;
+            ensure_finite(t, "", phase, 0)
+                .map_err(|e| e.renamed(|_| format!("direction at {}", name())))?;
+            out.push((id, t.detach()));
+        }
+        Ok(out)
+    }
+
+    /// Backward chain rule: the derivative of Σ ⟨dy, y⟩ over the seeds (y, dy) with respect to each variable of `wrt`.
+    ///
+    /// Each dy has the shape of its y. A slot is `None` where no y depends on the variable. The cost is that of one backward
+    /// sweep over the nodes between `wrt` and the seeds; the others are skipped.
+    pub fn pull<'g>(&'g self, seeds: &[(Var<'g>, Tensor)], wrt: &[Var<'g>]) -> Result<Direction> {
+        let seeds = vec![self.seeds("pull", Phase::Pull, seeds)?];
+        Ok(self.pull_ids(&seeds, &self.ids("pull", wrt)?, &[])?.swap_remove(0))
+    }
+
+    /// Forward chain rule: the derivative of each variable of `of` along the seeds (x, dx).
+    ///
+    /// Each dx has the shape of its x. A slot is `None` where the variable depends on no x.
+    pub fn push<'g>(&'g self, seeds: &[(Var<'g>, Tensor)], of: &[Var<'g>]) -> Result<Direction> {
+        let seeds = vec![self.seeds("push", Phase::Push, seeds)?];
+        Ok(self.push_ids(&seeds, &self.ids("push", of)?)?.swap_remove(0))
+    }
+
+    /// [`Graph::pull`] for several sets of cotangents in one sweep.
+    pub fn pull_many<'g>(
+        &'g self,
+        seeds: &[Vec<(Var<'g>, Tensor)>],
+        wrt: &[Var<'g>],
+    ) -> Result<Vec<Direction>> {
+        let seeds: Result<Vec<_>> =
+            seeds.iter().map(|s| self.seeds("pull", Phase::Pull, s)).collect();
+        self.pull_ids(&seeds?, &self.ids("pull", wrt)?, &[])
+    }
+
+    /// [`Graph::push`] for several directions in one sweep.
+    pub fn push_many<'g>(
+        &'g self,
+        seeds: &[Vec<(Var<'g>, Tensor)>],
+        of: &[Var<'g>],
+    ) -> Result<Vec<Direction>> {
+        let seeds: Result<Vec<_>> =
+            seeds.iter().map(|s| self.seeds("push", Phase::Push, s)).collect();
+        self.push_ids(&seeds?, &self.ids("push", of)?)
+    }
+
+    pub(super) fn pull_ids(
+        &self,
+        seeds: &[Vec<(u32, Tensor)>],
+        wrt: &[u32],
+        held: &[u32],
+    ) -> Result<Vec<Direction>> {
+        let arena = self.arena();
+        let out = arena.pull(seeds, wrt, held, false)?;
+        finite_or_located(
+            self.options.finite,
+            out,
+            || arena.pull(seeds, wrt, held, true),
+            Phase::Pull,
+        )
+    }
+
+    pub(super) fn push_ids(
+        &self,
+        seeds: &[Vec<(u32, Tensor)>],
+        of: &[u32],
+    ) -> Result<Vec<Direction>> {
+        let arena = self.arena();
+        let out = arena.push(seeds, of, false)?;
+        finite_or_located(self.options.finite, out, || arena.push(seeds, of, true), Phase::Push)
+    }
+
+    /// The gradient of a variable of one element: one tensor for each variable of `wrt`, zeros where it does not depend on it.
+    pub fn gradient<'g>(&'g self, of: Var<'g>, wrt: &[Var<'g>]) -> Result<Vec<Tensor>> {
+        let y = of.value()?;
+        if y.elem_count() != 1 {
+            let what =
+                "a gradient is of one element; pull a cotangent or ask for the total derivative";
+            return Err(Error::shape(self.node_name(of), what, &[y.dims()]));
+        }
+        let pulled = self.pull(&[(of, y.ones_like()?)], wrt)?;
+        pulled
+            .into_iter()
+            .zip(wrt)
+            .map(|(d, x)| d.map_or_else(|| Ok(x.value()?.zeros_like()?), Ok))
+            .collect()
+    }
+}

@@ -1,0 +1,122 @@
+//! Partial and total derivatives between any two variables, as dense Jacobians.
+
+use candle_core::{DType, Device, Tensor};
+
+use super::{Graph, Var};
+use crate::tensor::{from_vec, with_slice};
+use crate::{Direction, Error, Result, with_real};
+
+/// Jacobians above this number of elements are refused: pull or push what is needed instead.
+const LIMIT: usize = 1 << 28;
+
+impl Graph {
+    /// The total derivative df/dx: the sum over all paths from `x` to `f` of the products of partial derivatives.
+    ///
+    /// Shape: that of f, then that of x. Forward sweeps if x has fewer elements than f, else backward.
+    pub fn total<'g>(&'g self, f: Var<'g>, x: Var<'g>) -> Result<Tensor> {
+        let (fd, xd) = (f.dims()?, x.dims()?);
+        if xd.iter().product::<usize>() < fd.iter().product::<usize>() {
+            self.total_forward(f, x)
+        } else {
+            self.total_backward(f, x)
+        }
+    }
+
+    /// [`Graph::total`] by the forward chain rule: one push per element of x.
+    pub fn total_forward<'g>(&'g self, f: Var<'g>, x: Var<'g>) -> Result<Tensor> {
+        let (ft, xt) = (f.value()?, x.value()?);
+        self.limit(f, &ft, &xt)?;
+        let directions: Result<Vec<_>> =
+            units(&xt)?.into_iter().map(|u| Ok(vec![(x, u)])).collect();
+        let columns = self.push_many(&directions?, &[f])?;
+        assemble(&columns, &ft, &xt, false)
+    }
+
+    /// [`Graph::total`] by the backward chain rule: one pull per element of f.
+    pub fn total_backward<'g>(&'g self, f: Var<'g>, x: Var<'g>) -> Result<Tensor> {
+        let (ft, xt) = (f.value()?, x.value()?);
+        self.limit(f, &ft, &xt)?;
+        let directions: Result<Vec<_>> =
+            units(&ft)?.into_iter().map(|u| Ok(vec![(f, u)])).collect();
+        let rows = self.pull_many(&directions?, &[x])?;
+        assemble(&rows, &ft, &xt, true)
+    }
+
+    /// The partial derivative ∂f/∂x: every other *named* variable is held fixed.
+    ///
+    /// The variables of a network are those that [`Var::named`] names; the unnamed operations between them belong to the function
+    /// that computes the next named one. So ∂f/∂x sums over the paths from `x` to `f` that meet no other named variable, where
+    /// df/dx sums over all. Zero if there is no such path. Shape: that of f, then that of x.
+    pub fn partial<'g>(&'g self, f: Var<'g>, x: Var<'g>) -> Result<Tensor> {
+        let held: Vec<u32> = self.arena().names.keys().copied().collect();
+        self.holding(f, x, held)
+    }
+
+    /// The partial derivative ∂f/∂x where the listed variables are held fixed.
+    pub fn partial_holding<'g>(
+        &'g self,
+        f: Var<'g>,
+        x: Var<'g>,
+        fixed: &[Var<'g>],
+    ) -> Result<Tensor> {
+        let slots = self.parents("partial", fixed)?;
+        let held = slots.iter().map(|&s| self.arena().slots[s as usize].node).collect();
+        self.holding(f, x, held)
+    }
+
+    fn holding<'g>(&'g self, f: Var<'g>, x: Var<'g>, mut held: Vec<u32>) -> Result<Tensor> {
+        let (ft, xt) = (f.value()?, x.value()?);
+        self.limit(f, &ft, &xt)?;
+        let ids = self.parents("partial", &[f, x])?;
+        let own = self.arena().slots[ids[0] as usize].node;
+        held.retain(|&node| node != own);
+        let seeds: Vec<_> = units(&ft)?.into_iter().map(|u| vec![(ids[0], u)]).collect();
+        let rows = self.pull_ids(&seeds, &[ids[1]], &held)?;
+        assemble(&rows, &ft, &xt, true)
+    }
+
+    /// The operation that computes `f`, and the variables it reads.
+    pub fn inputs_of<'g>(&'g self, f: Var<'g>) -> Result<Vec<Var<'g>>> {
+        let id = self.parents("inputs_of", &[f])?[0];
+        let arena = self.arena();
+        let node = &arena.nodes[arena.slots[id as usize].node as usize];
+        Ok(node.parents.iter().map(|&p| Var::new(self, p)).collect())
+    }
+
+    fn limit<'g>(&'g self, f: Var<'g>, ft: &Tensor, xt: &Tensor) -> Result<()> {
+        if ft.elem_count().saturating_mul(xt.elem_count()) > LIMIT {
+            let what = format!("a dense Jacobian above {LIMIT} elements; use push or pull");
+            return Err(Error::shape(self.node_name(f), what, &[ft.dims(), xt.dims()]));
+        }
+        Ok(())
+    }
+}
+
+/// The unit directions of a tensor, one per element.
+fn units(t: &Tensor) -> Result<Vec<Tensor>> {
+    let n = t.elem_count();
+    let unit = |i: usize| {
+        with_real!("jacobian", t.dtype(), T => {
+            let mut data = vec![0 as T; n];
+            data[i] = 1.0;
+            from_vec(data, t.dims(), t.device())
+        })
+    };
+    (0..n).map(unit).collect()
+}
+
+/// Stacks rows ∂f_i/∂x (or columns ∂f/∂x_j) into a tensor of shape f.dims ++ x.dims.
+fn assemble(parts: &[Direction], f: &Tensor, x: &Tensor, rows: bool) -> Result<Tensor> {
+    let (m, n) = (f.elem_count(), x.elem_count());
+    let mut data = vec![0.0f64; m * n];
+    for (k, part) in parts.iter().enumerate() {
+        if let Some(t) = &part[0] {
+            let mut put = |v: f64, l: usize| data[if rows { k * n + l } else { l * n + k }] = v;
+            with_slice::<f64, _>(&t.to_dtype(DType::F64)?, |v| {
+                v.iter().enumerate().for_each(|(l, &v)| put(v, l))
+            })?;
+        }
+    }
+    let dims: Vec<usize> = f.dims().iter().chain(x.dims()).copied().collect();
+    Ok(from_vec(data, &dims, &Device::Cpu)?.to_dtype(x.dtype())?.to_device(x.device())?)
+}

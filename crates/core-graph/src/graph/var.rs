@@ -1,0 +1,147 @@
+//! A variable of a graph: a copyable handle.
+
+use candle_core::{DType, Device, Tensor};
+use smallvec::SmallVec;
+
+use super::Graph;
+use crate::{Error, Result};
+
+const FAILED: u32 = 1 << 31;
+
+/// A variable of a [`Graph`]: a copyable handle that carries the operators.
+///
+/// An operation that fails gives a variable that stands for its error, and so does everything computed from it; the error, with the
+/// name of the node where it happened, comes out of [`Var::ok`], [`Var::value`], every derivative, and the end of every closure.
+/// So formulas stay formulas and nothing is lost.
+#[derive(Clone, Copy)]
+pub struct Var<'g> {
+    graph: &'g Graph,
+    id: u32,
+}
+
+impl std::fmt::Debug for Var<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.value() {
+            Ok(t) => write!(f, "{} {:?} {:?}", self.graph.node_name(*self), t.dims(), t.dtype()),
+            Err(e) => write!(f, "failed: {e}"),
+        }
+    }
+}
+
+impl<'g> Var<'g> {
+    pub(crate) fn new(graph: &'g Graph, id: u32) -> Self {
+        Var { graph, id }
+    }
+
+    pub(crate) fn failed(graph: &'g Graph, error: u32) -> Self {
+        Var { graph, id: error | FAILED }
+    }
+
+    pub(crate) fn id(self) -> u32 {
+        self.id
+    }
+
+    /// The graph it belongs to.
+    pub fn graph(self) -> &'g Graph {
+        self.graph
+    }
+
+    /// The variable, or the error it stands for.
+    #[inline]
+    pub fn ok(self) -> Result<Self> {
+        if self.id & FAILED == 0 { Ok(self) } else { Err(self.error()) }
+    }
+
+    #[cold]
+    fn error(self) -> Error {
+        let arena = self.graph.arena();
+        let index = (self.id & !FAILED) as usize;
+        arena
+            .errors
+            .get(index)
+            .cloned()
+            .unwrap_or_else(|| Error::invalid("variable", "outlived its scratch graph"))
+    }
+
+    /// Its value.
+    pub fn value(self) -> Result<Tensor> {
+        let v = self.ok()?;
+        Ok(v.graph.arena().slots[v.id as usize].tensor.clone())
+    }
+
+    /// Its value as one f64, for tensors of one element.
+    pub fn to_f64(self) -> Result<f64> {
+        let t = self.value()?;
+        match crate::tensor::to_f64(&t)?.as_slice() {
+            [one] => Ok(*one),
+            _ => Err(Error::shape(self.graph.node_name(self), "one element", &[t.dims()])),
+        }
+    }
+
+    /// Its shape.
+    pub fn dims(self) -> Result<Vec<usize>> {
+        Ok(self.ok()?.shape().to_vec())
+    }
+
+    /// Its element type.
+    pub fn dtype(self) -> Result<DType> {
+        Ok(self.value()?.dtype())
+    }
+
+    /// Its device.
+    pub fn device(self) -> Result<Device> {
+        Ok(self.value()?.device().clone())
+    }
+
+    /// Gives the node a name of the user's, which errors and drawings show.
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Self {
+        if self.ok().is_ok() {
+            let mut arena = self.graph.arena.borrow_mut();
+            let node = arena.slots[self.id as usize].node;
+            arena.names.insert(node, name.into());
+        }
+        self
+    }
+
+    /// The shape; empty for a failed variable, whose error comes out later anyway.
+    pub(crate) fn shape(self) -> SmallVec<[usize; 4]> {
+        if self.id & FAILED != 0 {
+            return SmallVec::new();
+        }
+        SmallVec::from_slice(self.graph.arena().slots[self.id as usize].tensor.dims())
+    }
+
+    /// Runs a composite operation; its error becomes a failed variable.
+    pub(crate) fn compose(self, f: impl FnOnce(Self) -> Result<Self>) -> Self {
+        match self.ok() {
+            Ok(v) => v.graph.sticky(f(v)),
+            Err(_) => self,
+        }
+    }
+
+    /// A constant of zeros with this shape, element type and device.
+    #[must_use]
+    pub fn zeros_like(self) -> Self {
+        self.compose(|v| Ok(v.graph.own(v.value()?.zeros_like()?)))
+    }
+
+    /// A constant of ones with this shape, element type and device.
+    #[must_use]
+    pub fn ones_like(self) -> Self {
+        self.compose(|v| Ok(v.graph.own(v.value()?.ones_like()?)))
+    }
+
+    /// A constant that holds a copy of the value: derivatives stop here.
+    #[must_use]
+    pub fn detach(self) -> Self {
+        self.compose(|v| Ok(v.graph.own(v.value()?)))
+    }
+}
+
+impl Graph {
+    /// A finite constant that a rule made, in a graph of either kind.
+    pub(crate) fn own(&self, tensor: Tensor) -> Var<'_> {
+        if self.arena().scratch { self.slot(tensor) } else { self.constant(&tensor) }
+    }
+}

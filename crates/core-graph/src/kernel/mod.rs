@@ -1,0 +1,29 @@
+//! Loops over plain slices on the CPU: elementwise maps, broadcasting, reductions.
+//!
+//! Every kernel gives the same bits for any number of threads: work is cut into fixed chunks, partial results meet in index order.
+
+mod broadcast;
+mod map;
+mod reduce;
+mod special;
+
+use candle_core::Tensor;
+
+pub(crate) use broadcast::{broadcast_dims, zip_broadcast};
+pub(crate) use map::{map1, map2, map3};
+pub(crate) use reduce::{Groups, fold_axes, sum_axes};
+pub(crate) use special::Special;
+
+use crate::tensor::{from_vec, with_slice};
+use crate::{Result, with_real};
+
+/// a + b for equal shapes and element types: how contributions meet in a sweep.
+pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if !a.device().is_cpu() {
+        return Ok(a.add(b)?);
+    }
+    with_real!("sum of contributions", a.dtype(), T => {
+        let sum = with_slice::<T, _>(a, |x| with_slice::<T, _>(b, |y| map2(x, y, |x, y| x + y)))??;
+        from_vec(sum, a.dims(), a.device())
+    })
+}

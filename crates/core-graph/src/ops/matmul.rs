@@ -1,0 +1,110 @@
+//! The matrix product over any batch rank.
+
+use candle_core::Tensor;
+
+use super::binary::check_alike;
+use crate::graph::Var;
+use crate::kernel::broadcast_dims;
+use crate::primitive::{Primitive, Slots, Values, one, slot};
+use crate::{Error, Result, Wrt};
+
+/// (…, m, k) × (…, k, n) → (…, m, n); batch dimensions broadcast.
+#[derive(Clone, Copy)]
+struct Matmul;
+
+impl Primitive for Matmul {
+    fn name(&self) -> &str {
+        "matmul"
+    }
+
+    fn eval(&self, x: &[&Tensor]) -> Result<Values> {
+        check_alike("matmul", x)?;
+        let (a, b) = (x[0], x[1]);
+        let fail = || Error::shape("matmul", "(…, m, k) and (…, k, n)", &[a.dims(), b.dims()]);
+        if a.rank() < 2 || b.rank() < 2 {
+            return Err(fail());
+        }
+        let ((ab, am), (bb, bm)) =
+            (a.dims().split_at(a.rank() - 2), b.dims().split_at(b.rank() - 2));
+        let (m, k, n) = (am[0], am[1], bm[1]);
+        let batch = broadcast_dims(ab, bb).ok_or_else(fail)?;
+        if k != bm[0] {
+            return Err(fail());
+        }
+        let dims: Vec<usize> = batch.iter().copied().chain([m, n]).collect();
+        if dims.contains(&0) || k == 0 {
+            return one(Tensor::zeros(dims, a.dtype(), a.device())?);
+        }
+        if bb.iter().all(|&d| d == 1)
+            && !ab.is_empty()
+            && ab.iter().product::<usize>() == batch.iter().product::<usize>()
+        {
+            // One right-hand matrix: the batch joins the rows.
+            let rows = a.reshape(((), k))?;
+            return one(rows.matmul(&b.reshape((k, n))?)?.reshape(dims)?);
+        }
+        if batch.is_empty() {
+            return one(a.matmul(b)?);
+        }
+        let flat = |t: &Tensor, own: &[usize], r: usize, c: usize| -> Result<Tensor> {
+            let full: Vec<usize> = batch.iter().copied().chain([r, c]).collect();
+            let t = if own == batch.as_slice() { t.clone() } else { t.broadcast_as(full)? };
+            Ok(t.reshape(((), r, c))?)
+        };
+        one(flat(a, ab, m, k)?.matmul(&flat(b, bb, k, n)?)?.reshape(dims)?)
+    }
+
+    fn push<'g>(&self, x: &[Var<'g>], y: &[Var<'g>], dx: &[Option<Var<'g>>]) -> Result<Slots<'g>> {
+        let left = dx[0].map(|d| d.matmul(x[1]));
+        let right = dx[1].map(|d| x[0].matmul(d));
+        match (left, right) {
+            (Some(l), Some(r)) => slot(l + r),
+            (Some(d), None) | (None, Some(d)) => slot(d.broadcast_like(y[0])),
+            (None, None) => Ok(Slots::from_elem(None, 1)),
+        }
+    }
+
+    fn pull<'g>(
+        &self,
+        x: &[Var<'g>],
+        _: &[Var<'g>],
+        dy: &[Option<Var<'g>>],
+        wrt: Wrt<'_>,
+    ) -> Result<Slots<'g>> {
+        let mut out = Slots::from_elem(None, 2);
+        if let Some(dy) = dy[0] {
+            if wrt.needs(0) {
+                out[0] = Some(dy.matmul(x[1].t()).sum_like(x[0]).ok()?);
+            }
+            if wrt.needs(1) {
+                let d = if x[1].shape().len() == 2 && 2 < x[0].shape().len() {
+                    // One right-hand matrix: contract the batch inside the product.
+                    let rows = |v: Var<'g>| {
+                        v.compose(|v| {
+                            let d = v.shape();
+                            let (&last, lead) = d
+                                .split_last()
+                                .ok_or_else(|| Error::shape("matmul", "rank 2", &[&d]))?;
+                            Ok(v.reshape(&[lead.iter().product(), last]))
+                        })
+                    };
+                    rows(x[0]).t().matmul(rows(dy))
+                } else {
+                    x[0].t().matmul(dy).sum_like(x[1])
+                };
+                out[1] = Some(d.ok()?);
+            }
+        }
+        Ok(out)
+    }
+}
+
+impl<'g> Var<'g> {
+    /// The matrix product of each pair of matrices: (…, m, k) × (…, k, n) → (…, m, n); batch dimensions broadcast.
+    ///
+    /// Errors: rank below 2, inner dimensions that differ, batch dimensions that do not broadcast.
+    #[must_use]
+    pub fn matmul(self, other: Var<'g>) -> Self {
+        self.graph().record(Matmul, &[self, other])
+    }
+}

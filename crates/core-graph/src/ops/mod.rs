@@ -1,0 +1,17 @@
+//! The operations: each a [`crate::Primitive`] with its two rules, and a method of [`crate::Var`].
+
+mod axes;
+mod binary;
+mod compare;
+mod einsum;
+mod index;
+mod join;
+mod linear;
+mod matmul;
+mod product;
+mod reduce;
+mod shape;
+mod unary;
+
+pub use axes::Axes;
+pub use linear::Linear;

@@ -1,0 +1,164 @@
+//! Typed access to candle tensors on the CPU, and the checks that every node makes.
+
+use candle_core::{CpuStorage, DType, Device, Shape, Storage, Tensor, WithDType};
+
+use crate::{Error, Phase, Result};
+
+/// The element types that have derivatives: f32 and f64.
+///
+/// The methods are those of the primitive types, so that kernels can be written once.
+pub trait Real:
+    WithDType + Default + std::ops::Neg<Output = Self> + std::iter::Sum + bytes::Bits + 'static
+{
+    /// The nearest value to an f64.
+    fn lit(x: f64) -> Self;
+    /// Widening.
+    fn wide(self) -> f64;
+    /// Neither NaN nor infinite.
+    fn finite(self) -> bool;
+    /// Machine epsilon.
+    const EPS: f64;
+}
+
+mod bytes {
+    /// Exponent test on the bit pattern, which vectorizes.
+    pub trait Bits: Copy {
+        fn bad(self) -> bool;
+    }
+    impl Bits for f32 {
+        #[inline(always)]
+        fn bad(self) -> bool {
+            self.to_bits() & 0x7f80_0000 == 0x7f80_0000
+        }
+    }
+    impl Bits for f64 {
+        #[inline(always)]
+        fn bad(self) -> bool {
+            self.to_bits() & 0x7ff0_0000_0000_0000 == 0x7ff0_0000_0000_0000
+        }
+    }
+}
+
+macro_rules! real {
+    ($t:ty) => {
+        impl Real for $t {
+            #[inline(always)]
+            fn lit(x: f64) -> Self {
+                x as $t
+            }
+            #[inline(always)]
+            fn wide(self) -> f64 {
+                self as f64
+            }
+            #[inline(always)]
+            fn finite(self) -> bool {
+                self.is_finite()
+            }
+            const EPS: f64 = <$t>::EPSILON as f64;
+        }
+    };
+}
+real!(f32);
+real!(f64);
+
+/// Runs a block with `$T` as the element type of a floating tensor; other element types are an error.
+#[macro_export]
+macro_rules! with_real {
+    ($node:expr, $dtype:expr, $T:ident => $body:expr) => {
+        match $dtype {
+            $crate::candle::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            $crate::candle::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            other => Err($crate::Error::DType {
+                node: ($node).to_string(),
+                what: "needs f32 or f64",
+                got: vec![other],
+            }),
+        }
+    };
+}
+
+/// Calls `f` with the elements of a tensor in row-major order, without a copy where it lies contiguous on the CPU.
+///
+/// Tensors on other devices are brought to the CPU.
+pub fn with_slice<T: WithDType, R>(t: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
+    if !t.device().is_cpu() {
+        return with_slice(&t.to_device(&Device::Cpu)?, f);
+    }
+    if !t.is_contiguous() {
+        return with_slice(&t.contiguous()?, f);
+    }
+    let (storage, layout) = t.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(cpu) => {
+            let from = layout.start_offset();
+            Ok(f(&slice_of::<T>(cpu)?[from..from + layout.shape().elem_count()]))
+        }
+        _ => Err(Error::invalid("tensor", "storage is not on the CPU")),
+    }
+}
+
+fn slice_of<T: WithDType>(cpu: &CpuStorage) -> Result<&[T]> {
+    Ok(cpu.as_slice::<T>()?)
+}
+
+/// A tensor on `device` from its elements in row-major order.
+pub fn from_vec<T: WithDType>(data: Vec<T>, dims: &[usize], device: &Device) -> Result<Tensor> {
+    Ok(Tensor::from_vec(data, Shape::from(dims), device)?)
+}
+
+/// The elements as f64, in row-major order (for tests, reports and drawings).
+pub fn to_f64(t: &Tensor) -> Result<Vec<f64>> {
+    match t.dtype() {
+        DType::F64 => with_slice::<f64, _>(t, <[f64]>::to_vec),
+        _ => with_slice::<f64, _>(&t.to_dtype(DType::F64)?, <[f64]>::to_vec),
+    }
+}
+
+/// f32 or f64?
+pub fn is_real(t: &Tensor) -> bool {
+    matches!(t.dtype(), DType::F32 | DType::F64)
+}
+
+/// The first element that is NaN or infinite: its flat row-major index and value. Integer tensors have none.
+pub fn first_not_finite(t: &Tensor) -> Result<Option<(usize, f64)>> {
+    if !t.device().is_cpu() && is_real(t) {
+        // One number crosses the bus: x·0 sums to 0 unless an element is NaN or infinite.
+        let probe = t.affine(0.0, 0.0)?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+        if probe == 0.0 {
+            return Ok(None);
+        }
+    }
+    match t.dtype() {
+        DType::F32 => with_slice::<f32, _>(t, scan),
+        DType::F64 => with_slice::<f64, _>(t, scan),
+        _ => Ok(None),
+    }
+}
+
+fn scan<T: Real>(x: &[T]) -> Option<(usize, f64)> {
+    const BLOCK: usize = 1024;
+    for (i, block) in x.chunks(BLOCK).enumerate() {
+        // No early exit inside a block: the loop vectorizes.
+        if block.iter().fold(false, |bad, &v| bad | bytes::Bits::bad(v)) {
+            let j = block.iter().position(|v| !v.finite()).unwrap_or(0);
+            return Some((i * BLOCK + j, block[j].wide()));
+        }
+    }
+    None
+}
+
+/// `Ok` means finite.
+pub fn ensure_finite(t: &Tensor, node: &str, phase: Phase, port: usize) -> Result<()> {
+    match first_not_finite(t)? {
+        None => Ok(()),
+        Some((index, value)) => {
+            Err(Error::NotFinite { node: node.into(), phase, port, index, value })
+        }
+    }
+}

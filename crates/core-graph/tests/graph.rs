@@ -1,0 +1,154 @@
+//! The graph's sweeps, recorded derivatives, nesting, depth.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed step is a failed test
+
+use std::sync::Arc;
+
+use pullback_core_graph::candle::{Device, Tensor};
+use pullback_core_graph::{Error, Function, Graph, LinearMap, Result, Wrt, function};
+
+fn scalar(x: f64) -> Tensor {
+    Tensor::new(x, &Device::Cpu).unwrap()
+}
+
+fn number(t: &Tensor) -> f64 {
+    t.to_scalar::<f64>().unwrap()
+}
+
+#[test]
+fn partial_is_three_and_total_is_seven() {
+    let graph = Graph::new();
+    let x = graph.input(&scalar(1.0));
+    let g = 2.0 * x;
+    let f =
+        graph.apply(&function("f", |_, v| Ok(vec![3.0 * v[0] + 2.0 * v[1]])), &[x, g]).unwrap()[0];
+    assert_eq!(number(&graph.partial(f, x).unwrap()), 3.0);
+    assert_eq!(number(&graph.total(f, x).unwrap()), 7.0);
+    assert_eq!(number(&graph.total_forward(f, x).unwrap()), 7.0);
+    assert_eq!(number(&graph.total(f, g).unwrap()), 2.0);
+    assert_eq!(number(&graph.total(x, f).unwrap()), 0.0);
+    let h = 3.0 * x + 2.0 * g;
+    assert_eq!(number(&graph.partial(h, x).unwrap()), 3.0);
+    assert_eq!(number(&graph.partial_holding(h, x, &[]).unwrap()), 7.0);
+    assert_eq!(number(&graph.partial_holding(h, x, &[g]).unwrap()), 3.0);
+    assert_eq!(number(&graph.partial(h, g).unwrap()), 2.0);
+}
+
+#[test]
+fn derivatives_of_derivatives_are_exact_to_third_order() {
+    let graph = Graph::new();
+    let x = graph.input(&scalar(0.7));
+    let mut d = (x.sqr().sin() * x.exp()).tanh();
+    let mut orders = vec![];
+    for _ in 0..3 {
+        d = graph.record_gradient(d, &[x]).unwrap()[0];
+        orders.push(d.to_f64().unwrap());
+    }
+    // tanh(sin(x²)eˣ) at 0.7, by mpmath 1.3 with 40 digits.
+    let f = |x: f64| ((x * x).sin() * x.exp()).tanh();
+    let h = 1e-4;
+    assert!((orders[0] - (f(0.7 + h) - f(0.7 - h)) / (2.0 * h)).abs() < 1e-7);
+    assert!((orders[1] - (f(0.7 + h) - 2.0 * f(0.7) + f(0.7 - h)) / (h * h)).abs() < 1e-6);
+    let h = 1e-3;
+    let third = (f(0.7 + 2.0 * h) - 2.0 * f(0.7 + h) + 2.0 * f(0.7 - h) - f(0.7 - 2.0 * h))
+        / (2.0 * h * h * h);
+    assert!((orders[2] - third).abs() < 1e-3, "{} {third}", orders[2]);
+}
+
+#[test]
+fn a_million_operations_on_a_small_stack() {
+    let run = || {
+        let graph = Graph::new();
+        let x = graph.input(&scalar(1.0));
+        let mut y = x;
+        for _ in 0..1_000_000 {
+            y = y * 1.000_001;
+        }
+        let pulled = number(&graph.gradient(y, &[x]).unwrap()[0]);
+        let pushed = number(graph.push(&[(x, scalar(1.0))], &[y]).unwrap()[0].as_ref().unwrap());
+        (pulled, pushed, y.to_f64().unwrap())
+    };
+    let (pulled, pushed, y) =
+        std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap();
+    assert_eq!(pulled, y);
+    assert_eq!(pushed, y);
+    assert!((y - 1f64.exp()).abs() < 1e-5);
+}
+
+#[test]
+fn closures_nest_and_have_tangent_and_adjoint() {
+    let inner = function("inner", |_, v| Ok(vec![v[0] * v[1].sin(), v[0].sqr()]));
+    let nested = inner.clone();
+    let outer = function("outer", move |g, v| {
+        let y = g.apply(&nested, &[v[0], v[0] * v[1]])?;
+        Ok(vec![y[0] * y[1]])
+    });
+    // a³ sin(ab)
+    let (a, b) = (1.3, 0.4);
+    let (y, map) = outer.linearize(&[scalar(a), scalar(b)], Wrt(&[true, true])).unwrap();
+    assert!((number(&y[0]) - a.powi(3) * (a * b).sin()).abs() < 1e-12);
+    let pulled = map.pull(&[Some(scalar(1.0))]).unwrap();
+    let da = 3.0 * a * a * (a * b).sin() + a.powi(3) * b * (a * b).cos();
+    let db = a.powi(4) * (a * b).cos();
+    assert!((number(pulled[0].as_ref().unwrap()) - da).abs() < 1e-12);
+    assert!((number(pulled[1].as_ref().unwrap()) - db).abs() < 1e-12);
+    let adjoint = outer.adjoint(Wrt(&[false, true])).unwrap();
+    let out = adjoint.eval(&[scalar(a), scalar(b), y[0].clone(), scalar(2.0)]).unwrap();
+    assert!((number(&out[0]) - 2.0 * db).abs() < 1e-12);
+    let graph = Graph::new();
+    let (va, vb) = (graph.input(&scalar(a)), graph.input(&scalar(b)));
+    let y = graph.apply(&outer, &[va, vb]).unwrap()[0];
+    let first = graph.record_gradient(y, &[vb]).unwrap()[0];
+    let mixed = number(&graph.gradient(first, &[va]).unwrap()[0]);
+    assert!(
+        (mixed - (4.0 * a.powi(3) * (a * b).cos() - a.powi(4) * b * (a * b).sin())).abs() < 1e-12
+    );
+}
+
+struct Opaque;
+
+struct Twice;
+
+impl Function for Opaque {
+    fn name(&self) -> &str {
+        "opaque"
+    }
+    fn eval(&self, x: &[Tensor]) -> Result<Vec<Tensor>> {
+        Ok(vec![x[0].affine(2.0, 0.0)?])
+    }
+    fn linearize(&self, x: &[Tensor], _: Wrt<'_>) -> Result<(Vec<Tensor>, Box<dyn LinearMap>)> {
+        Ok((self.eval(x)?, Box::new(Twice)))
+    }
+}
+
+impl LinearMap for Twice {
+    fn push(&self, dx: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+        self.pull(dx)
+    }
+    fn pull(&self, dy: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+        Ok(vec![dy[0].as_ref().map(|t| t.affine(2.0, 0.0)).transpose()?])
+    }
+}
+
+#[test]
+fn a_node_without_second_order_says_so() {
+    let graph = Graph::new();
+    let x = graph.input(&scalar(3.0));
+    let y = graph.apply(&(Arc::new(Opaque) as Arc<dyn Function>), &[x]).unwrap()[0];
+    assert_eq!(number(&graph.gradient(y, &[x]).unwrap()[0]), 2.0);
+    let error = graph.record_gradient(y, &[x]).unwrap_err();
+    assert!(matches!(&error, Error::NoHigherOrder { node } if node == "opaque#1"), "{error}");
+}
+
+#[test]
+fn errors_are_sticky_and_name_the_node() {
+    let graph = Graph::new();
+    let x = graph.input(&scalar(-1.0));
+    let y = (x.log() + 1.0).sin() * x;
+    let error = y.value().unwrap_err();
+    assert!(matches!(&error, Error::NotFinite { node, .. } if node == "log#1"), "{error}");
+    assert!(matches!(graph.gradient(y, &[x]).unwrap_err(), Error::NotFinite { .. }));
+    assert!((x * 2.0).value().is_ok());
+    let other = Graph::new();
+    let z = other.input(&scalar(1.0));
+    assert!(matches!((x * z).ok().unwrap_err(), Error::ForeignVar { input: 1, .. }));
+}
