@@ -1,6 +1,7 @@
 //! Function networks over candle tensors, differentiated by the forward and the backward chain rule.
 #![doc = include_str!("../README.md")]
 
+pub mod check;
 pub mod kernel;
 pub mod primitive;
 pub mod tensor;

@@ -1,0 +1,4 @@
+//! What several test files share.
+#![allow(dead_code)] // each test file uses a part
+
+pub(crate) mod operations;
