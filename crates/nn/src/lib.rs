@@ -2,5 +2,6 @@
 
 pub mod error;
 pub mod kernel;
+pub mod ops;
 
 pub use error::{Error, Result};
