@@ -147,7 +147,7 @@ fn misuse_is_a_typed_error() {
         other => panic!("{other:?}"),
     };
     assert!(matches!(ops::conv2d(flat, w, options).ok(), Err(Error::Shape { .. })));
-    assert!(matches!(ops::conv2d(x, x, options).ok(), Err(Error::Shape { .. }) | Err(Error::External { .. })));
+    assert!(matches!(ops::conv2d(w, w.reshape(&[2, 3, 3, 3]), options).ok(), Err(Error::Shape { .. })));
     assert!(matches!(ops::conv2d(x, single, options).ok(), Err(Error::DType { .. })));
     assert!(inner(ops::conv2d(x, w, wide)).contains("window of 7 does not fit"));
     assert!(inner(ops::max_pool2d(x, [2, 2], [2, 2], [2, 0])).contains("padding = 2"));
@@ -158,5 +158,5 @@ fn misuse_is_a_typed_error() {
     assert!(matches!(ops::at_pixels(x, &[]).ok(), Err(Error::Invalid { .. })));
     // A failed variable fails what is computed from it, under the first failure's name.
     let failed = ops::max_pool2d(ops::resize_bilinear(x, [0, 3]), [2, 2], [2, 2], [0, 0]);
-    assert_eq!(failed.ok().unwrap_err().node(), "resize_bilinear#6");
+    assert_eq!(failed.ok().unwrap_err().node(), "resize_bilinear#5");
 }

@@ -18,6 +18,9 @@ use crate::kernel::pool::{self, Pool2dShape};
 /// rank, a size or stride of 0, padding not less than the kernel, a kernel larger than the padded image.
 #[must_use]
 pub fn max_pool2d(x: Var<'_>, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Var<'_> {
+    if x.ok().is_err() {
+        return x;
+    }
     let op = MaxPool2d { kernel, stride, padding };
     match x.graph().record_all(Arc::new(op), &[x]) {
         Ok(outputs) => outputs[0],
