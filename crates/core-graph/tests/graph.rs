@@ -17,8 +17,8 @@ fn number(t: &Tensor) -> f64 {
 #[test]
 fn partial_is_three_and_total_is_seven() {
     let graph = Graph::new();
-    let x = graph.input(&scalar(1.0));
-    let g = 2.0 * x;
+    let x = graph.input(&scalar(1.0)).named("x");
+    let g = (2.0 * x).named("g");
     let f =
         graph.apply(&function("f", |_, v| Ok(vec![3.0 * v[0] + 2.0 * v[1]])), &[x, g]).unwrap()[0];
     assert_eq!(number(&graph.partial(f, x).unwrap()), 3.0);

@@ -245,7 +245,7 @@ fn linearity(
         let (from, to) = if forward { (x, y) } else { (y, x) };
         let (p, q) = (noise.directions(from)?, noise.directions(from)?);
         let apply = |d: &[Direction]| if forward { map.push_many(d) } else { map.pull_many(d) };
-        let all = apply(&[combine(&p, &q)?, p, q])?;
+        let all = apply(&[like(combine(&p, &q)?, from)?, p, q])?;
         let all: Result<Vec<Direction>> = all.into_iter().map(|d| dense(d, to)).collect();
         let all = all?;
         let error = norm(&sub(&all[0], &combine(&all[1], &all[2])?)?)?;
@@ -259,6 +259,13 @@ fn linearity(
         }
     }
     Ok(())
+}
+
+/// Directions in the element types of the point.
+fn like(d: Direction, at: &[Tensor]) -> Result<Direction> {
+    let cast =
+        |(d, t): (Option<Tensor>, &Tensor)| d.map(|d| Ok(d.to_dtype(t.dtype())?)).transpose();
+    d.into_iter().zip(at).map(cast).collect()
 }
 
 fn structural_zeros(
