@@ -44,6 +44,51 @@ pub enum Error {
         /// Padding on each side.
         padding: usize,
     },
+    /// A setting outside its range.
+    #[error("{name} = {value}: {reason}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// The condition that it breaks.
+        reason: &'static str,
+    },
+    /// A parameter that is missing, unexpected, or of another shape or element type.
+    #[error("parameter `{name}`: {what}")]
+    Parameter {
+        /// The full name.
+        name: String,
+        /// What is wrong, with the numbers.
+        what: String,
+    },
+    /// A text entry of a checkpoint that is missing or unreadable.
+    #[error("checkpoint entry `{name}`: {}", .found.as_ref().map_or("missing".into(), |f| format!("cannot be read: {f:?}")))]
+    Entry {
+        /// The entry's name.
+        name: String,
+        /// Its text, if it is there.
+        found: Option<String>,
+    },
+    /// A file that is not a checkpoint, or a damaged one.
+    #[error("checkpoint {}: {reason}", .path.display())]
+    Checkpoint {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The disk refused.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An error of the function network.
+    #[error(transparent)]
+    Graph(#[from] pullback_core_graph::Error),
     /// An index buffer points outside the image that it indexes.
     #[error(
         "{operation}: index {index} at position {position} is outside a plane of {size} elements"
@@ -58,6 +103,22 @@ pub enum Error {
         /// Elements in one plane.
         size: usize,
     },
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Graph(error.into())
+    }
+}
+
+/// So that `?` works inside a function network; the typed error stays reachable as the source.
+impl From<Error> for pullback_core_graph::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Graph(error) => error,
+            other => Self::external("nn", other),
+        }
+    }
 }
 
 /// Result with this crate's [`Error`].

@@ -1,5 +1,10 @@
 //! The derivative laws for every image operation: f64 and f32, first and second order.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 mod common;
 
@@ -20,7 +25,8 @@ fn tensor(seed: u64, dims: &[usize]) -> Tensor {
 fn separated(dims: &[usize]) -> Tensor {
     let n: usize = dims.iter().product();
     let stride = (1..).map(|k| 7 * k + 3).find(|s| gcd(*s, n) == 1).unwrap();
-    Tensor::from_vec((0..n).map(|i| (2 * (i * stride % n)) as f64).collect(), dims, &Device::Cpu).unwrap()
+    Tensor::from_vec((0..n).map(|i| (2 * (i * stride % n)) as f64).collect(), dims, &Device::Cpu)
+        .unwrap()
 }
 
 fn gcd(a: usize, b: usize) -> usize {
@@ -49,30 +55,40 @@ fn rows() -> Vec<Row> {
     // Far from the rectifier's corner on either side, whatever the inputs below.
     let bias = Tensor::new(&[20.0, -20.0, 20.0], &Device::Cpu).unwrap();
     vec![
-        row("conv2d", vec![tensor(1, &[2, 3, 5, 6]), tensor(2, &[4, 3, 3, 3])], move |x| ops::conv2d(x[0], x[1], same)),
+        row("conv2d", vec![tensor(1, &[2, 3, 5, 6]), tensor(2, &[4, 3, 3, 3])], move |x| {
+            ops::conv2d(x[0], x[1], same)
+        }),
         row("conv2d 1x1", vec![tensor(1, &[2, 3, 4, 3]), tensor(2, &[5, 3, 1, 1])], move |x| {
             ops::conv2d(x[0], x[1], plain)
         }),
-        row("conv2d stride 2", vec![tensor(3, &[1, 2, 6, 5]), tensor(4, &[3, 2, 3, 3])], move |x| {
-            ops::conv2d(x[0], x[1], strided)
-        }),
+        row(
+            "conv2d stride 2",
+            vec![tensor(3, &[1, 2, 6, 5]), tensor(4, &[3, 2, 3, 3])],
+            move |x| ops::conv2d(x[0], x[1], strided),
+        ),
         row("conv2d odd", vec![tensor(5, &[2, 4, 7, 6]), tensor(6, &[6, 2, 3, 2])], move |x| {
             ops::conv2d(x[0], x[1], odd)
         }),
-        row("conv2d depthwise", vec![tensor(7, &[1, 4, 5, 5]), tensor(8, &[4, 1, 3, 3])], move |x| {
-            ops::conv2d(x[0], x[1], depthwise)
-        }),
+        row(
+            "conv2d depthwise",
+            vec![tensor(7, &[1, 4, 5, 5]), tensor(8, &[4, 1, 3, 3])],
+            move |x| ops::conv2d(x[0], x[1], depthwise),
+        ),
         row(
             "conv2d with bias",
             vec![tensor(9, &[2, 2, 4, 5]), tensor(10, &[3, 2, 3, 3]), tensor(11, &[3])],
             move |x| ops::conv2d_fused(x[0], x[1], x[2], false, same),
         ),
-        row("conv2d rectified", vec![tensor(12, &[2, 2, 4, 5]), tensor(13, &[3, 2, 3, 3]), bias], move |x| {
-            ops::conv2d_fused(x[0], x[1], x[2], true, same)
-        }),
-        row("conv_transpose2d", vec![tensor(14, &[2, 3, 3, 3]), tensor(15, &[3, 2, 3, 3])], move |x| {
-            ops::conv_transpose2d(x[0], x[1], [6, 5], strided)
-        }),
+        row(
+            "conv2d rectified",
+            vec![tensor(12, &[2, 2, 4, 5]), tensor(13, &[3, 2, 3, 3]), bias],
+            move |x| ops::conv2d_fused(x[0], x[1], x[2], true, same),
+        ),
+        row(
+            "conv_transpose2d",
+            vec![tensor(14, &[2, 3, 3, 3]), tensor(15, &[3, 2, 3, 3])],
+            move |x| ops::conv_transpose2d(x[0], x[1], [6, 5], strided),
+        ),
         row("max_pool2d 3x3 stride 2", vec![separated(&[2, 2, 7, 6])], |x| {
             ops::max_pool2d(x[0], [3, 3], [2, 2], [1, 1])
         }),
@@ -85,19 +101,31 @@ fn rows() -> Vec<Row> {
         row("average_pool2d of pixels", vec![tensor(17, &[1, 2, 5, 6])], |x| {
             ops::average_pool2d(x[0], [3, 3], [2, 1], [1, 1], Divisor::Pixels)
         }),
-        row("resize_bilinear x2", vec![tensor(18, &[2, 2, 3, 4])], |x| ops::resize_bilinear(x[0], [6, 8])),
-        row("resize_bilinear", vec![tensor(19, &[1, 2, 5, 4])], |x| ops::resize_bilinear(x[0], [3, 7])),
-        row("resize_nearest", vec![tensor(20, &[1, 2, 5, 4])], |x| ops::resize_nearest(x[0], [3, 7])),
-        row("at_pixels", vec![tensor(21, &[3, 2, 4, 5])], |x| ops::at_pixels(x[0], &[[0, 0], [3, 4], [1, 2]])),
-        // Nonlinear around the linear maps, so that every second derivative is put to use.
-        row("a small network", vec![tensor(22, &[2, 1, 6, 6]), tensor(23, &[2, 1, 3, 3]), tensor(24, &[2, 2, 3, 3])], {
-            move |x| {
-                let h = ops::conv2d(x[0], x[1], same).tanh();
-                let h = ops::average_pool2d(h, [2, 2], [2, 2], [0, 0], Divisor::Kernel);
-                let h = ops::conv2d(h, x[2], same).sin();
-                ops::at_pixels(ops::resize_bilinear(h, [6, 6]), &[[2, 3], [5, 0]]).sqr()
-            }
+        row("resize_bilinear x2", vec![tensor(18, &[2, 2, 3, 4])], |x| {
+            ops::resize_bilinear(x[0], [6, 8])
         }),
+        row("resize_bilinear", vec![tensor(19, &[1, 2, 5, 4])], |x| {
+            ops::resize_bilinear(x[0], [3, 7])
+        }),
+        row("resize_nearest", vec![tensor(20, &[1, 2, 5, 4])], |x| {
+            ops::resize_nearest(x[0], [3, 7])
+        }),
+        row("at_pixels", vec![tensor(21, &[3, 2, 4, 5])], |x| {
+            ops::at_pixels(x[0], &[[0, 0], [3, 4], [1, 2]])
+        }),
+        // Nonlinear around the linear maps, so that every second derivative is put to use.
+        row(
+            "a small network",
+            vec![tensor(22, &[2, 1, 6, 6]), tensor(23, &[2, 1, 3, 3]), tensor(24, &[2, 2, 3, 3])],
+            {
+                move |x| {
+                    let h = ops::conv2d(x[0], x[1], same).tanh();
+                    let h = ops::average_pool2d(h, [2, 2], [2, 2], [0, 0], Divisor::Kernel);
+                    let h = ops::conv2d(h, x[2], same).sin();
+                    ops::at_pixels(ops::resize_bilinear(h, [6, 6]), &[[2, 3], [5, 0]]).sqr()
+                }
+            },
+        ),
     ]
 }
 
@@ -106,7 +134,8 @@ fn laws_hold_in_f64() {
     for Row { name, function, inputs } in rows() {
         let tolerances = Tolerances::default();
         laws(&function, &inputs, &tolerances).unwrap_or_else(|e| panic!("{name}: {e}"));
-        second_order(&function, &inputs, &tolerances).unwrap_or_else(|e| panic!("{name}, second order: {e}"));
+        second_order(&function, &inputs, &tolerances)
+            .unwrap_or_else(|e| panic!("{name}, second order: {e}"));
     }
 }
 
@@ -116,7 +145,8 @@ fn laws_hold_in_f32() {
         let tolerances = Tolerances::single();
         let inputs: Vec<Tensor> = inputs.iter().map(|t| t.to_dtype(DType::F32).unwrap()).collect();
         laws(&function, &inputs, &tolerances).unwrap_or_else(|e| panic!("{name}: {e}"));
-        second_order(&function, &inputs, &tolerances).unwrap_or_else(|e| panic!("{name}, second order: {e}"));
+        second_order(&function, &inputs, &tolerances)
+            .unwrap_or_else(|e| panic!("{name}, second order: {e}"));
     }
 }
 
@@ -147,13 +177,19 @@ fn misuse_is_a_typed_error() {
         other => panic!("{other:?}"),
     };
     assert!(matches!(ops::conv2d(flat, w, options).ok(), Err(Error::Shape { .. })));
-    assert!(matches!(ops::conv2d(w, w.reshape(&[2, 3, 3, 3]), options).ok(), Err(Error::Shape { .. })));
+    assert!(matches!(
+        ops::conv2d(w, w.reshape(&[2, 3, 3, 3]), options).ok(),
+        Err(Error::Shape { .. })
+    ));
     assert!(matches!(ops::conv2d(x, single, options).ok(), Err(Error::DType { .. })));
     assert!(inner(ops::conv2d(x, w, wide)).contains("window of 7 does not fit"));
     assert!(inner(ops::max_pool2d(x, [2, 2], [2, 2], [2, 0])).contains("padding = 2"));
     assert!(inner(ops::resize_bilinear(x, [0, 3])).contains("output height = 0"));
     assert!(matches!(ops::conv2d_fused(x, w, w, false, options).ok(), Err(Error::Shape { .. })));
-    assert!(matches!(ops::conv_transpose2d(x, w, [9, 9], options).ok(), Err(Error::Shape { .. } | Error::External { .. })));
+    assert!(matches!(
+        ops::conv_transpose2d(x, w, [9, 9], options).ok(),
+        Err(Error::Shape { .. } | Error::External { .. })
+    ));
     assert!(matches!(ops::at_pixels(x, &[[4, 0]]).ok(), Err(Error::Invalid { .. })));
     assert!(matches!(ops::at_pixels(x, &[]).ok(), Err(Error::Invalid { .. })));
     // A failed variable fails what is computed from it, under the first failure's name.

@@ -77,10 +77,17 @@ impl Linear for ChannelSpread {
     }
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         match *self.dims {
-            [n, c, h, w] if x.dims() == [c] => {
-                slices::run(self.name(), &SpreadKernel(channel_shape([n, c, h, w])), &[x], &self.dims)
-            }
-            _ => Err(Error::shape(self.name(), "one value for each channel (values, image)", &[x.dims(), &self.dims])),
+            [n, c, h, w] if x.dims() == [c] => slices::run(
+                self.name(),
+                &SpreadKernel(channel_shape([n, c, h, w])),
+                &[x],
+                &self.dims,
+            ),
+            _ => Err(Error::shape(
+                self.name(),
+                "one value for each channel (values, image)",
+                &[x.dims(), &self.dims],
+            )),
         }
     }
     fn transpose<'g>(&self, _: Var<'g>, dy: Var<'g>) -> Var<'g> {

@@ -40,7 +40,8 @@ impl Conv2dOptions {
         let shape = Conv2dShape { stride, padding, dilation, groups, ..base };
         shape.output().map_err(|e| Error::external(node, e))?;
         if w[1] != in_channels / groups {
-            let what = format!("a weight for {} input channels in {groups} groups (x, w)", in_channels);
+            let what =
+                format!("a weight for {} input channels in {groups} groups (x, w)", in_channels);
             return Err(Error::shape(node, what, &[&x, &w]));
         }
         Ok(shape)
@@ -61,7 +62,13 @@ pub fn conv2d<'g>(x: Var<'g>, w: Var<'g>, options: Conv2dOptions) -> Var<'g> {
 ///
 /// Shape of the bias: (out). The derivative of the rectifier at 0 is 0. Errors: as [`conv2d`], a bias of another shape.
 #[must_use]
-pub fn conv2d_fused<'g>(x: Var<'g>, w: Var<'g>, bias: Var<'g>, relu: bool, options: Conv2dOptions) -> Var<'g> {
+pub fn conv2d_fused<'g>(
+    x: Var<'g>,
+    w: Var<'g>,
+    bias: Var<'g>,
+    relu: bool,
+    options: Conv2dOptions,
+) -> Var<'g> {
     x.graph().record(Conv2d { options, relu }, &[x, w, bias])
 }
 
@@ -70,7 +77,12 @@ pub fn conv2d_fused<'g>(x: Var<'g>, w: Var<'g>, bias: Var<'g>, relu: bool, optio
 /// Shapes: dy (batch, out, …) as [`conv2d`] would give it for an input of `size`, w (out, in / groups, …), result
 /// (batch, in, height, width). Errors: as [`conv2d`]; a dy that no input of `size` gives.
 #[must_use]
-pub fn conv_transpose2d<'g>(dy: Var<'g>, w: Var<'g>, size: [usize; 2], options: Conv2dOptions) -> Var<'g> {
+pub fn conv_transpose2d<'g>(
+    dy: Var<'g>,
+    w: Var<'g>,
+    size: [usize; 2],
+    options: Conv2dOptions,
+) -> Var<'g> {
     dy.graph().record(InputGradient { options, size }, &[dy, w])
 }
 

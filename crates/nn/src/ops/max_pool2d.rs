@@ -7,6 +7,7 @@ use pullback_core_graph::primitive::{Slots, Values, slot};
 use pullback_core_graph::tensor::{from_vec, with_slice};
 use pullback_core_graph::{Error, Linear, Primitive, Result, Var, Wrt, with_real};
 
+use super::failed::failed;
 use super::slices::{self, Kernel, image_dims};
 use crate::kernel::Real;
 use crate::kernel::pool::{self, Pool2dShape};
@@ -17,15 +18,19 @@ use crate::kernel::pool::{self, Pool2dShape};
 /// Padding never wins. **Ties**: the first of the largest in row-major order takes the whole derivative. Errors: another
 /// rank, a size or stride of 0, padding not less than the kernel, a kernel larger than the padded image.
 #[must_use]
-pub fn max_pool2d(x: Var<'_>, kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Var<'_> {
+pub fn max_pool2d(
+    x: Var<'_>,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+) -> Var<'_> {
     if x.ok().is_err() {
         return x;
     }
     let op = MaxPool2d { kernel, stride, padding };
     match x.graph().record_all(Arc::new(op), &[x]) {
         Ok(outputs) => outputs[0],
-        // Recording again as a single-output operation turns the error into a variable that stands for it.
-        Err(error) => x.graph().record(Failed(error), &[]),
+        Err(error) => failed(x.graph(), "max_pool2d", error),
     }
 }
 
@@ -150,23 +155,5 @@ impl Linear for Spread {
     }
     fn keeps_finite(&self) -> bool {
         false
-    }
-}
-
-/// An operation that failed before.
-struct Failed(Error);
-
-impl Primitive for Failed {
-    fn name(&self) -> &str {
-        "max_pool2d"
-    }
-    fn eval(&self, _: &[&Tensor]) -> Result<Values> {
-        Err(self.0.clone())
-    }
-    fn push<'g>(&self, _: &[Var<'g>], _: &[Var<'g>], _: &[Option<Var<'g>>]) -> Result<Slots<'g>> {
-        Err(self.0.clone())
-    }
-    fn pull<'g>(&self, _: &[Var<'g>], _: &[Var<'g>], _: &[Option<Var<'g>>], _: Wrt<'_>) -> Result<Slots<'g>> {
-        Err(self.0.clone())
     }
 }

@@ -10,13 +10,15 @@ mod average_pool2d;
 mod channel;
 mod conv2d;
 mod conv2d_gradient;
+mod failed;
 mod max_pool2d;
 mod pixel;
 mod resize;
 mod slices;
 
 pub use average_pool2d::average_pool2d;
-pub use conv2d::{Conv2dOptions, conv2d, conv2d_fused, conv_transpose2d};
+pub use conv2d::{Conv2dOptions, conv_transpose2d, conv2d, conv2d_fused};
+pub(crate) use failed::failed;
 pub use max_pool2d::max_pool2d;
 pub use pixel::at_pixels;
 pub use resize::{resize_bilinear, resize_nearest};

@@ -61,7 +61,10 @@ impl AtPixels {
         }
         match self.pixels.iter().position(|&[row, column]| row >= height || column >= width) {
             Some(n) => {
-                let what = format!("pixel {:?} of image {n} is outside {height} × {width}", self.pixels[n]);
+                let what = format!(
+                    "pixel {:?} of image {n} is outside {height} × {width}",
+                    self.pixels[n]
+                );
                 Err(Error::invalid(node, what))
             }
             None => Ok(()),

@@ -13,7 +13,12 @@ pub(super) trait Kernel {
 }
 
 /// Runs a kernel on tensors; the output has the element type and device of the first input.
-pub(super) fn run(node: &str, kernel: &impl Kernel, x: &[&Tensor], dims: &[usize]) -> Result<Tensor> {
+pub(super) fn run(
+    node: &str,
+    kernel: &impl Kernel,
+    x: &[&Tensor],
+    dims: &[usize],
+) -> Result<Tensor> {
     let first = x.first().ok_or_else(|| Error::invalid(node, "needs an input"))?;
     check_alike(node, x)?;
     with_real!(node, first.dtype(), T => {
