@@ -219,8 +219,14 @@ fn train(
 ) -> Vec<f64> {
     steps
         .map(|step| {
-            // Bright pixels succeed: learnable from one pixel of each image.
-            let images = values::<f32>(step + 1, 8 * 24 * 24);
+            // Waves of random direction and phase; crests succeed.
+            let random = values::<f64>(step + 1, 16);
+            let wave = |i: usize| {
+                let (n, y, x) = (i / 576, (i / 24 % 24) as f64, (i % 24) as f64);
+                let (sine, cosine) = (std::f64::consts::PI * random[2 * n]).sin_cos();
+                (0.5 * (x * cosine + y * sine) + 3.0 * random[2 * n + 1]).sin() as f32
+            };
+            let images: Vec<f32> = (0..8 * 576).map(wave).collect();
             let tried: Vec<[usize; 2]> = (0..8)
                 .map(|n| [(5 * n + step as usize) % 24, (7 * n + 3 * step as usize) % 24])
                 .collect();
