@@ -1,0 +1,152 @@
+//! The crate's one error type.
+
+/// What can go wrong in this crate. Every variant carries the numbers that a caller needs to fix the call.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A size, stride or similar argument that must be positive is zero, or sizes contradict each other.
+    #[error("{operation}: {argument} = {value}: {reason}")]
+    Argument {
+        /// The operation that refused.
+        operation: &'static str,
+        /// The argument's name.
+        argument: &'static str,
+        /// Its value.
+        value: usize,
+        /// The condition that it breaks.
+        reason: &'static str,
+    },
+    /// A slice's length does not match the shape that describes it.
+    #[error("{operation}: `{argument}` has {found} elements, the shape says {expected}")]
+    Length {
+        /// The operation that refused.
+        operation: &'static str,
+        /// The slice's name.
+        argument: &'static str,
+        /// The number of elements that the shape implies.
+        expected: usize,
+        /// The number of elements that came.
+        found: usize,
+    },
+    /// A (dilated) window does not fit into the padded image.
+    #[error(
+        "{operation}: a window of {window} does not fit along axis {axis}: size {size} with padding {padding} on both sides"
+    )]
+    WindowTooLarge {
+        /// The operation that refused.
+        operation: &'static str,
+        /// 0: height, 1: width.
+        axis: usize,
+        /// dilation·(kernel − 1) + 1.
+        window: usize,
+        /// The image's size along the axis.
+        size: usize,
+        /// Padding on each side.
+        padding: usize,
+    },
+    /// A setting outside its range.
+    #[error("{name} = {value}: {reason}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// The condition that it breaks.
+        reason: &'static str,
+    },
+    /// A parameter that is missing, unexpected, or of another shape or element type.
+    #[error("parameter `{name}`: {what}")]
+    Parameter {
+        /// The full name.
+        name: String,
+        /// What is wrong, with the numbers.
+        what: String,
+    },
+    /// A text entry of a checkpoint that is missing or unreadable.
+    #[error("checkpoint entry `{name}`: {}", .found.as_ref().map_or("missing".into(), |f| format!("cannot be read: {f:?}")))]
+    Entry {
+        /// The entry's name.
+        name: String,
+        /// Its text, if it is there.
+        found: Option<String>,
+    },
+    /// A file that is not a checkpoint, or a damaged one.
+    #[error("checkpoint {}: {reason}", .path.display())]
+    Checkpoint {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The disk refused.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An error of the function network.
+    #[error(transparent)]
+    Graph(#[from] pullback_core_graph::Error),
+    /// An index buffer points outside the image that it indexes.
+    #[error(
+        "{operation}: index {index} at position {position} is outside a plane of {size} elements"
+    )]
+    Index {
+        /// The operation that refused.
+        operation: &'static str,
+        /// Where in the index buffer.
+        position: usize,
+        /// The offending index.
+        index: usize,
+        /// Elements in one plane.
+        size: usize,
+    },
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Graph(error.into())
+    }
+}
+
+/// So that `?` works inside a function network; the typed error stays reachable as the source.
+impl From<Error> for pullback_core_graph::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Graph(error) => error,
+            other => Self::external("nn", other),
+        }
+    }
+}
+
+/// Result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Checks a slice's length against its shape.
+pub(crate) fn check_len(
+    operation: &'static str,
+    argument: &'static str,
+    found: usize,
+    expected: usize,
+) -> Result<()> {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(Error::Length { operation, argument, expected, found })
+    }
+}
+
+/// Checks that an argument is positive.
+pub(crate) fn check_positive(
+    operation: &'static str,
+    argument: &'static str,
+    value: usize,
+) -> Result<()> {
+    if value > 0 {
+        Ok(())
+    } else {
+        Err(Error::Argument { operation, argument, value, reason: "must be positive" })
+    }
+}

@@ -1,0 +1,56 @@
+//! Layers: a layer makes its parameters when it is built, and computes with whatever values they are bound to.
+
+mod conv2d;
+mod linear;
+mod residual;
+mod sequential;
+mod shape;
+
+use std::sync::Arc;
+
+use pullback_core_graph::{Function, Result, Var, function};
+
+pub use conv2d::{Conv2d, Conv2dSpec};
+pub use linear::Linear;
+pub use residual::{ResidualBlock, ResidualOptions};
+pub use sequential::Sequential;
+pub use shape::{MaxPool2d, Upsample};
+
+use crate::parameters::{Bound, Parameters};
+
+/// A part of a network: y from x and parameters.
+pub trait Layer: Send + Sync {
+    /// Records the layer on the graph of `x`.
+    ///
+    /// # Errors
+    /// Those of the layer's operations, under the failing node's name; a parameter that is not bound.
+    fn forward<'g>(&self, parameters: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>>;
+}
+
+impl<L: Layer + ?Sized> Layer for Arc<L> {
+    fn forward<'g>(&self, parameters: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
+        (**self).forward(parameters, x)
+    }
+}
+
+/// A layer as a function (parameters in the order of their names…, x) ↦ y.
+pub fn layer_function(
+    name: impl Into<String>,
+    layer: impl Layer + 'static,
+    parameters: &Parameters,
+) -> Arc<dyn Function> {
+    let names = parameters.names();
+    function(name, move |_, v| {
+        let (parameters, x) = v.split_at(names.len().min(v.len()));
+        let bound = Bound::new(names.clone(), parameters)?;
+        match x {
+            [x] => Ok(vec![layer.forward(&bound, *x)?]),
+            _ => Err(pullback_core_graph::Error::Arity {
+                node: "layer".into(),
+                what: "inputs (the parameters, then x)",
+                expected: names.len() + 1,
+                got: v.len(),
+            }),
+        }
+    })
+}

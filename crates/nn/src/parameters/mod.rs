@@ -1,0 +1,212 @@
+//! Named parameters: seeded when they are made, ordered by name ever after.
+//!
+//! A layer asks a [`Scope`] for its parameters once, when it is built, and keeps their names. A training step
+//! [binds](Parameters::bind) all parameters to a graph, runs the layers, pulls the loss back to [`Bound::vars`], and hands
+//! the gradients, in the same order, to an optimizer.
+
+mod bound;
+mod initialization;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+use pullback_core_graph::Graph;
+
+pub use bound::Bound;
+pub use initialization::Initialization;
+
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Result};
+
+/// A set of named tensors of one element type on one device, in the order of their names.
+///
+/// Names are paths, `perception.stem.weight`. Initial values depend on the seed and the name alone, not on the order in which
+/// layers are built, and agree between `f32` and `f64` up to rounding.
+#[derive(Debug, Clone)]
+pub struct Parameters {
+    tensors: BTreeMap<String, Tensor>,
+    seed: u64,
+    dtype: DType,
+    device: Device,
+}
+
+impl Parameters {
+    /// No parameters yet.
+    #[must_use]
+    pub fn new(seed: u64, dtype: DType, device: &Device) -> Self {
+        Self { tensors: BTreeMap::new(), seed, dtype, device: device.clone() }
+    }
+
+    /// Where layers make their parameters.
+    pub fn root(&mut self) -> Scope<'_> {
+        Scope { parameters: self, path: String::new() }
+    }
+
+    /// The element type.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The device.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// How many tensors there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    /// How many numbers there are in all tensors.
+    #[must_use]
+    pub fn element_count(&self) -> usize {
+        self.tensors.values().map(Tensor::elem_count).sum()
+    }
+
+    /// Names and values, in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// The names, in order.
+    #[must_use]
+    pub fn names(&self) -> Arc<[String]> {
+        self.tensors.keys().cloned().collect()
+    }
+
+    /// The values, in the order of the names: what a [`Function`](pullback_core_graph::Function) over the parameters takes.
+    #[must_use]
+    pub fn values(&self) -> Vec<Tensor> {
+        self.tensors.values().cloned().collect()
+    }
+
+    /// The value of one parameter.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if there is none of that name.
+    pub fn get(&self, name: &str) -> Result<&Tensor> {
+        self.tensors.get(name).ok_or_else(|| unknown(name))
+    }
+
+    /// Gives one parameter a new value.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if there is none of that name, or its shape or element type differs.
+    pub fn set(&mut self, name: &str, value: &Tensor) -> Result<()> {
+        let device = self.device.clone();
+        let tensor = self.tensors.get_mut(name).ok_or_else(|| unknown(name))?;
+        check_like(name, tensor, value)?;
+        *tensor = value.detach().to_device(&device)?;
+        Ok(())
+    }
+
+    /// All parameters as inputs of a graph: derivatives with respect to them can be asked for.
+    pub fn bind<'g>(&self, graph: &'g Graph) -> Bound<'g> {
+        Bound::of(self.names(), self.iter().map(|(name, tensor)| graph.input(tensor).named(name)))
+    }
+
+    /// All parameters as constants of a graph: for inference, where nothing is kept for a derivative.
+    pub fn bind_constant<'g>(&self, graph: &'g Graph) -> Bound<'g> {
+        Bound::of(self.names(), self.iter().map(|(_, tensor)| graph.constant(tensor)))
+    }
+
+    /// Puts all values into a checkpoint, under `prefix` followed by their names.
+    pub fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {
+        for (name, tensor) in self.iter() {
+            checkpoint.tensors.insert(format!("{prefix}{name}"), tensor.clone());
+        }
+    }
+
+    /// Takes all values from a checkpoint; on an error nothing has changed.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if a parameter is missing there, has another shape or element type, or the checkpoint has one
+    /// under `prefix` that is unknown here.
+    pub fn load(&mut self, checkpoint: &Checkpoint, prefix: &str) -> Result<()> {
+        let mut loaded = self.clone();
+        for (name, tensor) in checkpoint.with_prefix(prefix) {
+            loaded.set(name, tensor)?;
+        }
+        if let Some(name) = self
+            .tensors
+            .keys()
+            .find(|name| !checkpoint.tensors.contains_key(&format!("{prefix}{name}")))
+        {
+            return Err(Error::Parameter {
+                name: name.clone(),
+                what: "is not in the checkpoint".into(),
+            });
+        }
+        *self = loaded;
+        Ok(())
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::Parameter { name: name.into(), what: "there is no parameter of this name".into() }
+}
+
+/// A value for `name` must have the shape and element type of the one that is there.
+pub(crate) fn check_like(name: &str, expected: &Tensor, value: &Tensor) -> Result<()> {
+    if expected.dims() == value.dims() && expected.dtype() == value.dtype() {
+        return Ok(());
+    }
+    let of = |t: &Tensor| format!("{:?} of {:?}", t.dims(), t.dtype());
+    let what = format!("needs {}, got {}", of(expected), of(value));
+    Err(Error::Parameter { name: name.into(), what })
+}
+
+/// A place in the tree of names, where a layer makes its parameters.
+#[derive(Debug)]
+pub struct Scope<'a> {
+    parameters: &'a mut Parameters,
+    path: String,
+}
+
+impl Scope<'_> {
+    /// The place `name` below this one.
+    pub fn scope(&mut self, name: &str) -> Scope<'_> {
+        let path = self.join(name);
+        Scope { parameters: &mut *self.parameters, path }
+    }
+
+    /// Makes a parameter, and returns its full name.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if the name is empty or taken, or the initialization does not fit the shape.
+    pub fn parameter(
+        &mut self,
+        name: &str,
+        dims: &[usize],
+        initialization: Initialization,
+    ) -> Result<String> {
+        let full = self.join(name);
+        let fail = |what: &str| Err(Error::Parameter { name: full.clone(), what: what.into() });
+        if full.split('.').any(str::is_empty) {
+            return fail("every part of a name must be non-empty");
+        }
+        if self.parameters.tensors.contains_key(&full) {
+            return fail("the name is taken");
+        }
+        let Parameters { seed, dtype, device, .. } = &*self.parameters;
+        let values = initialization.values(&full, *seed, dims)?;
+        let tensor =
+            Tensor::from_vec(values, dims, &Device::Cpu)?.to_dtype(*dtype)?.to_device(device)?;
+        self.parameters.tensors.insert(full.clone(), tensor);
+        Ok(full)
+    }
+
+    fn join(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) }
+    }
+}
