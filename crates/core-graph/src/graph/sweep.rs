@@ -109,7 +109,7 @@ impl Arena {
         Ok(adjoint.iter().map(pick).collect())
     }
 
-    fn pull_node(
+    pub(super) fn pull_node(
         &self,
         scratch: &mut Graph,
         node: &Node,
