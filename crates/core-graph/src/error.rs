@@ -252,9 +252,9 @@ impl From<candle_core::Error> for Error {
     }
 }
 
-/// So that a function of ours inside candle code works with `?`; the typed error stays reachable as the source.
+/// So that a function of ours inside candle code works with `?`; [`Error::from_candle`] gets the typed error back.
 impl From<Error> for candle_core::Error {
     fn from(error: Error) -> Self {
-        candle_core::Error::wrap(error)
+        error.into_candle()
     }
 }

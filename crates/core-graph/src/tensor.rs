@@ -135,9 +135,24 @@ pub fn first_not_finite(t: &Tensor) -> Result<Option<(usize, f64)>> {
         }
     }
     match t.dtype() {
+        DType::F32 if storage_is_finite::<f32>(t) => Ok(None),
+        DType::F64 if storage_is_finite::<f64>(t) => Ok(None),
         DType::F32 => with_slice::<f32, _>(t, scan),
         DType::F64 => with_slice::<f64, _>(t, scan),
         _ => Ok(None),
+    }
+}
+
+/// For a strided view of about the size of its storage: is all of the storage finite? Spares the copy into row-major order.
+fn storage_is_finite<T: Real>(t: &Tensor) -> bool {
+    if t.is_contiguous() {
+        return false; // scanned in place anyway
+    }
+    let (storage, _) = t.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(cpu) => slice_of::<T>(cpu)
+            .is_ok_and(|all| all.len() <= 2 * t.elem_count() && scan(all).is_none()),
+        _ => false,
     }
 }
 

@@ -63,6 +63,11 @@ impl<'g> Var<'g> {
             .unwrap_or_else(|| Error::invalid("variable", "outlived its scratch graph"))
     }
 
+    /// Its number in its graph, from which [`Graph::var`] makes the variable again.
+    pub fn index(self) -> Result<usize> {
+        Ok(self.ok()?.id as usize)
+    }
+
     /// Its value.
     pub fn value(self) -> Result<Tensor> {
         let v = self.ok()?;
@@ -140,6 +145,15 @@ impl<'g> Var<'g> {
 }
 
 impl Graph {
+    /// The variable with this number. Errors: no such variable.
+    pub fn var(&self, index: usize) -> Result<Var<'_>> {
+        let n = self.arena().slots.len();
+        if index < n {
+            return Ok(Var::new(self, index as u32));
+        }
+        Err(Error::invalid("variable", format!("number {index} of {n}")))
+    }
+
     /// A finite constant that a rule made, in a graph of either kind.
     pub(crate) fn own(&self, tensor: Tensor) -> Var<'_> {
         if self.arena().scratch { self.slot(tensor) } else { self.constant(&tensor) }

@@ -73,16 +73,18 @@ pub(crate) fn zip_broadcast<X: Copy + Sync, R: Copy + Default + Send>(
             (ox, oy, rest) = (ox + rest % m * sx, oy + rest % m * sy, rest / m);
         }
         match (sx, sy) {
-            (1, 1) => run(out, |j| f(x[ox..][j], y[oy..][j])),
+            (1, 1) => both(out, &x[ox..ox + len], &y[oy..oy + len], f),
             (1, 0) => {
-                let (x, y) = (&x[ox..ox + len], y[oy]);
-                run(out, |j| f(x[j], y));
+                let y = y[oy];
+                each(out, &x[ox..ox + len], |x| f(x, y));
             }
             (0, 1) => {
-                let (x, y) = (x[ox], &y[oy..oy + len]);
-                run(out, |j| f(x, y[j]));
+                let x = x[ox];
+                each(out, &y[oy..oy + len], |y| f(x, y));
             }
-            _ => run(out, |j| f(x[ox + j * sx], y[oy + j * sy])),
+            _ => {
+                out.iter_mut().enumerate().for_each(|(j, o)| *o = f(x[ox + j * sx], y[oy + j * sy]))
+            }
         }
     };
     const PARALLEL: usize = 1 << 16;
@@ -97,13 +99,16 @@ pub(crate) fn zip_broadcast<X: Copy + Sync, R: Copy + Default + Send>(
     data
 }
 
-fn run<R>(out: &mut [R], f: impl Fn(usize) -> R) {
+fn each<X: Copy, R>(out: &mut [R], x: &[X], f: impl Fn(X) -> R) {
     pulp::Arch::new().dispatch(
         #[inline(always)]
-        || {
-            for (j, out) in out.iter_mut().enumerate() {
-                *out = f(j);
-            }
-        },
+        || out.iter_mut().zip(x).for_each(|(o, &x)| *o = f(x)),
+    );
+}
+
+fn both<X: Copy, R>(out: &mut [R], x: &[X], y: &[X], f: impl Fn(X, X) -> R) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || out.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (&x, &y))| *o = f(x, y)),
     );
 }

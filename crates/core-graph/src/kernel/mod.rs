@@ -4,6 +4,7 @@
 
 mod broadcast;
 mod map;
+pub(crate) mod matmul;
 mod reduce;
 mod special;
 

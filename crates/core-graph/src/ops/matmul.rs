@@ -4,9 +4,10 @@ use candle_core::Tensor;
 
 use super::binary::check_alike;
 use crate::graph::Var;
-use crate::kernel::broadcast_dims;
+use crate::kernel::{broadcast_dims, matmul};
 use crate::primitive::{Primitive, Slots, Values, one, slot};
-use crate::{Error, Result, Wrt};
+use crate::tensor::{from_vec, with_slice};
+use crate::{Error, Result, Wrt, with_real};
 
 /// (…, m, k) × (…, k, n) → (…, m, n); batch dimensions broadcast.
 #[derive(Clone, Copy)]
@@ -51,7 +52,16 @@ impl Primitive for Matmul {
             let t = if own == batch.as_slice() { t.clone() } else { t.broadcast_as(full)? };
             Ok(t.reshape(((), r, c))?)
         };
-        one(flat(a, ab, m, k)?.matmul(&flat(b, bb, k, n)?)?.reshape(dims)?)
+        let (a, b) = (flat(a, ab, m, k)?, flat(b, bb, k, n)?);
+        let count = a.dim(0)?;
+        if a.device().is_cpu() && matmul::is_small(count, m, k, n) {
+            return with_real!("matmul", a.dtype(), T => {
+                let run = |x: &[T], y: &[T]| matmul::small(count, m, k, n, x, y);
+                let c = with_slice::<T, _>(&a, |x| with_slice::<T, _>(&b, |y| run(x, y)))??;
+                one(from_vec(c, &dims, a.device())?)
+            });
+        }
+        one(a.matmul(&b)?.reshape(dims)?)
     }
 
     fn push<'g>(&self, x: &[Var<'g>], y: &[Var<'g>], dx: &[Option<Var<'g>>]) -> Result<Slots<'g>> {

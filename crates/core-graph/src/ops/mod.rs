@@ -6,6 +6,7 @@ mod compare;
 mod einsum;
 mod index;
 mod join;
+mod linalg;
 mod linear;
 mod matmul;
 mod product;
@@ -14,4 +15,5 @@ mod shape;
 mod unary;
 
 pub use axes::Axes;
+pub(crate) use binary::check_alike;
 pub use linear::Linear;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pullback_core_graph::candle::{DType, Device, Tensor};
+use pullback_core_graph::linalg::Triangle;
 use pullback_core_graph::{Function, Graph, Result, Var, function};
 
 /// One operation at one point.
@@ -75,11 +76,12 @@ pub(crate) fn cases() -> Vec<Case> {
     binary_cases! { cases:
         add in -2.0, 2.0; sub in -2.0, 2.0; mul in -2.0, 2.0; div in 0.5, 2.0; pow in 0.5, 2.0; atan2 in 0.4, 2.0; hypot in 0.4, 2.0;
         maximum in -2.0, 2.0; minimum in -2.0, 2.0; logaddexp in -2.0, 2.0; safe_div in 0.5, 2.0; pow_slope in 0.5, 2.0;
-        log_times in 0.5, 2.0; equal in -2.0, 2.0; less in -2.0, 2.0; less_equal in -2.0, 2.0;
+        log_times in 0.5, 2.0; cosine in 0.4, 2.0; equal in -2.0, 2.0; less in -2.0, 2.0; less_equal in -2.0, 2.0;
     }
     cases.extend(reductions());
     cases.extend(shapes());
     cases.extend(products());
+    cases.extend(linear_algebra());
     cases
 }
 
@@ -189,5 +191,56 @@ fn products() -> Vec<Case> {
         case("einsum dots", vec![m(&[2, 3, 4], 1), m(&[4, 2], 2)], |g, x| {
             Ok(vec![g.einsum("...j,jk->...k", x)])
         }),
+    ]
+}
+
+/// Well-conditioned square matrices.
+fn well(dims: &[usize], seed: u64) -> Tensor {
+    let n = dims[dims.len() - 1];
+    let eye = Tensor::eye(n, DType::F64, &Device::Cpu).unwrap().affine(2.5, 0.0).unwrap();
+    spread(dims, -1.0, 1.0, seed).broadcast_add(&eye).unwrap()
+}
+
+/// Tall or wide matrices with well-separated singular values.
+fn tilted(dims: &[usize], seed: u64) -> Tensor {
+    let [.., m, n] = dims else { panic!("matrices") };
+    let diagonal = |k: usize| if k / n % m == k % n { 2.0 + 1.5 * (k % n) as f64 } else { 0.0 };
+    let total: usize = dims.iter().product();
+    let d = Tensor::from_vec((0..total).map(diagonal).collect::<Vec<f64>>(), dims, &Device::Cpu)
+        .unwrap();
+    (spread(dims, -0.6, 0.6, seed) + d).unwrap()
+}
+
+fn linear_algebra() -> Vec<Case> {
+    let rhs = || spread(&[3, 2], -1.0, 1.0, 8);
+    vec![
+        case("cholesky", vec![well(&[2, 3, 3], 1)], move |_, x| {
+            Ok(vec![x[0].matmul(x[0].t()).cholesky()])
+        }),
+        case("cholesky_solve", vec![well(&[2, 3, 3], 1), rhs()], move |_, x| {
+            Ok(vec![x[0].matmul(x[0].t()).cholesky_solve(x[1])])
+        }),
+        case("logdet", vec![well(&[2, 3, 3], 1)], |_, x| Ok(vec![x[0].matmul(x[0].t()).logdet()])),
+        case("triangular_solve", vec![well(&[2, 3, 3], 2), rhs()], |_, x| {
+            Ok(vec![
+                x[0].triangular_solve(x[1], Triangle::LOWER),
+                x[0].triangular_solve(x[1], Triangle::UPPER.transpose()),
+                x[0].triangular_solve(x[1], Triangle::UPPER.unit()),
+            ])
+        }),
+        case("solve", vec![well(&[2, 3, 3], 3), rhs()], |_, x| Ok(vec![x[0].solve(x[1])])),
+        case("inverse", vec![well(&[2, 3, 3], 4)], |_, x| Ok(vec![x[0].inverse()])),
+        case("slogdet", vec![well(&[2, 3, 3], 5)], |_, x| Ok(vec![x[0].slogdet()?.1, x[0].det()])),
+        case("lu", vec![well(&[2, 3, 3], 6)], |_, x| x[0].lu().map(|(l, u, _)| vec![l, u])),
+        case("qr", vec![tilted(&[2, 4, 3], 7)], |_, x| x[0].qr().map(|(q, r)| vec![q, r])),
+        case("qr wide", vec![tilted(&[3, 4], 8)], |_, x| x[0].qr().map(|(q, r)| vec![q, r])),
+        case("eigh", vec![tilted(&[2, 3, 3], 9)], |_, x| x[0].eigh().map(|(w, v)| vec![w, v])),
+        case("svd", vec![tilted(&[2, 4, 3], 10)], |_, x| {
+            x[0].svd().map(|(u, s, vt)| vec![u, s, vt])
+        }),
+        case("svd wide", vec![tilted(&[2, 4], 11)], |_, x| {
+            x[0].svd().map(|(u, s, vt)| vec![u, s, vt])
+        }),
+        case("pinv", vec![tilted(&[2, 4, 3], 12)], |_, x| Ok(vec![x[0].pinv()])),
     ]
 }

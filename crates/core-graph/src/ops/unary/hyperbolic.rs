@@ -18,8 +18,8 @@ unary! {
     }
     /// tanh x.
     tanh() as "tanh" {
-        value: |x, _p| x.tanh(),
-        slope: |x, _y, _p| x.sech2(),
+        value: |x, _p| Special::tanh(x),
+        slope: |x, y, _p| x.tanh_slope(y),
         curvature: |x, y, _p| Some(y * x.sech2() * -2.0),
         device: Device { value: |x, _| x.tanh(), slope: |_, y, v, _| y.sqr()?.affine(-1.0, 1.0)?.mul(v) },
     }
@@ -43,7 +43,7 @@ unary! {
     }
     /// artanh x for |x| < 1.
     atanh() as "atanh" {
-        value: |x, _p| 0.5 * (2.0 * x / (1.0 - x)).ln_1p(),
+        value: |x, _p| (0.5 * (2.0 * x.abs() / (1.0 - x.abs())).ln_1p()).copysign(x),
         slope: |x, _y, _p| ((1.0 - x) * (1.0 + x)).recip(),
         curvature: |x, _y, _p| Some(x * ((1.0 - x) * (1.0 + x)).sqr().reciprocal() * 2.0),
     }

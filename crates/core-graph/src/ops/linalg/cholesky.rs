@@ -1,0 +1,136 @@
+//! The Cholesky factorization and what it solves.
+
+use candle_core::Tensor;
+
+use super::{located, lower, matrices, square, symmetric, symmetric_part};
+use crate::graph::Var;
+use crate::primitive::{Primitive, Slots, Values, one, slot};
+use crate::tensor::{from_vec, with_slice};
+use crate::{Error, Result, Wrt, with_real};
+use pullback_linalg::{Triangle, cholesky, cholesky_solve};
+
+/// L with L·Lᵀ = (A + Aᵀ)/2.
+#[derive(Clone, Copy)]
+struct Cholesky;
+
+impl Primitive for Cholesky {
+    fn name(&self) -> &str {
+        "cholesky"
+    }
+
+    fn eval(&self, x: &[&Tensor]) -> Result<Values> {
+        let a = x[0];
+        let (batch, n) = square("cholesky", a)?;
+        with_real!("cholesky", a.dtype(), T => {
+            let mut l = vec![T::default(); batch * n * n];
+            with_slice::<T, _>(&symmetric_part(a)?, |a| cholesky(batch, n, a, &mut l))?.map_err(|e| located("cholesky", e))?;
+            one(from_vec(l, a.dims(), a.device())?)
+        })
+    }
+
+    fn push<'g>(&self, _: &[Var<'g>], y: &[Var<'g>], dx: &[Option<Var<'g>>]) -> Result<Slots<'g>> {
+        // dL = L·Φ(L⁻¹ dA L⁻ᵀ), Φ the lower triangle with half the diagonal (Murray 2016, eq. 8).
+        let Some(da) = dx[0] else { return Ok(Slots::from_elem(None, 1)) };
+        let l = y[0];
+        let half = l.triangular_solve(symmetric(da), Triangle::LOWER);
+        let inner = l.triangular_solve(half.t(), Triangle::LOWER);
+        slot(l.matmul(lower(inner, 0.5)))
+    }
+
+    fn pull<'g>(
+        &self,
+        _: &[Var<'g>],
+        y: &[Var<'g>],
+        dy: &[Option<Var<'g>>],
+        _: Wrt<'_>,
+    ) -> Result<Slots<'g>> {
+        // Ā = sym(L⁻ᵀ Φ(Lᵀ L̄) L⁻¹) (Murray 2016, eq. 10).
+        let Some(dl) = dy[0] else { return Ok(Slots::from_elem(None, 1)) };
+        let l = y[0];
+        let inner = lower(l.t().matmul(lower(dl, 1.0)), 0.5);
+        let half = l.triangular_solve(inner, Triangle::LOWER.transpose());
+        slot(symmetric(l.triangular_solve(half.t(), Triangle::LOWER.transpose())))
+    }
+}
+
+/// (A, L, B) ↦ A⁻¹·B for symmetric positive definite A = L·Lᵀ. L only saves work: A carries the whole derivative.
+#[derive(Clone, Copy)]
+struct PositiveSolve;
+
+impl Primitive for PositiveSolve {
+    fn name(&self) -> &str {
+        "cholesky_solve"
+    }
+
+    fn eval(&self, x: &[&Tensor]) -> Result<Values> {
+        let (l, b) = (x[1], x[2]);
+        let ((batch, n), (other, m, k)) = (square(self.name(), l)?, matrices(self.name(), b)?);
+        if batch != other || m != n {
+            return Err(Error::shape(
+                self.name(),
+                "(…, n, n) and (…, n, k)",
+                &[l.dims(), b.dims()],
+            ));
+        }
+        crate::ops::check_alike(self.name(), &x[1..])?;
+        with_real!(self.name(), b.dtype(), T => {
+            let mut out = vec![T::default(); batch * n * k];
+            let mut run = |l: &[T], b: &[T]| cholesky_solve(batch, n, k, l, b, &mut out);
+            with_slice::<T, _>(l, |l| with_slice::<T, _>(b, |b| run(l, b)))??.map_err(|e| located(self.name(), e))?;
+            one(from_vec(out, b.dims(), b.device())?)
+        })
+    }
+
+    fn push<'g>(&self, x: &[Var<'g>], y: &[Var<'g>], dx: &[Option<Var<'g>>]) -> Result<Slots<'g>> {
+        // dX = A⁻¹(dB − sym(dA)·X)
+        let right = match (dx[0], dx[2]) {
+            (Some(da), Some(db)) => db - symmetric(da).matmul(y[0]),
+            (Some(da), None) => -symmetric(da).matmul(y[0]),
+            (None, Some(db)) => db,
+            (None, None) => return Ok(Slots::from_elem(None, 1)),
+        };
+        slot(x[0].graph().record(PositiveSolve, &[x[0], x[1], right]))
+    }
+
+    fn pull<'g>(
+        &self,
+        x: &[Var<'g>],
+        y: &[Var<'g>],
+        dy: &[Option<Var<'g>>],
+        wrt: Wrt<'_>,
+    ) -> Result<Slots<'g>> {
+        // B̄ = A⁻¹ X̄, Ā = −sym(B̄·Xᵀ)
+        let mut out = Slots::from_elem(None, 3);
+        let Some(dy) = dy[0] else { return Ok(out) };
+        let b = x[0].graph().record(PositiveSolve, &[x[0], x[1], dy]);
+        if wrt.needs(0) {
+            let product = b.matmul(y[0].t());
+            out[0] = Some(((product + product.t()) * -0.5).ok()?);
+        }
+        if wrt.needs(2) {
+            out[2] = Some(b.ok()?);
+        }
+        Ok(out)
+    }
+}
+
+impl<'g> Var<'g> {
+    /// The lower factor L of each symmetric positive definite matrix, A = L·Lᵀ: (…, n, n).
+    ///
+    /// A is symmetrized first, so its derivative is symmetric. Errors: not positive definite, with the pivot; not square.
+    #[must_use]
+    pub fn cholesky(self) -> Self {
+        self.graph().record(Cholesky, &[self])
+    }
+
+    /// A⁻¹·B for symmetric positive definite A = `self`: (…, n, n), B: (…, n, k); batch dimensions broadcast. Errors: as of
+    /// [`Var::cholesky`].
+    #[must_use]
+    pub fn cholesky_solve(self, b: Var<'g>) -> Self {
+        self.compose(|a| {
+            let (a, b) = a.same_batch(b, 2)?;
+            let l = a.detach().cholesky();
+            Ok(a.graph().record(PositiveSolve, &[a, l, b]))
+        })
+    }
+}
