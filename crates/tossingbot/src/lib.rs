@@ -1,1 +1,32 @@
-//! tossingbot
+//! The end-to-end throwing robot: see a bin from above, grasp, throw into a box, learn from where things land.
+//!
+//! This crate's world is a fast reduced model of the TossingBot task (Zeng, Song, Lee, Rodriguez, Funkhouser, RSS 2019): everything
+//! physical is plain `f64` geometry and mechanics, deterministic for a seed. SI units, radians, right-handed frames, z up.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`ballistics`] | throw speed ↔ landing distance in closed form, with derivatives; with air drag by the implicit function theorem |
+//! | [`flight`] | point-mass flight with quadratic drag down to a horizontal plane |
+//! | [`release`] | what happens between the opening command and free flight: pivoting, slipping, late detachment |
+//! | [`mesh`] | triangle meshes: OBJ and URDF files, solids, mass properties, resting poses |
+//! | [`objects`] | the paper's objects, and anyone's folder of meshes |
+//! | [`scene`], [`heightmap`] | seeded bins full of objects, seen from above |
+//! | [`grasp`] | the antipodal grasp test of a parallel-jaw gripper |
+//! | [`boxes`], [`attempt`] | target boxes, and one grasp-and-throw attempt from pixel to landing point |
+//! | [`rng`], [`stats`] | named random streams; intervals and paired tests for success rates |
+
+pub mod attempt;
+pub mod ballistics;
+pub mod boxes;
+mod error;
+pub mod flight;
+pub mod grasp;
+pub mod heightmap;
+pub mod mesh;
+pub mod objects;
+pub mod release;
+pub mod rng;
+pub mod scene;
+pub mod stats;
+
+pub use error::{Error, FileProblem, Result};
