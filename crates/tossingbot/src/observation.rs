@@ -1,0 +1,97 @@
+//! Height maps as network inputs, and the attempts that are remembered as training batches.
+
+use candle_core::{Device, Tensor};
+
+use crate::error::Result;
+use crate::heightmap::{Heightmap, ROTATIONS};
+use crate::replay::Transition;
+use crate::scene::Workspace;
+
+/// Height in metres that becomes 1 at the network's input. The table stays 0, which is also what convolutions pad with.
+const SCALE: f32 = 0.03;
+
+/// What the camera gives: whole millimetres up to 255.
+pub fn millimetres(map: &Heightmap) -> Vec<u8> {
+    map.height.iter().map(|&h| (h * 1000.0).round().clamp(0.0, 255.0) as u8).collect()
+}
+
+fn normalized(millimetres: u8) -> f32 {
+    f32::from(millimetres) * 1e-3 / SCALE
+}
+
+/// Turns height maps of one workspace, with the pixel tables computed once.
+#[derive(Debug, Clone)]
+pub struct Turner {
+    rows: usize,
+    columns: usize,
+    sources: Vec<Vec<Option<usize>>>,
+}
+
+impl Turner {
+    /// The tables for a workspace.
+    pub fn new(workspace: &Workspace) -> Self {
+        let map = Heightmap::empty(workspace);
+        Self {
+            rows: map.rows,
+            columns: map.columns,
+            sources: (0..ROTATIONS).map(|k| map.rotation_sources(k)).collect(),
+        }
+    }
+
+    /// Rows and columns of the maps.
+    pub fn size(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+
+    fn turn(&self, heights: &[u8], rotation: usize, into: &mut Vec<f32>) {
+        let height = |source: &Option<usize>| {
+            normalized(source.and_then(|i| heights.get(i).copied()).unwrap_or(0))
+        };
+        into.extend(self.sources[rotation % ROTATIONS].iter().map(height));
+    }
+
+    /// All 16 turned maps of a scene as a batch `[16, 1, H, W]`, f32.
+    ///
+    /// # Errors
+    /// Those of tensor construction.
+    pub fn all(&self, heights: &[u8]) -> Result<Tensor> {
+        let mut data = Vec::with_capacity(ROTATIONS * self.rows * self.columns);
+        (0..ROTATIONS).for_each(|k| self.turn(heights, k, &mut data));
+        Ok(Tensor::from_vec(data, (ROTATIONS, 1, self.rows, self.columns), &Device::Cpu)?)
+    }
+
+    /// The turned maps of several attempts `[B, 1, H, W]`, f32, and their executed pixels.
+    ///
+    /// Where `mirrored` says so, a map is reflected across the plane of the throw (its rows change order): gripper, release and flight
+    /// have that symmetry, so the attempt in the mirror would have ended the same way.
+    ///
+    /// # Errors
+    /// Those of tensor construction.
+    pub fn batch(
+        &self,
+        attempts: &[&Transition],
+        mirrored: &[bool],
+    ) -> Result<(Tensor, Vec<usize>)> {
+        let size = self.rows * self.columns;
+        let mut data = Vec::with_capacity(attempts.len() * size);
+        let mut pixels = Vec::with_capacity(attempts.len());
+        for (attempt, &mirror) in attempts.iter().zip(mirrored) {
+            let start = data.len();
+            self.turn(&attempt.heights, attempt.rotation, &mut data);
+            let (mut row, column) = (attempt.pixel / self.columns, attempt.pixel % self.columns);
+            if mirror {
+                row = self.rows - 1 - row;
+                let map = &mut data[start..];
+                for upper in 0..self.rows / 2 {
+                    let (a, b) = map.split_at_mut((self.rows - 1 - upper) * self.columns);
+                    a[upper * self.columns..(upper + 1) * self.columns]
+                        .swap_with_slice(&mut b[..self.columns]);
+                }
+            }
+            pixels.push(row * self.columns + column);
+        }
+        let input =
+            Tensor::from_vec(data, (attempts.len(), 1, self.rows, self.columns), &Device::Cpu)?;
+        Ok((input, pixels))
+    }
+}

@@ -1,0 +1,5 @@
+//! Training.
+
+mod curriculum;
+
+pub use curriculum::{Curriculum, Stage};
