@@ -17,8 +17,8 @@ fn number(t: &Tensor) -> f64 {
 #[test]
 fn partial_is_three_and_total_is_seven() {
     let graph = Graph::new();
-    let x = graph.input(&scalar(1.0));
-    let g = 2.0 * x;
+    let x = graph.input(&scalar(1.0)).named("x");
+    let g = (2.0 * x).named("g");
     let f =
         graph.apply(&function("f", |_, v| Ok(vec![3.0 * v[0] + 2.0 * v[1]])), &[x, g]).unwrap()[0];
     assert_eq!(number(&graph.partial(f, x).unwrap()), 3.0);
@@ -26,6 +26,11 @@ fn partial_is_three_and_total_is_seven() {
     assert_eq!(number(&graph.total_forward(f, x).unwrap()), 7.0);
     assert_eq!(number(&graph.total(f, g).unwrap()), 2.0);
     assert_eq!(number(&graph.total(x, f).unwrap()), 0.0);
+    let h = 3.0 * x + 2.0 * g;
+    assert_eq!(number(&graph.partial(h, x).unwrap()), 3.0);
+    assert_eq!(number(&graph.partial_holding(h, x, &[]).unwrap()), 7.0);
+    assert_eq!(number(&graph.partial_holding(h, x, &[g]).unwrap()), 3.0);
+    assert_eq!(number(&graph.partial(h, g).unwrap()), 2.0);
 }
 
 #[test]

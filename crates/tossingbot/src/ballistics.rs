@@ -151,7 +151,7 @@ impl Aim {
                 high = speed;
             }
             // The least speed that reaches the plane at all lands short of the target, or else the target lies on the rising branch.
-            if high - low <= 1e-14 * high {
+            if high.is_finite() && high - low <= 1e-14 * high {
                 return Err(if miss.is_finite() && miss.abs() < 1e-9 {
                     Error::NotConverged {
                         what: "throw speed through air",

@@ -10,8 +10,7 @@
 //! lead to the apex and from there to the plane, the last step of each part being shortened by Newton's method. The same steps carry
 //! the derivatives of the state with respect to parameters of the throw, so a gradient is the derivative of exactly this computation.
 
-use crate::error::Result;
-use crate::error::{Error, finite, positive};
+use crate::error::{Error, Result, finite, positive};
 
 /// Step of the integrator in seconds: at drag ≤ 1/m and speed ≤ 10 m/s the landing error is below 1e-9 m.
 const STEP: f64 = 0.01;
@@ -69,7 +68,8 @@ impl Medium {
         combine(s, h, &k1, &k2, &k3, &k4)
     }
 
-    /// The step of the state, and the same step linearized: the columns of `tangents` belong to the parameters in `PARAMETERS` order.
+    /// The step of the state, and the same step linearized: the columns of `tangents` belong to the parameters in
+    /// the order of [`direct`].
     fn step_with_tangents(&self, s: &State, tangents: &mut [State; 4], h: f64) -> State {
         let k1 = self.rate(s);
         let s2 = axpy(s, 0.5 * h, &k1);

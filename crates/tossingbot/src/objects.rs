@@ -285,6 +285,10 @@ pub fn load_objects(folder: &Path, density: f64) -> Result<Loaded> {
             named.extend(urdf.meshes.iter().filter_map(|mesh| mesh.canonicalize().ok()));
             build(&path, urdf.parts, density)
         });
+        // A mesh that spoils its URDF is reported there, once.
+        if let Err(Error::File { path: culprit, .. }) = &model {
+            named.extend(culprit.canonicalize().ok());
+        }
         found.push((path, model));
     }
     for path in objs {

@@ -246,10 +246,10 @@ impl Scene {
             }
             // Starting above the object, and just above it, keeps the intersection accurate.
             let top = high.z + 0.01;
-            if let Some(hit) = object.cast(&Vector3::new(x, y, top), &-Vector3::z(), top) {
-                if top - hit.distance > highest.0 {
-                    highest = (top - hit.distance, Some(object.id));
-                }
+            if let Some(hit) = object.cast(&Vector3::new(x, y, top), &-Vector3::z(), top)
+                && top - hit.distance > highest.0
+            {
+                highest = (top - hit.distance, Some(object.id));
             }
         }
         highest

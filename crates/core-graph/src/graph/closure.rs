@@ -193,8 +193,8 @@ impl LinearMap for Recording {
         let seeds: Vec<_> = dy.iter().map(|d| self.seeds(&self.outputs, d, |_| true)).collect();
         let wanted: Vec<u32> =
             self.inputs.iter().zip(&self.wrt).filter(|(_, b)| **b).map(|(&id, _)| id).collect();
-        let out = self.arena.pull(&seeds, &wanted, false);
-        let again = || self.arena.pull(&seeds, &wanted, true);
+        let out = self.arena.pull(&seeds, &wanted, &[], false);
+        let again = || self.arena.pull(&seeds, &wanted, &[], true);
         let out = out
             .and_then(|out| finite_or_located(self.options.finite, out, again, Phase::Pull))
             .map_err(|e| self.located(e))?;

@@ -41,9 +41,9 @@ impl Default for Options {
 /// use pullback_core_graph::{Graph, candle::{Device, Tensor}};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let graph = Graph::new();
-/// let x = graph.input(&Tensor::new(1.0f64, &Device::Cpu)?);
-/// let g = 2.0 * x;
-/// let f = 3.0 * x + 2.0 * g;
+/// let x = graph.input(&Tensor::new(1.0f64, &Device::Cpu)?).named("x");
+/// let g = (2.0 * x).named("g");
+/// let f = (3.0 * x + 2.0 * g).named("f");
 /// assert_eq!(graph.partial(f, x)?.to_scalar::<f64>()?, 3.0); // ∂f/∂x: g is held fixed
 /// assert_eq!(graph.total(f, x)?.to_scalar::<f64>()?, 7.0); //   df/dx: g moves with x
 /// # Ok(())

@@ -38,10 +38,13 @@ impl Arena {
     }
 
     /// Backward sweep: the derivative of Σ ⟨seed, slot⟩ with respect to each slot of `wrt`, for several sets of seeds at once.
+    ///
+    /// Nothing passes through the nodes of `held`.
     pub(super) fn pull(
         &self,
         seeds: &[Vec<(u32, Tensor)>],
         wrt: &[u32],
+        held: &[u32],
         located: bool,
     ) -> Result<Vec<Direction>> {
         let k = seeds.len();
@@ -63,6 +66,7 @@ impl Arena {
             let node = &self.nodes[index];
             if matches!(node.kind, Kind::Input | Kind::Constant)
                 || !node.parents.iter().any(|&p| reached[p as usize])
+                || held.contains(&(index as u32))
             {
                 continue;
             }
@@ -357,7 +361,7 @@ impl Graph {
     /// sweep over the nodes between `wrt` and the seeds; the others are skipped.
     pub fn pull<'g>(&'g self, seeds: &[(Var<'g>, Tensor)], wrt: &[Var<'g>]) -> Result<Direction> {
         let seeds = vec![self.seeds("pull", Phase::Pull, seeds)?];
-        Ok(self.pull_ids(&seeds, &self.ids("pull", wrt)?)?.swap_remove(0))
+        Ok(self.pull_ids(&seeds, &self.ids("pull", wrt)?, &[])?.swap_remove(0))
     }
 
     /// Forward chain rule: the derivative of each variable of `of` along the seeds (x, dx).
@@ -376,7 +380,7 @@ impl Graph {
     ) -> Result<Vec<Direction>> {
         let seeds: Result<Vec<_>> =
             seeds.iter().map(|s| self.seeds("pull", Phase::Pull, s)).collect();
-        self.pull_ids(&seeds?, &self.ids("pull", wrt)?)
+        self.pull_ids(&seeds?, &self.ids("pull", wrt)?, &[])
     }
 
     /// [`Graph::push`] for several directions in one sweep.
@@ -394,10 +398,16 @@ impl Graph {
         &self,
         seeds: &[Vec<(u32, Tensor)>],
         wrt: &[u32],
+        held: &[u32],
     ) -> Result<Vec<Direction>> {
         let arena = self.arena();
-        let out = arena.pull(seeds, wrt, false)?;
-        finite_or_located(self.options.finite, out, || arena.pull(seeds, wrt, true), Phase::Pull)
+        let out = arena.pull(seeds, wrt, held, false)?;
+        finite_or_located(
+            self.options.finite,
+            out,
+            || arena.pull(seeds, wrt, held, true),
+            Phase::Pull,
+        )
     }
 
     pub(super) fn push_ids(
@@ -424,37 +434,5 @@ impl Graph {
             .zip(wrt)
             .map(|(d, x)| d.map_or_else(|| Ok(x.value()?.zeros_like()?), Ok))
             .collect()
-    }
-}
-
-impl Arena {
-    /// Pulls each unit cotangent of slot `f` through its own node only, summed over the ports where it reads slot `x`.
-    pub(super) fn partial(&self, f: u32, x: u32, units: &[Tensor]) -> Result<Vec<Direction>> {
-        let index = self.slots[f as usize].node as usize;
-        let node = &self.nodes[index];
-        let needs: Vec<bool> = node.parents.iter().map(|&p| p == x).collect();
-        let dy = |u: &Tensor| {
-            node.outputs().map(|i| (i == f as usize).then(|| u.clone())).collect::<Direction>()
-        };
-        if f == x {
-            return Ok(units.iter().map(|u| vec![Some(u.clone())]).collect());
-        }
-        if !needs.contains(&true) {
-            return Ok(vec![vec![None]; units.len()]);
-        }
-        let dy: Vec<Direction> = units.iter().map(dy).collect();
-        let rows = self
-            .pull_node(&mut Graph::scratch(), node, &dy, &needs)
-            .map_err(|e| self.at(index, e))?;
-        let sum = |row: Direction| {
-            let mut total = None;
-            for (d, _) in row.into_iter().zip(&needs).filter(|(_, n)| **n) {
-                d.map_or(Ok(()), |d| accumulate(&mut total, d))?;
-            }
-            Ok(vec![total])
-        };
-        let rows: Result<Vec<Direction>> = rows.into_iter().map(sum).collect();
-        finite_or_located(true, rows?, || Ok(vec![]), Phase::Pull)
-            .map_err(|e| e.renamed(|_| self.name(index)))
     }
 }

@@ -42,13 +42,36 @@ impl Graph {
         assemble(&rows, &ft, &xt, true)
     }
 
-    /// The partial derivative ∂f/∂x of the node that computes `f`: its other inputs are held fixed. Zero if x is not an input of it.
+    /// The partial derivative ∂f/∂x: every other *named* variable is held fixed.
     ///
-    /// Shape: that of f, then that of x.
+    /// The variables of a network are those that [`Var::named`] names; the unnamed operations between them belong to the function
+    /// that computes the next named one. So ∂f/∂x sums over the paths from `x` to `f` that meet no other named variable, where
+    /// df/dx sums over all. Zero if there is no such path. Shape: that of f, then that of x.
     pub fn partial<'g>(&'g self, f: Var<'g>, x: Var<'g>) -> Result<Tensor> {
+        let held: Vec<u32> = self.arena().names.keys().copied().collect();
+        self.holding(f, x, held)
+    }
+
+    /// The partial derivative ∂f/∂x where the listed variables are held fixed.
+    pub fn partial_holding<'g>(
+        &'g self,
+        f: Var<'g>,
+        x: Var<'g>,
+        fixed: &[Var<'g>],
+    ) -> Result<Tensor> {
+        let slots = self.parents("partial", fixed)?;
+        let held = slots.iter().map(|&s| self.arena().slots[s as usize].node).collect();
+        self.holding(f, x, held)
+    }
+
+    fn holding<'g>(&'g self, f: Var<'g>, x: Var<'g>, mut held: Vec<u32>) -> Result<Tensor> {
         let (ft, xt) = (f.value()?, x.value()?);
         self.limit(f, &ft, &xt)?;
-        let rows = self.partial_rows(f, x, &units(&ft)?)?;
+        let ids = self.parents("partial", &[f, x])?;
+        let own = self.arena().slots[ids[0] as usize].node;
+        held.retain(|&node| node != own);
+        let seeds: Vec<_> = units(&ft)?.into_iter().map(|u| vec![(ids[0], u)]).collect();
+        let rows = self.pull_ids(&seeds, &[ids[1]], &held)?;
         assemble(&rows, &ft, &xt, true)
     }
 
@@ -58,16 +81,6 @@ impl Graph {
         let arena = self.arena();
         let node = &arena.nodes[arena.slots[id as usize].node as usize];
         Ok(node.parents.iter().map(|&p| Var::new(self, p)).collect())
-    }
-
-    fn partial_rows<'g>(
-        &'g self,
-        f: Var<'g>,
-        x: Var<'g>,
-        units: &[Tensor],
-    ) -> Result<Vec<Direction>> {
-        let ids = self.parents("partial", &[f, x])?;
-        self.arena().partial(ids[0], ids[1], units)
     }
 
     fn limit<'g>(&'g self, f: Var<'g>, ft: &Tensor, xt: &Tensor) -> Result<()> {

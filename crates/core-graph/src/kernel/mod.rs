@@ -3,6 +3,7 @@
 //! Every kernel gives the same bits for any number of threads: work is cut into fixed chunks, partial results meet in index order.
 
 mod broadcast;
+pub mod linalg;
 mod map;
 mod reduce;
 mod special;

@@ -184,10 +184,10 @@ binary! {
             v * (x.pow(y - 1.0) + z.log_times(x))
         },
     }
-    /// x·ln y, and 0 where x = 0 (so that 0·ln 0 = 0).
+    /// x·ln y for y > 0, else 0 with derivative 0 (so that 0·ln 0 = 0).
     log_times {
-        value: |x, y| if x == 0.0 { 0.0 } else { x * y.ln() },
-        times_slope: |i, x, y, _z, v| if i == 0 { v * y.safe_log() } else { v * x / y },
+        value: |x, y| if y > 0.0 { x * y.ln() } else { 0.0 },
+        times_slope: |i, x, y, _z, v| if i == 0 { v * y.safe_log() } else { v * x * y.safe_reciprocal() * y.step() },
     }
     /// The angle of the point (x = other, y = self), in radians; (0, 0) has angle 0 and derivative 0.
     atan2 {
@@ -200,7 +200,17 @@ binary! {
     /// √(x² + y²) without overflow; derivative 0 at (0, 0).
     hypot {
         value: |x, y| x.hypot(y),
-        times_slope: |i, x, y, z, v| v * if i == 0 { x } else { y }.safe_div(z),
+        times_slope: |i, x, y, _z, v| v * if i == 0 { x.cosine(y) } else { y.cosine(x) },
+    }
+    /// x/√(x² + y²), the cosine of the angle of the point (x, y); 0 with derivative 0 at (0, 0).
+    cosine {
+        value: |x, y| if x == 0.0 { 0.0 } else { x / x.hypot(y) },
+        times_slope: |i, x, y, z, v| {
+            // ∂/∂x = sin²/r, ∂/∂y = −sin·cos/r
+            let sine = y.cosine(x);
+            let w = v.safe_div(x.hypot(y)) * sine;
+            if i == 0 { w * sine } else { -(w * z) }
+        },
     }
     /// max(x, y); where equal, each has derivative ½.
     maximum {

@@ -3,12 +3,17 @@
 mod axes;
 mod binary;
 mod compare;
+mod einsum;
+mod index;
 mod join;
+mod linalg;
 mod linear;
 mod matmul;
+mod product;
 mod reduce;
 mod shape;
 mod unary;
 
 pub use axes::Axes;
 pub use linear::Linear;
+pub(crate) use binary::check_alike;

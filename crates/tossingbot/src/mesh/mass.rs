@@ -91,7 +91,7 @@ impl MassProperties {
         // Integrating about a point of the solid, not about a far-away origin, keeps the cancellation small.
         let mut origin = None;
         let mut size = 0.0_f64;
-        for mesh in meshes {
+        for mesh in meshes.into_iter().filter(|mesh| !mesh.triangles.is_empty()) {
             let (low, high) = mesh.bounds();
             let origin = *origin.get_or_insert(0.5 * (low + high));
             size = size.max((high - low).norm());

@@ -139,10 +139,12 @@ impl Reader {
         if self.triangles > MAX_TRIANGLES {
             return Err(FileProblem::TooManyFaces { limit: MAX_TRIANGLES });
         }
-        if a != b && b != c && c != a {
-            if let Some((_, triangles)) = self.groups.last_mut() {
-                triangles.push([a, b, c]);
-            }
+        if a != b
+            && b != c
+            && c != a
+            && let Some((_, triangles)) = self.groups.last_mut()
+        {
+            triangles.push([a, b, c]);
         }
         Ok(())
     }

@@ -28,26 +28,26 @@ unary! {
     log() as "log" {
         value: |x, _p| x.ln(),
         slope: |x, _y, _p| x.recip(),
-        curvature: |x, _y, _p| Some(-x.sqr().reciprocal()),
+        curvature: |x, _y, _p| Some(-x.reciprocal().sqr()),
         device: Device { value: |x, _| x.log(), slope: |x, _, v, _| v.div(x) },
     }
     /// log₂ x.
     log2() as "log2" {
         value: |x, _p| x.log2(),
         slope: |x, _y, _p| (x * LN_2 as T).recip(),
-        curvature: |x, _y, _p| Some(x.sqr().reciprocal() * (-1.0 / LN_2)),
+        curvature: |x, _y, _p| Some(x.reciprocal().sqr() * (-1.0 / LN_2)),
     }
     /// log₁₀ x.
     log10() as "log10" {
         value: |x, _p| x.log10(),
         slope: |x, _y, _p| (x * LN_10 as T).recip(),
-        curvature: |x, _y, _p| Some(x.sqr().reciprocal() * (-1.0 / LN_10)),
+        curvature: |x, _y, _p| Some(x.reciprocal().sqr() * (-1.0 / LN_10)),
     }
     /// ln(1 + x), exact near 0.
     log1p() as "log1p" {
         value: |x, _p| x.ln_1p(),
         slope: |x, _y, _p| (1.0 + x).recip(),
-        curvature: |x, _y, _p| Some(-(x + 1.0).sqr().reciprocal()),
+        curvature: |x, _y, _p| Some(-(x + 1.0).reciprocal().sqr()),
     }
     /// ln x for x > 0, else 0 with derivative 0.
     safe_log() as "safe_log" {

@@ -43,7 +43,7 @@ unary! {
     }
     /// artanh x for |x| < 1.
     atanh() as "atanh" {
-        value: |x, _p| 0.5 * (2.0 * x / (1.0 - x)).ln_1p(),
+        value: |x, _p| (0.5 * (2.0 * x.abs() / (1.0 - x.abs())).ln_1p()).copysign(x),
         slope: |x, _y, _p| ((1.0 - x) * (1.0 + x)).recip(),
         curvature: |x, _y, _p| Some(x * ((1.0 - x) * (1.0 + x)).sqr().reciprocal() * 2.0),
     }

@@ -40,7 +40,11 @@ unary! {
     atan() as "atan" {
         value: |x, _p| x.atan(),
         slope: |x, _y, _p| (1.0 + x * x).recip(),
-        curvature: |x, _y, _p| Some(x * (x.sqr() + 1.0).sqr().reciprocal() * -2.0),
+        curvature: |x, _y, _p| {
+            // −2x/(1 + x²)² without overflow.
+            let r = x.hypot(x.ones_like()).reciprocal();
+            Some(x * r * r.cube() * -2.0)
+        },
     }
     /// The k-th derivative of sin x / x; `sinc_derivative(0)` is sin x / x itself, with its limits at 0: value 1, slope 0.
     sinc_derivative(order: 0) as "sinc" {

@@ -1,0 +1,118 @@
+//! Time per repetition, ours and a peer's, interleaved.
+
+use crate::peer::{Case, Peer};
+use anyhow::Result;
+use std::time::Instant;
+
+/// Medians over the rounds, in seconds per repetition.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SideBySide {
+    /// Ours.
+    pub ours: f64,
+    /// The peer's, if one runs.
+    pub peer: Option<f64>,
+}
+
+/// The middle value; the mean of the two middle ones for an even count, NaN for none.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => values[n / 2],
+        n => 0.5 * (values[n / 2 - 1] + values[n / 2]),
+    }
+}
+
+/// Mean seconds of `repetitions` calls.
+///
+/// # Errors
+/// The first error of `work`.
+pub fn seconds_per_repetition(
+    repetitions: usize,
+    mut work: impl FnMut() -> Result<()>,
+) -> Result<f64> {
+    let start = Instant::now();
+    for _ in 0..repetitions {
+        work()?;
+    }
+    Ok(start.elapsed().as_secs_f64() / repetitions as f64)
+}
+
+/// How often `work` must repeat to last about `seconds`, found by doubling; also warms it up.
+///
+/// # Errors
+/// The first error of `work`.
+pub fn repetitions_for(seconds: f64, mut work: impl FnMut() -> Result<()>) -> Result<usize> {
+    work()?;
+    let mut repetitions = 1;
+    loop {
+        let each = seconds_per_repetition(repetitions, &mut work)?;
+        if each * repetitions as f64 >= 0.25 * seconds || repetitions >= 1 << 24 {
+            return Ok(((seconds / each.max(1e-9)) as usize).clamp(1, 1 << 24));
+        }
+        repetitions *= 2;
+    }
+}
+
+/// Runs ours and the peer's in turns (A B A B …), each turn about `seconds` long, after one untimed turn of both.
+///
+/// # Errors
+/// Ours, or what the peer answers.
+pub fn side_by_side(
+    rounds: usize,
+    seconds: f64,
+    mut ours: impl FnMut() -> Result<()>,
+    mut peer: Option<(&mut Peer, &Case)>,
+) -> Result<SideBySide> {
+    let repetitions = repetitions_for(seconds, &mut ours)?;
+    let mut peer_repetitions = 1;
+    if let Some((server, case)) = &mut peer {
+        // The first run compiles and warms up, the second one is long enough to count on.
+        server.run(case, 1)?;
+        let each = server.run(case, 3)?.seconds_per_repetition;
+        peer_repetitions = ((seconds / each.max(1e-9)) as usize).clamp(1, 1 << 24);
+    }
+    let (mut mine, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        mine.push(seconds_per_repetition(repetitions, &mut ours)?);
+        if let Some((server, case)) = &mut peer {
+            theirs.push(server.run(case, peer_repetitions)?.seconds_per_repetition);
+        }
+    }
+    Ok(SideBySide { ours: median(mine), peer: peer.is_some().then(|| median(theirs)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_takes_the_middle() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median(vec![]).is_nan());
+    }
+
+    #[test]
+    fn every_round_runs_ours() -> Result<()> {
+        let mut calls = 0;
+        let result = side_by_side(
+            3,
+            1e-6,
+            || {
+                calls += 1;
+                std::thread::sleep(std::time::Duration::from_micros(50));
+                Ok(())
+            },
+            None,
+        )?;
+        assert!(calls >= 4 && result.ours > 0.0 && result.peer.is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn an_error_of_ours_comes_back() {
+        let result = side_by_side(2, 1e-6, || anyhow::bail!("singular"), None);
+        assert!(result.is_err());
+    }
+}
