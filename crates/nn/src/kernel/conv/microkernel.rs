@@ -1,0 +1,263 @@
+//! The two inner loops, on registers: a block of outputs, and a block of weight derivatives.
+
+use pulp::Simd;
+
+use crate::kernel::real::Real;
+
+/// Widest block of output channels; packed weights come in blocks of at most this many.
+pub(super) const BLOCK: usize = 8;
+
+/// A packed source as the kernels read it.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a, T> {
+    /// Channels one after the other.
+    pub(super) data: &'a [T],
+    /// Elements from channel to channel.
+    pub(super) channel: usize,
+}
+
+/// out\[m\]\[i\] = Σ over channels and taps of weights\[channel\]\[tap\]\[m\] · source\[channel\]\[i + shift\[tap\]\],
+/// for i < `positions`, a multiple of the register's length, and m < `width` ∈ {1, 2, 4, 8}; added to what `out` holds
+/// if `accumulate`.
+#[inline(always)]
+pub(super) fn output_block<T: Real, S: Simd>(
+    simd: S,
+    source: Source<'_, T>,
+    shifts: &[usize],
+    weights: &[T],
+    width: usize,
+    positions: usize,
+    accumulate: bool,
+    out: &mut [T],
+) {
+    let task = Sweep { source, shifts, weights, width, positions, accumulate, out };
+    // 32 registers hold 24 sums, the source vectors and a weight; 16 registers hold 12.
+    if S::REGISTER_COUNT >= 32 {
+        match width {
+            1 => task.run::<S, 1, 8>(simd, 0),
+            2 => task.run::<S, 2, 8>(simd, 0),
+            4 => task.run::<S, 4, 6>(simd, 0),
+            _ => task.run::<S, 8, 3>(simd, 0),
+        }
+    } else {
+        match width {
+            1 => task.run::<S, 1, 8>(simd, 0),
+            2 => task.run::<S, 2, 6>(simd, 0),
+            4 => task.run::<S, 4, 3>(simd, 0),
+            _ => {
+                let Sweep { out, .. } = task;
+                Sweep { source, shifts, weights, width, positions, accumulate, out: &mut *out }
+                    .run::<S, 4, 3>(simd, 0);
+                Sweep { source, shifts, weights, width, positions, accumulate, out }
+                    .run::<S, 4, 3>(simd, 4);
+            }
+        }
+    }
+}
+
+/// All positions of a block of output channels.
+struct Sweep<'a, T> {
+    source: Source<'a, T>,
+    shifts: &'a [usize],
+    weights: &'a [T],
+    width: usize,
+    positions: usize,
+    accumulate: bool,
+    out: &'a mut [T],
+}
+
+impl<T: Real> Sweep<'_, T> {
+    /// M channels from `first` on, V registers at a time, then what is left in smaller steps.
+    #[inline(always)]
+    fn run<S: Simd, const M: usize, const V: usize>(mut self, simd: S, first: usize) {
+        let lanes = T::lanes::<S>();
+        let mut at = 0;
+        while at + V * lanes <= self.positions {
+            self.tile::<S, M, V>(simd, first, at);
+            at += V * lanes;
+        }
+        if V > 4 && at + 4 * lanes <= self.positions {
+            self.tile::<S, M, 4>(simd, first, at);
+            at += 4 * lanes;
+        }
+        while V > 2 && at + 2 * lanes <= self.positions {
+            self.tile::<S, M, 2>(simd, first, at);
+            at += 2 * lanes;
+        }
+        if at + lanes <= self.positions {
+            self.tile::<S, M, 1>(simd, first, at);
+        }
+    }
+
+    /// M channels × V registers of positions, held in registers over the whole sum.
+    #[inline(always)]
+    fn tile<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, first: usize, at: usize) {
+        let span = V * T::lanes::<S>();
+        let mut sums = [[T::splat(simd, T::ZERO); V]; M];
+        if self.accumulate {
+            for m in 0..M {
+                let vectors =
+                    T::vectors::<S>(&self.out[(first + m) * self.positions + at..][..span]).0;
+                for (sum, &out) in sums[m].iter_mut().zip(vectors) {
+                    *sum = out;
+                }
+            }
+        }
+        let channels = self.source.data.chunks_exact(self.source.channel);
+        for (plane, weights) in
+            channels.zip(self.weights.chunks_exact(self.shifts.len() * self.width))
+        {
+            for (&shift, weights) in self.shifts.iter().zip(weights.chunks_exact(self.width)) {
+                let vectors = T::vectors::<S>(&plane[at + shift..][..span]).0;
+                let (Some(x), Some(w)) =
+                    (vectors.first_chunk::<V>(), weights[first..].first_chunk::<M>())
+                else {
+                    return;
+                };
+                for m in 0..M {
+                    let weight = T::splat(simd, w[m]);
+                    for v in 0..V {
+                        sums[m][v] = T::mul_add(simd, weight, x[v], sums[m][v]);
+                    }
+                }
+            }
+        }
+        for m in 0..M {
+            let vectors =
+                T::vectors_mut::<S>(&mut self.out[(first + m) * self.positions + at..][..span]).0;
+            for (out, sum) in vectors.iter_mut().zip(sums[m]) {
+                *out = sum;
+            }
+        }
+    }
+}
+
+/// Bytes of one line that [`weight_block`] works through at a time, so that a block of lines stays in the first-level
+/// cache while all columns pass over it.
+const SEGMENT_BYTES: usize = 4096;
+
+/// Interleaves `width` lines of `positions` elements register by register, so that the inner loop reads one stream:
+/// out\[i\]\[m\] = lines\[m\]\[i\] in registers, and zero for the lines past the last.
+#[inline(always)]
+pub(super) fn interleave<T: Real, S: Simd>(
+    simd: S,
+    lines: &[T],
+    positions: usize,
+    width: usize,
+    out: &mut [T],
+) {
+    let registers = T::vectors_mut::<S>(out).0;
+    for m in 0..width {
+        let targets = registers.iter_mut().skip(m).step_by(width);
+        match lines.get(m * positions..(m + 1) * positions) {
+            Some(line) => {
+                targets.zip(T::vectors::<S>(line).0).for_each(|(target, &value)| *target = value)
+            }
+            None => targets.for_each(|target| *target = T::splat(simd, T::ZERO)),
+        }
+    }
+}
+
+/// sums\[m\]\[k\] += Σᵢ lines\[m\]\[i\] · source\[columns\[k\] + i\], with `width` ∈ {1, 2, 4, 8} interleaved lines of
+/// `positions` elements; `sums` has one line of `columns.len()` for each m that is wanted.
+#[inline(always)]
+pub(super) fn weight_block<T: Real, S: Simd>(
+    simd: S,
+    interleaved: &[T],
+    width: usize,
+    positions: usize,
+    source: &[T],
+    columns: &[usize],
+    sums: &mut [T],
+) {
+    let segment = SEGMENT_BYTES / size_of::<T>();
+    let mut from = 0;
+    for lines in interleaved.chunks(segment * width) {
+        let positions = segment.min(positions - from);
+        let task = Columns { lines, from, positions, source, columns };
+        if S::REGISTER_COUNT >= 32 {
+            match width {
+                1 => task.run::<S, 1, 1>(simd, 0, sums),
+                2 => task.run::<S, 2, 2>(simd, 0, sums),
+                4 => task.run::<S, 4, 4>(simd, 0, sums),
+                _ => task.run::<S, 8, 8>(simd, 0, sums),
+            }
+        } else {
+            match width {
+                1 => task.run::<S, 1, 1>(simd, 0, sums),
+                2 => task.run::<S, 2, 2>(simd, 0, sums),
+                4 => task.run::<S, 4, 4>(simd, 0, sums),
+                _ => {
+                    task.run::<S, 4, 8>(simd, 0, sums);
+                    task.run::<S, 4, 8>(simd, 4, sums);
+                }
+            }
+        }
+        from += positions;
+    }
+}
+
+/// A segment of interleaved lines against all columns.
+#[derive(Clone, Copy)]
+struct Columns<'a, T> {
+    lines: &'a [T],
+    from: usize,
+    positions: usize,
+    source: &'a [T],
+    columns: &'a [usize],
+}
+
+impl<T: Real> Columns<'_, T> {
+    /// M of the W interleaved lines, from `first` on; columns three at a time, then one by one.
+    #[inline(always)]
+    fn run<S: Simd, const M: usize, const W: usize>(self, simd: S, first: usize, sums: &mut [T]) {
+        let lines = T::vectors::<S>(self.lines).0.as_chunks::<W>().0;
+        let column = |k: usize| {
+            T::vectors::<S>(&self.source[self.columns[k] + self.from..][..self.positions]).0
+        };
+        let width = self.columns.len();
+        let mut k = 0;
+        while k + 3 <= width {
+            let mut products = [[T::splat(simd, T::ZERO); 3]; M];
+            for (((line, &a), &b), &c) in
+                lines.iter().zip(column(k)).zip(column(k + 1)).zip(column(k + 2))
+            {
+                for m in 0..M {
+                    let row = line[first + m];
+                    products[m][0] = T::mul_add(simd, row, a, products[m][0]);
+                    products[m][1] = T::mul_add(simd, row, b, products[m][1]);
+                    products[m][2] = T::mul_add(simd, row, c, products[m][2]);
+                }
+            }
+            add_products(simd, &products, first, k, width, sums);
+            k += 3;
+        }
+        while k < width {
+            let mut products = [[T::splat(simd, T::ZERO); 1]; M];
+            for (line, &a) in lines.iter().zip(column(k)) {
+                for m in 0..M {
+                    products[m][0] = T::mul_add(simd, line[first + m], a, products[m][0]);
+                }
+            }
+            add_products(simd, &products, first, k, width, sums);
+            k += 1;
+        }
+    }
+}
+
+/// Adds each product's lanes to its sum; the lines of a padded block that nobody wants have no sum.
+#[inline(always)]
+fn add_products<T: Real, S: Simd, const M: usize, const K: usize>(
+    simd: S,
+    products: &[[T::Vector<S>; K]; M],
+    first: usize,
+    at: usize,
+    width: usize,
+    sums: &mut [T],
+) {
+    for (line, products) in sums.chunks_exact_mut(width).skip(first).zip(products) {
+        for (sum, &product) in line[at..at + K].iter_mut().zip(products) {
+            *sum += T::sum_lanes(simd, product);
+        }
+    }
+}

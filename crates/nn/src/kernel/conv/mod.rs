@@ -1,0 +1,141 @@
+//! Two-dimensional convolution and its two gradients: a set of three maps that is closed under differentiation.
+//!
+//! ```text
+//! y  = forward(x, w)           y[n,o,i]  = Σ_{c,k} w[o,c,k] · x[n,c, s·i + d·k − p]
+//! dx = input_gradient(dy, w)   ⟨dy, forward(δ, w)⟩ = ⟨input_gradient(dy, w), δ⟩ for all δ
+//! dw = weight_gradient(x, dy)  ⟨dy, forward(x, δ)⟩ = ⟨weight_gradient(x, dy), δ⟩ for all δ
+//! ```
+//! Each is linear in both of its arguments, and the derivative of each with respect to either is another of the three
+//! at the same [`Conv2dShape`], so that derivatives of every order need nothing else:
+//!
+//! | map | pull to its first argument | pull to its second argument |
+//! |---|---|---|
+//! | forward(x, w), seed dy | input_gradient(dy, w) | weight_gradient(x, dy) |
+//! | input_gradient(dy, w), seed x | forward(x, w) | weight_gradient(x, dy) |
+//! | weight_gradient(x, dy), seed w | input_gradient(dy, w) | forward(x, w) |
+//!
+//! # Method
+//! No matrix of image patches is built. A task copies its part of the source once into zero-padded planes, one for each
+//! residue of the stride (see `plan`), where every tap is a constant shift of one long vector. The inner loop holds a
+//! block of outputs in registers over the whole sum and reads each source vector straight from that copy. It runs on
+//! the widest vector instructions that the processor has, found at run time.
+//!
+//! # Determinism
+//! Tasks depend on the sizes alone. Each output of `forward` and `input_gradient` is one sum in a fixed order; the
+//! partial sums of `weight_gradient` are combined in index order. The bits therefore do not depend on the number of
+//! threads. (They may differ between processors with different vector lengths.)
+
+mod correlate;
+mod microkernel;
+mod pack;
+mod plan;
+mod shape;
+mod weight_gradient;
+
+use correlate::Correlation;
+use plan::Axis;
+
+pub use shape::Conv2dShape;
+pub(crate) use shape::output_size;
+
+pub use weight_gradient::weight_gradient;
+
+use super::real::Real;
+use crate::error::{Result, check_len};
+
+/// What [`forward_fused`] does to the convolution's result before it is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Epilogue<'a, T> {
+    /// Added to each channel: `out_channels` values.
+    pub bias: Option<&'a [T]>,
+    /// Take the positive part max(·, 0) after the bias.
+    pub relu: bool,
+}
+
+impl<T> Default for Epilogue<'_, T> {
+    fn default() -> Self {
+        Self { bias: None, relu: false }
+    }
+}
+
+/// y = x ⋆ w. Shapes: see [`Conv2dShape`].
+///
+/// # Errors
+/// As [`Conv2dShape::output`]; [`Error::Length`](crate::Error::Length) if a slice has another length than the shape says.
+pub fn forward<T: Real>(shape: &Conv2dShape, x: &[T], w: &[T], y: &mut [T]) -> Result<()> {
+    forward_fused(shape, x, w, Epilogue::default(), y)
+}
+
+/// y = act(x ⋆ w + bias): [`forward`] with the bias and the activation applied while the result is in cache.
+///
+/// # Errors
+/// As [`forward`], and [`Error::Length`](crate::Error::Length) for a bias of another length than `out_channels`.
+pub fn forward_fused<T: Real>(
+    shape: &Conv2dShape,
+    x: &[T],
+    w: &[T],
+    epilogue: Epilogue<'_, T>,
+    y: &mut [T],
+) -> Result<()> {
+    const OPERATION: &str = "conv2d forward";
+    let output = shape.output()?;
+    check_len(OPERATION, "x", x.len(), shape.input_len())?;
+    check_len(OPERATION, "w", w.len(), shape.weight_len())?;
+    check_len(OPERATION, "y", y.len(), shape.output_len()?)?;
+    if let Some(bias) = epilogue.bias {
+        check_len(OPERATION, "bias", bias.len(), shape.out_channels)?;
+    }
+    let (sources, targets) = (shape.in_channels / shape.groups, shape.out_channels / shape.groups);
+    let taps = shape.kernel[0] * shape.kernel[1];
+    let correlation = Correlation {
+        rows: Axis::forward(shape, 0, output[0]),
+        columns: Axis::forward(shape, 1, output[1]),
+        batch: shape.batch,
+        groups: shape.groups,
+        source_channels: sources,
+        target_channels: targets,
+        flops: shape.flops()?,
+        bias: epilogue.bias,
+        relu: epilogue.relu,
+    };
+    correlation.run(
+        x,
+        |g, target, source, tap| w[((g * targets + target) * sources + source) * taps + tap],
+        y,
+    );
+    Ok(())
+}
+
+/// dx = the transpose of x ↦ x ⋆ w applied to dy (also called transposed convolution). Shapes: see [`Conv2dShape`];
+/// `dy` like y, `dx` like x.
+///
+/// Input pixels that no window reaches get 0.
+///
+/// # Errors
+/// As [`forward`].
+pub fn input_gradient<T: Real>(shape: &Conv2dShape, dy: &[T], w: &[T], dx: &mut [T]) -> Result<()> {
+    const OPERATION: &str = "conv2d input_gradient";
+    let output = shape.output()?;
+    check_len(OPERATION, "dy", dy.len(), shape.output_len()?)?;
+    check_len(OPERATION, "w", w.len(), shape.weight_len())?;
+    check_len(OPERATION, "dx", dx.len(), shape.input_len())?;
+    let (sources, targets) = (shape.out_channels / shape.groups, shape.in_channels / shape.groups);
+    let taps = shape.kernel[0] * shape.kernel[1];
+    let correlation = Correlation {
+        rows: Axis::backward(shape, 0, output[0]),
+        columns: Axis::backward(shape, 1, output[1]),
+        batch: shape.batch,
+        groups: shape.groups,
+        source_channels: sources,
+        target_channels: targets,
+        flops: shape.flops()?,
+        bias: None,
+        relu: false,
+    };
+    correlation.run(
+        dy,
+        |g, target, source, tap| w[((g * sources + source) * targets + target) * taps + tap],
+        dx,
+    );
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! Convolution, pooling, resizing and bias kernels for the CPU, on plain contiguous slices.
+//!
+//! They know nothing of tensors or graphs: sizes come in a small shape value, arrays as slices in NCHW order (row-major
+//! within each plane), `f32` or `f64`. Every kernel that is linear has its exact transpose beside it. All use the
+//! threads of the current rayon pool and give the same bits for any number of them.
+
+pub mod bias;
+pub mod conv;
+mod parallel;
+pub mod pool;
+mod real;
+pub mod resize;
+
+pub use real::Real;

@@ -1,0 +1,178 @@
+//! Maximum pooling, and the linear maps that its indices define.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::shape::Pool2dShape;
+use crate::error::{Error, Result, check_len};
+use crate::kernel::parallel::for_each_target;
+use crate::kernel::real::{Real, Scratch};
+
+/// y = the largest pixel of each window; `index` = where in its plane, row·width + column.
+///
+/// Padding never wins. **Ties**: the first of the largest in row-major order wins, and with it the whole derivative.
+/// NaN counts as largest, the first one wins. Shapes: `x` (planes, height, width); `y`, `index` (planes, output height,
+/// output width).
+///
+/// # Errors
+/// As [`Pool2dShape::output`]; [`Error::Length`] if a slice has another length than the shape says.
+pub fn maximum<T: Real>(
+    shape: &Pool2dShape,
+    x: &[T],
+    y: &mut [T],
+    index: &mut [u32],
+) -> Result<()> {
+    const OPERATION: &str = "maximum pool2d";
+    let output = shape.output()?;
+    check_len(OPERATION, "x", x.len(), shape.input_len())?;
+    check_len(OPERATION, "y", y.len(), shape.output_len()?)?;
+    check_len(OPERATION, "index", index.len(), y.len())?;
+    let (pixels, windows) = (shape.size[0] * shape.size[1], output[0] * output[1]);
+    let targets = y.par_chunks_exact_mut(windows).zip(index.par_chunks_exact_mut(windows));
+    for_each_target(targets, x.len(), |plane, (y, index)| {
+        let x = &x[plane * pixels..][..pixels];
+        Arch::new().dispatch(Plane { shape, output, x, y, index });
+    });
+    Ok(())
+}
+
+/// One plane of a maximum pooling.
+struct Plane<'a, T> {
+    shape: &'a Pool2dShape,
+    output: [usize; 2],
+    x: &'a [T],
+    y: &'a mut [T],
+    index: &'a mut [u32],
+}
+
+impl<T: Real> WithSimd for Plane<'_, T> {
+    type Output = ();
+
+    /// A register of neighbouring windows is compared at once, tap by tap in row-major order.
+    ///
+    /// For that each row of pixels is first taken apart by column modulo the stride, with −∞ for the padding: tap l of
+    /// window j is then element j + l/stride of line l mod stride. A second register remembers the winning tap.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { shape, output, x, y, index } = self;
+        let (width, stride, padding) = (shape.size[1], shape.stride[1], shape.padding[1]);
+        let lanes = T::lanes::<S>();
+        let windows = output[1].next_multiple_of(lanes);
+        let line = windows + (shape.kernel[1] - 1) / stride;
+        let mut lines = Scratch::<T>::new(shape.size[0] * stride * line);
+        for (row, lines) in x.chunks_exact(width).zip(lines.chunks_exact_mut(stride * line)) {
+            for (phase, line) in lines.chunks_exact_mut(line).enumerate() {
+                // The first element of this line that is a pixel, and which pixel it is.
+                let first = padding.saturating_sub(phase).div_ceil(stride).min(line.len());
+                let start = (first * stride + phase - padding).min(width);
+                line[..first].fill(T::NEGATIVE_INFINITY);
+                let mut pixels = row[start..].iter().step_by(stride);
+                for (target, &pixel) in line[first..].iter_mut().zip(pixels.by_ref()) {
+                    *target = pixel;
+                }
+                let end = (first + (width - start).div_ceil(stride)).min(line.len());
+                line[end..].fill(T::NEGATIVE_INFINITY);
+            }
+        }
+
+        let offsets: Vec<usize> = (0..shape.kernel[0])
+            .flat_map(|down| (0..shape.kernel[1]).map(move |right| down * width + right))
+            .collect();
+        let mut best = Scratch::<T>::new(windows);
+        let mut taps = Scratch::<T>::new(windows);
+        let rows = y.chunks_exact_mut(output[1]).zip(index.chunks_exact_mut(output[1]));
+        for (i, (y, index)) in rows.enumerate() {
+            let (top, bottom) = shape.window(0, i);
+            let vectors =
+                T::vectors_mut::<S>(&mut best).0.iter_mut().zip(T::vectors_mut::<S>(&mut taps).0);
+            for (block, (best, taps)) in vectors.enumerate() {
+                let none = T::splat(simd, T::from_f64(0.0));
+                let mut winner = (T::splat(simd, T::NEGATIVE_INFINITY), none);
+                // Tap numbers count from one in the window's first real row; zero means that nothing beat −∞.
+                let mut number = T::ONE;
+                for row in top..bottom {
+                    for tap in 0..shape.kernel[1] {
+                        let at =
+                            (row * stride + tap % stride) * line + block * lanes + tap / stride;
+                        if let Some(&pixels) = T::vectors::<S>(&lines[at..at + lanes]).0.first() {
+                            winner = T::greater(simd, (pixels, T::splat(simd, number)), winner);
+                        }
+                        number += T::ONE;
+                    }
+                }
+                (*best, *taps) = winner;
+            }
+            y.copy_from_slice(&best[..output[1]]);
+            for (j, (index, &number)) in index.iter_mut().zip(taps.iter()).enumerate() {
+                *index = match number.to_usize().checked_sub(1) {
+                    Some(tap) => (top * width + j * stride + offsets[tap] - padding) as u32,
+                    None => (top * width + shape.window(1, j).0) as u32,
+                };
+            }
+        }
+    }
+}
+
+/// y\[p, i\] = x\[p, index\[p, i\]\]: the derivative of [`maximum`] applied to a direction, and the transpose of
+/// [`scatter_add`].
+///
+/// # Errors
+/// As [`maximum`]; [`Error::Index`] if an index lies outside its plane.
+pub fn gather<T: Real>(shape: &Pool2dShape, index: &[u32], x: &[T], y: &mut [T]) -> Result<()> {
+    const OPERATION: &str = "pool2d gather";
+    let windows = check(OPERATION, shape, index, ("x", x.len()), ("y", y.len()))?;
+    let pixels = shape.size[0] * shape.size[1];
+    for_each_target(y.par_chunks_exact_mut(windows), index.len(), |plane, y| {
+        let x = &x[plane * pixels..][..pixels];
+        for (y, &index) in y.iter_mut().zip(&index[plane * windows..]) {
+            *y = x[index as usize];
+        }
+    });
+    Ok(())
+}
+
+/// dx\[p, k\] = the sum of dy\[p, i\] over all windows i with index\[p, i\] = k, in the order of the windows: the transpose
+/// of [`gather`], hence the derivative of [`maximum`] pulled back.
+///
+/// # Errors
+/// As [`gather`].
+pub fn scatter_add<T: Real>(
+    shape: &Pool2dShape,
+    index: &[u32],
+    dy: &[T],
+    dx: &mut [T],
+) -> Result<()> {
+    const OPERATION: &str = "pool2d scatter_add";
+    let windows = check(OPERATION, shape, index, ("dx", dx.len()), ("dy", dy.len()))?;
+    let pixels = shape.size[0] * shape.size[1];
+    let elements = dx.len();
+    for_each_target(dx.par_chunks_exact_mut(pixels), elements, |plane, dx| {
+        dx.fill(T::ZERO);
+        let index = &index[plane * windows..][..windows];
+        for (&index, &dy) in index.iter().zip(&dy[plane * windows..]) {
+            dx[index as usize] += dy;
+        }
+    });
+    Ok(())
+}
+
+/// Checks lengths and indices; returns the windows of a plane.
+fn check(
+    operation: &'static str,
+    shape: &Pool2dShape,
+    index: &[u32],
+    (large, large_len): (&'static str, usize),
+    (small, small_len): (&'static str, usize),
+) -> Result<usize> {
+    let output = shape.output()?;
+    check_len(operation, large, large_len, shape.input_len())?;
+    check_len(operation, small, small_len, shape.output_len()?)?;
+    check_len(operation, "index", index.len(), small_len)?;
+    let size = shape.size[0] * shape.size[1];
+    let largest = index.iter().fold(0, |m: u32, &i| m.max(i));
+    if largest as usize >= size && !index.is_empty() {
+        let position = index.iter().position(|&i| i == largest).unwrap_or(0);
+        return Err(Error::Index { operation, position, index: largest as usize, size });
+    }
+    Ok(output[0] * output[1])
+}

@@ -1,0 +1,13 @@
+//! Two-dimensional pooling with any kernel, stride and padding.
+//!
+//! Maximum pooling returns, beside the values, where each maximum was. Its derivative is then linear: the push is
+//! [`gather`], the pull is [`scatter_add`], each the other's exact transpose, so that all higher orders are the same two
+//! maps.
+
+mod average;
+mod maximum;
+mod shape;
+
+pub use average::{Divisor, average, average_transpose};
+pub use maximum::{gather, maximum, scatter_add};
+pub use shape::Pool2dShape;

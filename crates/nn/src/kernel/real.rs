@@ -1,0 +1,222 @@
+//! The two element types of the kernels, and the vector operations that they need.
+
+use std::cell::RefCell;
+
+use pulp::Simd;
+
+/// `f32` or `f64`: element type of every kernel. Sealed.
+///
+/// The methods are thin names for the processor's vector instructions, so that each kernel is written once for both
+/// types and all instruction sets; `V` is one register of elements.
+pub trait Real:
+    sealed::Sealed
+    + Copy
+    + Send
+    + Sync
+    + PartialOrd
+    + std::fmt::Debug
+    + std::ops::Add<Output = Self>
+    + std::ops::Sub<Output = Self>
+    + std::ops::Mul<Output = Self>
+    + std::ops::AddAssign
+    + 'static
+{
+    /// One vector register of elements.
+    #[doc(hidden)]
+    type Vector<S: Simd>: Copy;
+    /// 0.
+    #[doc(hidden)]
+    const ZERO: Self;
+    /// 1.
+    #[doc(hidden)]
+    const ONE: Self;
+    /// −∞: what a maximum over nothing starts from.
+    #[doc(hidden)]
+    const NEGATIVE_INFINITY: Self;
+
+    /// Elements per register.
+    #[doc(hidden)]
+    fn lanes<S: Simd>() -> usize;
+    /// The same value in every lane.
+    #[doc(hidden)]
+    fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
+    /// a·b + c, fused where the processor can.
+    #[doc(hidden)]
+    fn mul_add<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        c: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+    /// a + b.
+    #[doc(hidden)]
+    fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// In each lane (a, a_mark) if a > b or only a is NaN, else (b, b_mark).
+    #[doc(hidden)]
+    fn greater<S: Simd>(
+        simd: S,
+        a: (Self::Vector<S>, Self::Vector<S>),
+        b: (Self::Vector<S>, Self::Vector<S>),
+    ) -> (Self::Vector<S>, Self::Vector<S>);
+    /// The sum of the lanes, in a fixed order.
+    #[doc(hidden)]
+    fn sum_lanes<S: Simd>(simd: S, a: Self::Vector<S>) -> Self;
+    /// The slice as whole registers and a tail.
+    #[doc(hidden)]
+    fn vectors<S: Simd>(slice: &[Self]) -> (&[Self::Vector<S>], &[Self]);
+    /// The slice as whole registers and a tail, mutable.
+    #[doc(hidden)]
+    fn vectors_mut<S: Simd>(slice: &mut [Self]) -> (&mut [Self::Vector<S>], &mut [Self]);
+
+    /// The nearest value of this type.
+    #[doc(hidden)]
+    fn from_f64(value: f64) -> Self;
+    /// The integer part of a value between 0 and 2²⁴.
+    #[doc(hidden)]
+    fn to_usize(self) -> usize;
+
+    /// Takes a buffer out of this thread's pool.
+    #[doc(hidden)]
+    fn take_buffer() -> Vec<Self>;
+    /// Gives a buffer back to this thread's pool.
+    #[doc(hidden)]
+    fn return_buffer(buffer: Vec<Self>);
+}
+
+mod sealed {
+    /// Keeps [`Real`](super::Real) to the two types that the kernels are tested with.
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// Buffers that a thread keeps, and their largest size in elements: above it a buffer goes back to the allocator.
+const POOLED_BUFFERS: usize = 8;
+const POOLED_ELEMENTS: usize = 1 << 21;
+
+macro_rules! real {
+    ($type:ident: $vector:ident, $lanes:ident, $splat:ident, $mul_add:ident, $add:ident, $sum:ident, $split:ident,
+        $split_mut:ident, $less_equal:ident, $equal:ident, $not:ident, $and:ident, $select:ident) => {
+        impl Real for $type {
+            type Vector<S: Simd> = S::$vector;
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const NEGATIVE_INFINITY: Self = $type::NEG_INFINITY;
+
+            #[inline(always)]
+            fn lanes<S: Simd>() -> usize {
+                S::$lanes
+            }
+            #[inline(always)]
+            fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S> {
+                simd.$splat(value)
+            }
+            #[inline(always)]
+            fn mul_add<S: Simd>(
+                simd: S,
+                a: Self::Vector<S>,
+                b: Self::Vector<S>,
+                c: Self::Vector<S>,
+            ) -> Self::Vector<S> {
+                simd.$mul_add(a, b, c)
+            }
+            #[inline(always)]
+            fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
+                simd.$add(a, b)
+            }
+            #[inline(always)]
+            fn greater<S: Simd>(
+                simd: S,
+                a: (Self::Vector<S>, Self::Vector<S>),
+                b: (Self::Vector<S>, Self::Vector<S>),
+            ) -> (Self::Vector<S>, Self::Vector<S>) {
+                let not_less = simd.$not(simd.$less_equal(a.0, b.0));
+                let mask = simd.$and(not_less, simd.$equal(b.0, b.0));
+                (simd.$select(mask, a.0, b.0), simd.$select(mask, a.1, b.1))
+            }
+            #[inline(always)]
+            fn sum_lanes<S: Simd>(simd: S, a: Self::Vector<S>) -> Self {
+                simd.$sum(a)
+            }
+            #[inline(always)]
+            fn vectors<S: Simd>(slice: &[Self]) -> (&[Self::Vector<S>], &[Self]) {
+                S::$split(slice)
+            }
+            #[inline(always)]
+            fn vectors_mut<S: Simd>(slice: &mut [Self]) -> (&mut [Self::Vector<S>], &mut [Self]) {
+                S::$split_mut(slice)
+            }
+            #[inline(always)]
+            fn from_f64(value: f64) -> Self {
+                value as $type
+            }
+            #[inline(always)]
+            fn to_usize(self) -> usize {
+                self as usize
+            }
+
+            fn take_buffer() -> Vec<Self> {
+                POOL.with(|pool| pool.borrow_mut().$type.pop()).unwrap_or_default()
+            }
+            fn return_buffer(buffer: Vec<Self>) {
+                if buffer.capacity() <= POOLED_ELEMENTS {
+                    POOL.with(|pool| {
+                        let pool = &mut pool.borrow_mut().$type;
+                        if pool.len() < POOLED_BUFFERS {
+                            pool.push(buffer);
+                        }
+                    });
+                }
+            }
+        }
+    };
+}
+
+/// A thread's pooled buffers, one list per element type.
+#[derive(Default)]
+struct Pool {
+    f32: Vec<Vec<f32>>,
+    f64: Vec<Vec<f64>>,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = RefCell::default();
+}
+
+real!(f32: f32s, F32_LANES, splat_f32s, mul_add_e_f32s, add_f32s, reduce_sum_f32s, as_simd_f32s,
+    as_mut_simd_f32s, less_than_or_equal_f32s, equal_f32s, not_m32s, and_m32s, select_f32s);
+real!(f64: f64s, F64_LANES, splat_f64s, mul_add_e_f64s, add_f64s, reduce_sum_f64s, as_simd_f64s,
+    as_mut_simd_f64s, less_than_or_equal_f64s, equal_f64s, not_m64s, and_m64s, select_f64s);
+
+/// A buffer on loan from the thread's pool: no allocation once the thread is warm.
+///
+/// Its contents on arrival are arbitrary finite or non-finite numbers: whoever borrows it writes before reading.
+pub(crate) struct Scratch<T: Real>(Vec<T>);
+
+impl<T: Real> Scratch<T> {
+    /// Borrows `len` elements with arbitrary contents.
+    pub(crate) fn new(len: usize) -> Self {
+        let mut buffer = T::take_buffer();
+        buffer.resize(len, T::ZERO);
+        Self(buffer)
+    }
+}
+
+impl<T: Real> std::ops::Deref for Scratch<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T: Real> std::ops::DerefMut for Scratch<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}
+
+impl<T: Real> Drop for Scratch<T> {
+    fn drop(&mut self) {
+        T::return_buffer(std::mem::take(&mut self.0));
+    }
+}
