@@ -29,6 +29,7 @@ pub mod identify;
 pub mod loss;
 pub mod mesh;
 pub mod method;
+pub mod net;
 pub mod objects;
 pub mod observation;
 pub mod physics_node;

@@ -10,11 +10,8 @@
 //! that landed somewhere (with y, hindsight would be taken from hits alone), and the residual is measured in units u, because residuals
 //! of .05–.4 m/s under a Huber corner of 1 m/s give a loss hundreds of times smaller than the cross entropy.
 
-use std::sync::Arc;
-
 use candle_core::Tensor;
-use pullback_core_graph::tensor::{from_vec, with_slice};
-use pullback_core_graph::{Error as GraphError, Graph, Linear, Result, Var, with_real};
+use pullback_core_graph::{Graph, Result, Var};
 
 /// The unit of the residual u in m/s: what the throw network puts out is δ/u.
 pub const UNIT: f64 = 0.1;
@@ -35,75 +32,4 @@ pub fn cross_entropy<'g>(logits: Var<'g>, hits: &[bool]) -> Result<Var<'g>> {
     let graph: &Graph = logits.graph();
     let labels = graph.constant(&Tensor::from_vec(labels, (hits.len(), 2), &logits.device()?)?);
     (-(logits.log_softmax(-1) * labels).sum(-1)).ok()
-}
-
-/// Picks one pixel of each sample: maps `[B, C, H, W]` at flat pixels `[B]` (row·W + column) give `[B, C]`.
-pub fn at_pixels<'g>(maps: Var<'g>, pixels: &[usize]) -> Var<'g> {
-    maps.linear(Pick { pixels: Arc::from(pixels) })
-}
-
-#[derive(Clone)]
-struct Pick {
-    pixels: Arc<[usize]>,
-}
-
-/// The transpose of [`Pick`]: zeros but for the picked pixels.
-#[derive(Clone)]
-struct Place {
-    pixels: Arc<[usize]>,
-    dims: [usize; 4],
-}
-
-impl Linear for Pick {
-    fn name(&self) -> &str {
-        "at_pixels"
-    }
-
-    fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        let what = "maps [B, C, H, W] and one pixel inside each";
-        let (batch, channels, height, width) =
-            x.dims4().map_err(|_| GraphError::shape(self.name(), what, &[x.dims()]))?;
-        let size = height * width;
-        if batch != self.pixels.len() || self.pixels.iter().any(|&pixel| pixel >= size) {
-            return Err(GraphError::shape(self.name(), what, &[x.dims(), &[self.pixels.len()]]));
-        }
-        with_real!(self.name(), x.dtype(), T => {
-            let picked = with_slice::<T, _>(x, |x| {
-                let pixel = |i: usize| x[i * size + self.pixels[i / channels]];
-                (0..batch * channels).map(pixel).collect::<Vec<T>>()
-            })?;
-            from_vec(picked, &[batch, channels], x.device())
-        })
-    }
-
-    fn transpose<'g>(&self, x: Var<'g>, dy: Var<'g>) -> Var<'g> {
-        match x.dims().map(<[usize; 4]>::try_from) {
-            Ok(Ok(dims)) => dy.linear(Place { pixels: self.pixels.clone(), dims }),
-            _ => x,
-        }
-    }
-}
-
-impl Linear for Place {
-    fn name(&self) -> &str {
-        "place_at_pixels"
-    }
-
-    fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        let [_, channels, height, width] = self.dims;
-        let size = height * width;
-        with_real!(self.name(), x.dtype(), T => {
-            let mut placed = vec![T::default(); self.dims.iter().product()];
-            with_slice::<T, _>(x, |x| {
-                for (i, &value) in x.iter().enumerate() {
-                    placed[i * size + self.pixels[i / channels]] = value;
-                }
-            })?;
-            from_vec(placed, &self.dims, x.device())
-        })
-    }
-
-    fn transpose<'g>(&self, _: Var<'g>, dy: Var<'g>) -> Var<'g> {
-        dy.linear(Pick { pixels: self.pixels.clone() })
-    }
 }

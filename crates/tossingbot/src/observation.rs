@@ -60,7 +60,7 @@ impl Turner {
         Ok(Tensor::from_vec(data, (ROTATIONS, 1, self.rows, self.columns), &Device::Cpu)?)
     }
 
-    /// The turned maps of several attempts `[B, 1, H, W]`, f32, and their executed pixels.
+    /// The turned maps of several attempts `[B, 1, H, W]`, f32, and their executed pixels (row, column).
     ///
     /// Where `mirrored` says so, a map is reflected across the plane of the throw (its rows change order): gripper, release and flight
     /// have that symmetry, so the attempt in the mirror would have ended the same way.
@@ -71,7 +71,7 @@ impl Turner {
         &self,
         attempts: &[&Transition],
         mirrored: &[bool],
-    ) -> Result<(Tensor, Vec<usize>)> {
+    ) -> Result<(Tensor, Vec<[usize; 2]>)> {
         let size = self.rows * self.columns;
         let mut data = Vec::with_capacity(attempts.len() * size);
         let mut pixels = Vec::with_capacity(attempts.len());
@@ -88,7 +88,7 @@ impl Turner {
                         .swap_with_slice(&mut b[..self.columns]);
                 }
             }
-            pixels.push(row * self.columns + column);
+            pixels.push([row, column]);
         }
         let input =
             Tensor::from_vec(data, (attempts.len(), 1, self.rows, self.columns), &Device::Cpu)?;

@@ -12,7 +12,7 @@
 use candle_core::{DType, Device, Tensor};
 use pullback_core_graph::primitive::{Slots, Values, one, slot};
 use pullback_core_graph::tensor::{from_vec, to_f64};
-use pullback_core_graph::{Error as GraphError, Graph, Linear, Primitive, Result, Var, Wrt};
+use pullback_core_graph::{Error as GraphError, Graph, Primitive, Result, Var, Wrt};
 
 use crate::ballistics::Aim;
 
@@ -95,30 +95,6 @@ impl Primitive for BallisticSpeed {
         }
         Ok(dx)
     }
-}
-
-/// A change of element type between f64 physics and f32 networks; its transpose changes back.
-#[derive(Clone, Copy)]
-struct Cast(DType);
-
-impl Linear for Cast {
-    fn name(&self) -> &str {
-        "cast"
-    }
-    fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.to_dtype(self.0)?)
-    }
-    fn transpose<'g>(&self, x: Var<'g>, dy: Var<'g>) -> Var<'g> {
-        match x.dtype() {
-            Ok(dtype) => dy.linear(Cast(dtype)),
-            Err(_) => x,
-        }
-    }
-}
-
-/// The same numbers with element type `dtype`, differentiably.
-pub fn cast(x: Var<'_>, dtype: DType) -> Var<'_> {
-    x.linear(Cast(dtype))
 }
 
 /// A column of numbers `[B]`, f64, as a constant.
