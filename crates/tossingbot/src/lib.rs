@@ -16,6 +16,7 @@
 //! | [`rng`], [`stats`] | named random streams; intervals and paired tests for success rates |
 
 pub mod agent;
+pub mod archive;
 pub mod attempt;
 pub mod ballistics;
 pub mod boxes;
