@@ -125,13 +125,11 @@ impl Archive {
         let (_, header) =
             SafeTensors::read_metadata(&bytes).map_err(|e| broken(path, e.to_string()))?;
         let description = header.metadata().as_ref().and_then(|m| m.get(DESCRIPTION));
-        let arrays = tensors.tensors().into_iter().map(|(name, view)| {
-            (name, view.dtype(), view.shape().to_vec(), view.data().to_vec())
-        });
-        Ok(Self {
-            arrays: arrays.collect(),
-            description: description.cloned().unwrap_or_default(),
-        })
+        let arrays = tensors
+            .tensors()
+            .into_iter()
+            .map(|(name, view)| (name, view.dtype(), view.shape().to_vec(), view.data().to_vec()));
+        Ok(Self { arrays: arrays.collect(), description: description.cloned().unwrap_or_default() })
     }
 }
 

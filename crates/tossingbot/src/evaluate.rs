@@ -11,8 +11,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{Maps, commanded};
-use crate::attempt::World;
+use crate::attempt::{Throw, World};
 use crate::error::Result;
+use crate::grasp::GraspPose;
 use crate::heightmap::Heightmap;
 use crate::hindsight::Throwing;
 use crate::method::Method;
@@ -85,6 +86,8 @@ pub struct GraspRecord {
     pub class: String,
     /// Predicted probability of a hit.
     pub probability: f64,
+    /// The pose: x and y in metres, heading in radians.
+    pub pose: [f64; 3],
     /// The throws from this grasp, one for each method; empty after a failed grasp.
     pub throws: Vec<ThrowRecord>,
 }
@@ -172,10 +175,12 @@ impl Trial {
                 grasped: false,
                 class: String::new(),
                 probability: 0.0,
+                pose: [0.0; 3],
                 throws: Vec::new(),
             };
             if let Some(choice) = view.best(&map, &[]) {
                 record.probability = choice.probability;
+                record.pose = [choice.pose.x, choice.pose.y, choice.pose.angle];
                 for (thrower, &base) in views.iter().zip(&bases) {
                     let residual = thrower.residual_at(choice.rotation, choice.pixel);
                     let speed = commanded(base, residual);
@@ -198,6 +203,28 @@ impl Trial {
             grasps.push(record);
         }
         Ok(SceneRecord { scene: index, group, target, grasps })
+    }
+}
+
+impl Trial {
+    /// The throw by method `thrower` from the grasp of method `grasper` in a scene, simulated once more; `None` if there was none.
+    ///
+    /// # Errors
+    /// Those of scenes and throws.
+    pub fn replay(
+        &self,
+        world: &World,
+        record: &SceneRecord,
+        grasper: usize,
+        thrower: usize,
+    ) -> Result<Option<Throw>> {
+        let Some(grasp) = record.grasps.get(grasper) else { return Ok(None) };
+        let Some(throw) = grasp.throws.get(thrower) else { return Ok(None) };
+        let (_, scene) = self.scene(record.scene)?;
+        let [x, y, angle] = grasp.pose;
+        let pose = GraspPose { x, y, angle };
+        let mut noise = self.noise(record.scene);
+        Ok(world.attempt(&scene, &pose, record.target, throw.speed, &mut noise)?.throw)
     }
 }
 

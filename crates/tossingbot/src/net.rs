@@ -62,7 +62,11 @@ pub struct Output<'g> {
 fn layout(size: &NetworkSize, residual: bool) -> Vec<Slot> {
     let mut slots = Vec::new();
     let mut conv = |name: String, input: usize, output: usize, k: usize, initial: Initial| {
-        slots.push(Slot { name: format!("{name}.weight"), dims: vec![output, input, k, k], initial });
+        slots.push(Slot {
+            name: format!("{name}.weight"),
+            dims: vec![output, input, k, k],
+            initial,
+        });
         slots.push(Slot {
             name: format!("{name}.bias"),
             dims: vec![output],
@@ -71,9 +75,9 @@ fn layout(size: &NetworkSize, residual: bool) -> Vec<Slot> {
     };
     let he = Initial::Normal(1.0);
     let block = |conv: &mut dyn FnMut(String, usize, usize, usize, Initial),
-                     name: &str,
-                     input: usize,
-                     output: usize| {
+                 name: &str,
+                 input: usize,
+                 output: usize| {
         conv(format!("{name}.first"), input, output, 3, he);
         conv(format!("{name}.second"), output, output, 3, Initial::Zero);
         if input != output {
@@ -85,7 +89,8 @@ fn layout(size: &NetworkSize, residual: bool) -> Vec<Slot> {
     for i in 1..4 {
         block(&mut conv, &format!("perception.block{i}"), p[i - 1], p[i]);
     }
-    let heads: &[(&str, usize)] = if residual { &[("grasp", 2), ("throw", 1)] } else { &[("grasp", 2)] };
+    let heads: &[(&str, usize)] =
+        if residual { &[("grasp", 2), ("throw", 1)] } else { &[("grasp", 2)] };
     for (head, outputs) in heads {
         let mut input = p[3] + size.speed_channels;
         for (i, &channels) in size.heads.iter().enumerate() {
@@ -234,7 +239,8 @@ impl Network {
             let [_, _, height, width] = dims4(x)?;
             resize_bilinear(x, [2 * height, 2 * width]).ok()
         };
-        let mut x = read.block(features, self.size.perception[3] + self.size.speed_channels, h[0])?;
+        let mut x =
+            read.block(features, self.size.perception[3] + self.size.speed_channels, h[0])?;
         x = up(read.block(x, h[0], h[1])?)?;
         x = up(read.block(x, h[1], h[2])?)?;
         read.conv(x, 1, false)

@@ -70,12 +70,8 @@ impl Trainer {
                 archive.put(&format!("{kind}/{name}"), tensor.dims(), values);
             }
         }
-        let numbers = [
-            self.model.gravity,
-            self.gravity_velocity,
-            self.last_losses[0],
-            self.last_losses[1],
-        ];
+        let numbers =
+            [self.model.gravity, self.gravity_velocity, self.last_losses[0], self.last_losses[1]];
         archive.put("numbers", &[4], numbers);
         let failed = self.failed.iter().flat_map(|pose| [pose.x, pose.y, pose.angle]);
         archive.put("failed", &[self.failed.len(), 3], failed);

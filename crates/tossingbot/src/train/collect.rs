@@ -65,8 +65,7 @@ fn one_bin(
     seed: u64,
     bin: u64,
 ) -> Result<Vec<Transition>> {
-    let mut scene =
-        Scene::generate(catalogue, preset.workspace, preset.objects, seed, bin)?;
+    let mut scene = Scene::generate(catalogue, preset.workspace, preset.objects, seed, bin)?;
     let mut rng = Stream::indexed(seed, Purpose::Explore, bin);
     let mut noise = Stream::indexed(seed, Purpose::Noise, bin);
     let mut map = Heightmap::render(&scene);

@@ -299,7 +299,8 @@ impl Trainer {
         let throwing = Throwing::new(world, target)?;
         let base = throwing.aim.speed(self.model.gravity)?;
         // Both decisions are drawn whatever they are, so that the streams of different methods stay in step.
-        let explored = [self.explore.random::<f64>() < epsilon, self.explore.random::<f64>() < epsilon];
+        let explored =
+            [self.explore.random::<f64>() < epsilon, self.explore.random::<f64>() < epsilon];
         let random = explore(&map, curriculum.on_object, &mut self.explore);
         let shift = curriculum.speed_deviation * self.explore.normal();
         let needs_residual = self.setup.method.has_residual() && !explored[1];

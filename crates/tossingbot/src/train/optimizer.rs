@@ -67,7 +67,8 @@ impl Momentum {
                             .zip(g)
                             .map(|((v, w), g)| momentum * v - rate * (shorten * g + decay * w))
                             .collect();
-                        let weight: Vec<f32> = w.iter().zip(&velocity).map(|(w, v)| w + v).collect();
+                        let weight: Vec<f32> =
+                            w.iter().zip(&velocity).map(|(w, v)| w + v).collect();
                         (weight, velocity)
                     })
                 })

@@ -74,8 +74,7 @@ pub fn differentiate(model: &Model, world: &World, batch: &Batch<'_>) -> Result<
     let speeds: Vec<f64> = attempts.iter().map(|t| t.speed).collect();
     let label = column(&graph, &speeds)? - propose(formula, a, &seen)?;
 
-    let parameters: Vec<Var<'_>> =
-        model.network.values().iter().map(|t| graph.input(t)).collect();
+    let parameters: Vec<Var<'_>> = model.network.values().iter().map(|t| graph.input(t)).collect();
     let image = graph.constant(&input);
     let output = model.network.record(&parameters, image, base.cast(DType::F32))?;
     let residual = match output.residual {
