@@ -8,6 +8,8 @@ use crate::rng::Stream;
 
 /// Heights in metres above this count as an object when an explored grasp aims at one.
 const OBJECT: f32 = 0.01;
+/// Heights in metres up to this are the table.
+const TABLE: f32 = 0.004;
 /// Speeds in m/s that the arm can be told.
 pub const SPEED_RANGE: [f64; 2] = [1.0, 3.2];
 /// Largest residual in m/s that is believed.
@@ -68,7 +70,7 @@ impl Maps {
         }
     }
 
-    /// The most promising pixel of all maps (the first of equals) that lies in the workspace and was not inhibited.
+    /// The most promising pixel of all maps (the first of equals) that shows an object and was not inhibited.
     pub fn best(&self, map: &Heightmap, failed: &[GraspPose]) -> Option<Choice> {
         let size = self.rows * self.columns;
         let mut best: Option<(f32, usize)> = None;
@@ -77,7 +79,7 @@ impl Maps {
                 continue;
             }
             let pose = candidate(map, index / size, index % size).pose;
-            if inside(map, &pose) && !inhibited(&pose, failed) {
+            if on_something(map, &pose) && !inhibited(&pose, failed) {
                 best = Some((hit, index));
             }
         }
@@ -92,8 +94,10 @@ pub fn candidate(map: &Heightmap, rotation: usize, pixel: usize) -> Choice {
     Choice { rotation, pixel, pose, probability: f64::NAN, residual: 0.0 }
 }
 
-fn inside(map: &Heightmap, pose: &GraspPose) -> bool {
-    map.pixel(pose.x, pose.y).is_some()
+/// Whether the map shows more than the table there: the robot knows that a table cannot be grasped.
+fn on_something(map: &Heightmap, pose: &GraspPose) -> bool {
+    map.pixel(pose.x, pose.y)
+        .is_some_and(|(row, column)| map.height[row * map.columns + column] > TABLE)
 }
 
 fn inhibited(pose: &GraspPose, failed: &[GraspPose]) -> bool {

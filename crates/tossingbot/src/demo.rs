@@ -187,12 +187,14 @@ impl Demo {
         self.seconds
     }
 
-    /// Steps done and steps in all, of all parts, for a progress bar.
+    /// Work done and work in all, of all parts, for a progress bar.
     pub fn position(&self) -> (usize, usize) {
-        let steps = self.plan.preset.curriculum.steps();
-        let done: usize = self.trainers.iter().map(Trainer::steps_done).sum();
+        let curriculum = &self.plan.preset.curriculum;
+        // An attempt without a network costs next to nothing.
+        let work = |step: usize| step - step.min(curriculum.collect) * 49 / 50;
+        let done: usize = self.trainers.iter().map(|t| work(t.steps_done())).sum();
         let scenes = self.plan.preset.evaluation;
-        (done + self.records.len(), steps * self.trainers.len() + scenes)
+        (done + self.records.len(), work(curriculum.steps()) * self.trainers.len() + scenes)
     }
 
     /// Does the next piece of work and says what it was.

@@ -60,10 +60,14 @@ impl Turner {
         Ok(Tensor::from_vec(data, (ROTATIONS, 1, self.rows, self.columns), &Device::Cpu)?)
     }
 
-    /// The turned maps of several attempts `[B, 1, H, W]`, f32, and their executed pixels (row, column).
+    /// The turned maps of several attempts `[B, 1, h, w]`, f32, and their executed pixels (row, column).
     ///
     /// Where `mirrored` says so, a map is reflected across the plane of the throw (its rows change order): gripper, release and flight
     /// have that symmetry, so the attempt in the mirror would have ended the same way.
+    ///
+    /// With `window` = 0 the maps are whole. Else they are cut to `window` × `window` pixels (a multiple of 4) around the executed pixel,
+    /// moved to lie inside the map and to start at a multiple of 4, so that pooling falls on the same pixels as in the whole map. What
+    /// lies farther than half a window away cannot touch the grasped object.
     ///
     /// # Errors
     /// Those of tensor construction.
@@ -71,27 +75,34 @@ impl Turner {
         &self,
         attempts: &[&Transition],
         mirrored: &[bool],
+        window: usize,
     ) -> Result<(Tensor, Vec<[usize; 2]>)> {
-        let size = self.rows * self.columns;
-        let mut data = Vec::with_capacity(attempts.len() * size);
+        let (rows, columns) = match window {
+            0 => (self.rows, self.columns),
+            _ => (window.min(self.rows), window.min(self.columns)),
+        };
+        let mut data = Vec::with_capacity(attempts.len() * rows * columns);
         let mut pixels = Vec::with_capacity(attempts.len());
+        let mut map = Vec::with_capacity(self.rows * self.columns);
         for (attempt, &mirror) in attempts.iter().zip(mirrored) {
-            let start = data.len();
-            self.turn(&attempt.heights, attempt.rotation, &mut data);
+            map.clear();
+            self.turn(&attempt.heights, attempt.rotation, &mut map);
             let (mut row, column) = (attempt.pixel / self.columns, attempt.pixel % self.columns);
             if mirror {
                 row = self.rows - 1 - row;
-                let map = &mut data[start..];
-                for upper in 0..self.rows / 2 {
-                    let (a, b) = map.split_at_mut((self.rows - 1 - upper) * self.columns);
-                    a[upper * self.columns..(upper + 1) * self.columns]
-                        .swap_with_slice(&mut b[..self.columns]);
-                }
             }
-            pixels.push([row, column]);
+            let start = |at: usize, cut: usize, whole: usize| {
+                (at.saturating_sub(cut / 2) / 4 * 4).min(whole - cut)
+            };
+            let (top, left) = (start(row, rows, self.rows), start(column, columns, self.columns));
+            for r in top..top + rows {
+                let source = if mirror { self.rows - 1 - r } else { r };
+                let from = source * self.columns + left;
+                data.extend_from_slice(&map[from..from + columns]);
+            }
+            pixels.push([row - top, column - left]);
         }
-        let input =
-            Tensor::from_vec(data, (attempts.len(), 1, self.rows, self.columns), &Device::Cpu)?;
+        let input = Tensor::from_vec(data, (attempts.len(), 1, rows, columns), &Device::Cpu)?;
         Ok((input, pixels))
     }
 }

@@ -52,7 +52,7 @@ impl Preset {
         let quick = Self::quick();
         let curriculum =
             Curriculum { collect: 400, fit: 25, practice: 30, checkpoint: 20, ..quick.curriculum };
-        Self { name: "smoke".into(), curriculum, evaluation: 24, ..quick }
+        Self { name: "smoke".into(), curriculum, evaluation: 60, ..quick }
     }
 
     /// Minutes on two processor cores: 48 × 48 pixels of 8 mm, 75 thousand parameters.
@@ -67,7 +67,7 @@ impl Preset {
             workspace: Workspace::quick(),
             objects: 5,
             curriculum: Curriculum::quick(),
-            replay: Prioritization { capacity: 8000, exponent: 0.6, renewal: 64 },
+            replay: Prioritization { capacity: 8000, exponent: 0.3, renewal: 64 },
             evaluation: 500,
         }
     }
@@ -84,7 +84,7 @@ impl Preset {
             workspace: Workspace { size: [0.768, 0.576], ..Workspace::quick() },
             objects: 10,
             curriculum: Curriculum::small(),
-            replay: Prioritization { capacity: 12_000, exponent: 0.6, renewal: 64 },
+            replay: Prioritization { capacity: 16_000, exponent: 0.3, renewal: 64 },
             evaluation: 1000,
         }
     }

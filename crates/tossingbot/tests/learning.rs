@@ -96,7 +96,8 @@ fn replay_is_bounded_prefers_surprise_and_is_restored_exactly() {
 
 #[test]
 fn the_best_pixel_is_found_and_inhibited_after_a_failure() {
-    let map = Heightmap::empty(&Workspace::quick());
+    let mut map = Heightmap::empty(&Workspace::quick());
+    map.height.fill(0.02);
     let size = map.rows * map.columns;
     let mut hit = vec![0.1; 16 * size];
     let (first, second) = (3 * size + 20 * map.columns + 20, 9 * size + 30 * map.columns + 25);
@@ -109,6 +110,8 @@ fn the_best_pixel_is_found_and_inhibited_after_a_failure() {
     assert_eq!(best.residual, 0.0);
     let next = maps.best(&map, &[best.pose]).unwrap();
     assert_eq!((next.rotation, next.pixel), (9, second - 9 * size));
+    map.height.fill(0.0);
+    assert_eq!(maps.best(&map, &[]), None, "a table cannot be grasped");
     assert_eq!(candidate(&map, 9, second - 9 * size).pose, next.pose);
 }
 
@@ -140,8 +143,8 @@ fn a_mirrored_batch_reflects_rows_and_pixels() {
     let mut attempt = blank(0);
     attempt.heights = (0..rows * columns).map(|i| (i % 251) as u8).collect();
     attempt.pixel = 5 * columns + 9;
-    let (plain, at) = turner.batch(&[&attempt], &[false]).unwrap();
-    let (mirror, mirrored) = turner.batch(&[&attempt], &[true]).unwrap();
+    let (plain, at) = turner.batch(&[&attempt], &[false], 0).unwrap();
+    let (mirror, mirrored) = turner.batch(&[&attempt], &[true], 0).unwrap();
     assert_eq!((at[0], mirrored[0]), ([5, 9], [rows - 6, 9]));
     let values = |t: &pullback_core_graph::candle::Tensor| {
         t.flatten_all().unwrap().to_vec1::<f32>().unwrap()
@@ -150,6 +153,18 @@ fn a_mirrored_batch_reflects_rows_and_pixels() {
     for row in 0..rows {
         let (a, b) = (row * columns, (rows - 1 - row) * columns);
         assert_eq!(plain[a..a + columns], mirror[b..b + columns]);
+    }
+    for mirrored in [false, true] {
+        let (whole, at) = turner.batch(&[&attempt], &[mirrored], 0).unwrap();
+        let (cut, inside) = turner.batch(&[&attempt], &[mirrored], 16).unwrap();
+        assert_eq!(cut.dims(), [1, 1, 16, 16]);
+        let (top, left) = (at[0][0] - inside[0][0], at[0][1] - inside[0][1]);
+        assert!(top % 4 == 0 && left % 4 == 0 && top + 16 <= rows && left + 16 <= columns);
+        let (whole, cut) = (values(&whole), values(&cut));
+        for row in 0..16 {
+            let from = (top + row) * columns + left;
+            assert_eq!(cut[row * 16..(row + 1) * 16], whole[from..from + 16]);
+        }
     }
 }
 
@@ -169,6 +184,7 @@ fn the_derivative_by_gravity_is_total() {
     let batch = Batch {
         attempts: &landed,
         mirrored: &vec![false; landed.len()],
+        window: 32,
         throw_weight: 1.0,
         gravity: true,
     };

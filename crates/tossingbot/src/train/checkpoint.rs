@@ -32,6 +32,8 @@ struct Description {
     recent: Vec<(bool, bool)>,
 }
 
+/// What is stored of each parameter: itself, and the optimizer's two memories.
+const KINDS: [&str; 3] = ["parameter", "mean", "square"];
 /// Numbers of a transition besides its heights, and of an attempt record.
 const TRANSITION: usize = 8;
 const ATTEMPT: usize = 10;
@@ -62,10 +64,10 @@ impl Trainer {
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut archive = Archive::default();
         let network = &self.model.network;
-        for ((name, value), velocity) in
-            network.names().iter().zip(network.values()).zip(&self.momentum.velocity)
-        {
-            for (kind, tensor) in [("parameter", value), ("velocity", velocity)] {
+        let optimizer = &self.optimizer;
+        for (i, name) in network.names().iter().enumerate() {
+            let tensors = [&network.values()[i], &optimizer.mean[i], &optimizer.square[i]];
+            for (kind, tensor) in KINDS.iter().zip(tensors) {
                 let values = with_slice::<f32, _>(tensor, <[f32]>::to_vec)?;
                 archive.put(&format!("{kind}/{name}"), tensor.dims(), values);
             }
@@ -129,13 +131,13 @@ impl Trainer {
             Ok(Tensor::from_vec(values, dims, &Device::Cpu)?)
         };
         let network = &trainer.model.network;
-        let velocity: Result<Vec<Tensor>> =
-            network.names().iter().map(|name| tensor("velocity", name)).collect();
-        trainer.momentum.velocity = velocity?;
+        let all = |kind: &str| -> Result<Vec<Tensor>> {
+            network.names().iter().map(|name| tensor(kind, name)).collect()
+        };
+        (trainer.optimizer.mean, trainer.optimizer.square) = (all(KINDS[1])?, all(KINDS[2])?);
         let size = trainer.setup.preset.network;
-        trainer.model.network = Network::with_values(size, network.has_residual(), |name| {
-            tensor("parameter", name).ok()
-        })?;
+        trainer.model.network =
+            Network::with_values(size, network.has_residual(), |name| tensor(KINDS[0], name).ok())?;
         let (_, numbers) = archive.get::<f64>("numbers")?;
         if let [gravity, velocity, grasp, throw] = numbers[..] {
             trainer.model.gravity = gravity;

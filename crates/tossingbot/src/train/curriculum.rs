@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Rule;
+
 /// The part of a run that a step belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
@@ -51,8 +53,10 @@ pub struct Curriculum {
     pub rate: [f64; 2],
     /// Updates over which the learning rate rises from zero.
     pub warmup: usize,
-    /// Momentum.
-    pub momentum: f64,
+    /// How the parameters are moved.
+    pub rule: Rule,
+    /// Edge in pixels (a multiple of 4) of the square around the executed pixel that an update looks at; 0: the whole map.
+    pub window: usize,
     /// Weight decay.
     pub decay: f64,
     /// Longest gradient; longer ones are scaled down to it.
@@ -72,28 +76,29 @@ impl Curriculum {
     pub fn quick() -> Self {
         Self {
             collect: 6000,
-            fit: 900,
+            fit: 3000,
             fit_batch: 16,
-            practice: 900,
+            practice: 1500,
             practice_batch: 12,
             exploration: [0.5, 0.1],
             speed_deviation: 0.25,
             on_object: 0.5,
-            rate: [0.02, 0.001],
+            rate: [0.003, 0.0001],
             warmup: 30,
-            momentum: 0.9,
+            rule: Rule::Adam,
+            window: 32,
             decay: 2e-5,
             clip: 2.0,
             throw_weight: 1.0,
             gravity_rate: 0.05,
             patience: 6,
-            checkpoint: 100,
+            checkpoint: 200,
         }
     }
 
     /// Hours on two cores.
     pub fn small() -> Self {
-        Self { collect: 6000, fit: 3000, practice: 8000, ..Self::quick() }
+        Self { fit: 6000, practice: 10_000, ..Self::quick() }
     }
 
     /// The paper's 15,000 attempts from a network that knows nothing, with its learning rate, momentum and decay.
@@ -105,6 +110,8 @@ impl Curriculum {
             practice_batch: 16,
             rate: [1e-4, 1e-4],
             warmup: 0,
+            rule: Rule::Momentum { momentum: 0.9 },
+            window: 0,
             ..Self::quick()
         }
     }

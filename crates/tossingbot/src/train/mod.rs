@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use curriculum::{Curriculum, Stage};
 pub use model::Model;
-pub use optimizer::{Momentum, StepSize};
+pub use optimizer::{Optimizer, Rule, StepSize};
 pub use step::{Batch, Gradients, differentiate};
 
 use crate::agent::{Choice, commanded, explore};
@@ -39,6 +39,8 @@ use crate::scene::Bin;
 const BINS_PER_STEP: u64 = 16;
 /// Gravity in m/s² from which a method that learns it starts: a robot that was never calibrated.
 pub const GRAVITY_START: f64 = 9.0;
+/// Momentum of a learned gravity.
+const GRAVITY_MOMENTUM: f64 = 0.9;
 /// Attempts over which live success rates are taken.
 const WINDOW: usize = 200;
 
@@ -106,7 +108,7 @@ pub struct Progress {
 pub struct Trainer {
     setup: Setup,
     model: Model,
-    momentum: Momentum,
+    optimizer: Optimizer,
     gravity_velocity: f64,
     replay: Replay,
     step: usize,
@@ -134,11 +136,11 @@ impl Trainer {
         let network = Network::new(preset.network, method.has_residual(), seed)?;
         let gravity = if method.learns_gravity() { GRAVITY_START } else { STANDARD_GRAVITY };
         let turner = Turner::new(&preset.workspace);
-        let momentum = Momentum::new(network.values())?;
+        let optimizer = Optimizer::new(preset.curriculum.rule, network.values())?;
         let bin = Bin::new(setup.catalogue.clone(), preset.workspace, preset.objects, seed)?;
         Ok(Self {
             model: Model { method, network, gravity, turner },
-            momentum,
+            optimizer,
             gravity_velocity: 0.0,
             replay: Replay::new(preset.replay),
             step: 0,
@@ -258,22 +260,19 @@ impl Trainer {
         let batch = Batch {
             attempts: &attempts,
             mirrored: &mirrored,
+            window: curriculum.window,
             throw_weight: curriculum.throw_weight,
             gravity: self.setup.method.learns_gravity(),
         };
         let gradients = differentiate(&self.model, &self.setup.world, &batch)?;
         let rate = curriculum.learning_rate(self.updates);
-        let size = StepSize {
-            rate,
-            momentum: curriculum.momentum,
-            decay: curriculum.decay,
-            clip: curriculum.clip,
-        };
-        self.momentum.step(self.model.network.values_mut(), &gradients.parameters, &size)?;
+        let size = StepSize { rate, decay: curriculum.decay, clip: curriculum.clip };
+        let parameters = self.model.network.values_mut();
+        self.optimizer.step(parameters, &gradients.parameters, &size, self.updates)?;
         if let Some(slope) = gradients.gravity {
             // Gravity follows the same schedule at its own scale.
             let step = curriculum.gravity_rate * rate / curriculum.rate[0].max(f64::MIN_POSITIVE);
-            self.gravity_velocity = curriculum.momentum * self.gravity_velocity - step * slope;
+            self.gravity_velocity = GRAVITY_MOMENTUM * self.gravity_velocity - step * slope;
             self.model.gravity = (self.model.gravity + self.gravity_velocity).max(1.0);
         }
         let uses_throw = self.setup.method != Method::Physics;

@@ -29,6 +29,8 @@ pub struct Batch<'a> {
     pub attempts: &'a [&'a Transition],
     /// Which of them are reflected across the plane of the throw.
     pub mirrored: &'a [bool],
+    /// Edge in pixels of the square around the executed pixel that is looked at; 0: the whole map.
+    pub window: usize,
     /// Weight of the throw loss.
     pub throw_weight: f64,
     /// Whether dL_t/da is wanted.
@@ -61,7 +63,7 @@ pub fn differentiate(model: &Model, world: &World, batch: &Batch<'_>) -> Result<
     let throwing = throwing?;
     let landed: Vec<_> = attempts.iter().map(|t| landing_aim(world, t.landing)).collect();
     let mask: Vec<f64> = landed.iter().map(|aim| f64::from(u8::from(aim.is_some()))).collect();
-    let (input, pixels) = model.turner.batch(attempts, batch.mirrored)?;
+    let (input, pixels) = model.turner.batch(attempts, batch.mirrored, batch.window)?;
 
     let graph = Graph::new();
     let formula = BallisticSpeed { angle: world.release.launch_angle };
