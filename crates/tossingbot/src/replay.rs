@@ -108,7 +108,7 @@ impl Replay {
 
     /// Stores a transition, in place of the oldest if the buffer is full, and says in which slot.
     pub fn push(&mut self, transition: Transition) -> usize {
-        let slot = if self.transitions.len() < self.settings.capacity.max(1) {
+        if self.transitions.len() < self.settings.capacity.max(1) {
             self.transitions.push(transition);
             self.priority.push(f64::INFINITY);
             self.transitions.len() - 1
@@ -118,8 +118,7 @@ impl Replay {
             self.priority[slot] = f64::INFINITY;
             self.next = (slot + 1) % self.transitions.len();
             slot
-        };
-        slot
+        }
     }
 
     /// Draws `count` slots, one from each of `count` strata of equal probability. Fewer are different if the buffer is small.

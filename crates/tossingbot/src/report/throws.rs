@@ -43,7 +43,9 @@ pub(super) fn side_view(
         let points = world.trajectory(throw, 0.02)?;
         let color = hit_or_miss(throw.success);
         let style = format!("stroke:{color};stroke-width:1.1;stroke-opacity:.6");
-        plane.line(points.iter().map(|p| [p[1], p[3]]), &style);
+        // What falls short is followed to the floor.
+        let above = points.iter().take_while(|p| p[3] >= 0.0 && p[1] < far);
+        plane.line(above.map(|p| [p[1], p[3]]), &style);
     }
     Ok(plane.finish())
 }
