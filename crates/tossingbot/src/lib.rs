@@ -15,18 +15,33 @@
 //! | [`boxes`], [`attempt`] | target boxes, and one grasp-and-throw attempt from pixel to landing point |
 //! | [`rng`], [`stats`] | named random streams; intervals and paired tests for success rates |
 
+pub mod agent;
+pub mod archive;
 pub mod attempt;
 pub mod ballistics;
 pub mod boxes;
+pub mod demo;
 mod error;
+pub mod evaluate;
 pub mod flight;
 pub mod grasp;
 pub mod heightmap;
+pub mod hindsight;
+pub mod identify;
+pub mod loss;
 pub mod mesh;
+pub mod method;
+pub mod net;
 pub mod objects;
+pub mod observation;
+pub mod physics_node;
+pub mod preset;
 pub mod release;
+pub mod replay;
+pub mod report;
 pub mod rng;
 pub mod scene;
 pub mod stats;
+pub mod train;
 
-pub use error::{Error, FileProblem, Result};
+pub use error::{Error, FileProblem, NetworkFailure, Result};
