@@ -27,6 +27,11 @@ impl Wrt<'_> {
         self.0.is_empty()
     }
 
+    /// A mark for each of `n` inputs.
+    pub(crate) fn marks(&self, n: usize) -> Vec<bool> {
+        (0..n).map(|i| self.needs(i)).collect()
+    }
+
     /// How many derivatives are wanted.
     pub fn count(&self) -> usize {
         self.0.iter().filter(|&&b| b).count()

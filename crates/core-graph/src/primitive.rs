@@ -81,8 +81,8 @@ impl Function for Op {
 
     fn linearize(&self, x: &[Tensor], wrt: Wrt<'_>) -> Result<(Vec<Tensor>, Box<dyn LinearMap>)> {
         let x: Vec<Tensor> = x.iter().map(Tensor::detach).collect();
-        let y = self.values(&x)?;
-        let map = At { primitive: self.primitive.clone(), x, y: y.clone(), wrt: wrt.0.to_vec() };
+        let (y, n) = (self.values(&x)?, x.len());
+        let map = At { primitive: self.primitive.clone(), x, y: y.clone(), wrt: wrt.marks(n) };
         Ok((y, Box::new(map)))
     }
 
@@ -95,6 +95,7 @@ impl Function for Op {
             let mut given = v[wrt.len() + n_y..].iter().copied();
             let dx: Slots<'_> = wrt.iter().map(|&b| if b { given.next() } else { None }).collect();
             let dy = primitive.push(x, y, &dx)?;
+            check_slots(primitive.name(), "derivatives pushed forward", &dy, y)?;
             Ok(y.iter().zip(dy).map(|(y, d)| d.unwrap_or_else(|| y.zeros_like())).collect())
         }))
     }
@@ -116,6 +117,7 @@ impl Function for Op {
             let (y, dy) = rest.split_at(n_y);
             let dy: Slots<'_> = dy.iter().map(|&d| Some(d)).collect();
             let dx = primitive.pull(x, y, &dy, Wrt(&wrt))?;
+            check_slots(primitive.name(), "derivatives pulled back", &dx, x)?;
             let wanted = x.iter().zip(dx).zip(&wrt).filter(|(_, b)| **b);
             Ok(wanted.map(|((x, d), _)| d.unwrap_or_else(|| x.zeros_like())).collect())
         }))
@@ -168,7 +170,9 @@ impl LinearMap for At {
         let scratch = Graph::scratch();
         let (x, y) = (At::load(&scratch, &self.x), At::load(&scratch, &self.y));
         let dx = At::load_directions(&scratch, &masked);
-        finish(node, Phase::Push, self.primitive.push(&x, &y, &dx)?)
+        let dy = self.primitive.push(&x, &y, &dx).map_err(|e| in_sweep(node, Phase::Push, e))?;
+        check_slots(node, "derivatives pushed forward", &dy, &y)?;
+        finish(node, Phase::Push, dy)
     }
 
     fn pull(&self, dy: &[Option<Tensor>]) -> Result<Direction> {
@@ -180,10 +184,20 @@ impl LinearMap for At {
         let scratch = Graph::scratch();
         let (x, y) = (At::load(&scratch, &self.x), At::load(&scratch, &self.y));
         let dy = At::load_directions(&scratch, dy);
-        let mut dx = self.primitive.pull(&x, &y, &dy, Wrt(&self.wrt))?;
+        let dx = self.primitive.pull(&x, &y, &dy, Wrt(&self.wrt));
+        let mut dx = dx.map_err(|e| in_sweep(node, Phase::Pull, e))?;
+        check_slots(node, "derivatives pulled back", &dx, &x)?;
         dx.iter_mut().zip(&self.wrt).filter(|(_, b)| !**b).for_each(|(d, _)| *d = None);
         finish(node, Phase::Pull, dx)
     }
+}
+
+/// The error of a rule under the name of the primitive: operations that it evaluates are part of the sweep.
+fn in_sweep(node: &str, sweep: Phase, mut e: Error) -> Error {
+    if let Error::NotFinite { phase, .. } = &mut e {
+        *phase = sweep;
+    }
+    e.renamed(|_| node.to_string())
 }
 
 fn finish(node: &str, phase: Phase, slots: Slots<'_>) -> Result<Direction> {
@@ -196,6 +210,25 @@ fn finish(node: &str, phase: Phase, slots: Slots<'_>) -> Result<Direction> {
         out.push(tensor);
     }
     Ok(out)
+}
+
+/// A rule must return one slot for each port, each of the shape and element type of its variable.
+pub(crate) fn check_slots(
+    node: &str,
+    what: &'static str,
+    slots: &[Option<Var<'_>>],
+    at: &[Var<'_>],
+) -> Result<()> {
+    if slots.len() != at.len() {
+        let (expected, got) = (at.len(), slots.len());
+        return Err(Error::Arity { node: node.into(), what, expected, got });
+    }
+    for (d, v) in slots.iter().zip(at) {
+        if let Some(d) = d {
+            check_direction(node, &d.value()?, &v.value()?)?;
+        }
+    }
+    Ok(())
 }
 
 /// Directions must match the point they are attached to: number, shape, element type, device; and be finite.

@@ -91,6 +91,7 @@ pub fn with_slice<T: WithDType, R>(t: &Tensor, f: impl FnOnce(&[T]) -> R) -> Res
         return with_slice(&t.to_device(&Device::Cpu)?, f);
     }
     if !t.is_contiguous() {
+        room("contiguous copy", t.dims(), t.dtype())?;
         return with_slice(&t.contiguous()?, f);
     }
     let (storage, layout) = t.storage_and_layout();
@@ -116,8 +117,35 @@ pub fn from_vec<T: WithDType>(data: Vec<T>, dims: &[usize], device: &Device) -> 
 pub fn to_f64(t: &Tensor) -> Result<Vec<f64>> {
     match t.dtype() {
         DType::F64 => with_slice::<f64, _>(t, <[f64]>::to_vec),
-        _ => with_slice::<f64, _>(&t.to_dtype(DType::F64)?, <[f64]>::to_vec),
+        _ => {
+            room("contiguous copy", t.dims(), DType::F64)?;
+            with_slice::<f64, _>(&t.to_dtype(DType::F64)?, <[f64]>::to_vec)
+        }
     }
+}
+
+/// The most elements that a tensor may have: positions in it are 32 bits wide.
+const MOST: usize = u32::MAX as usize;
+
+/// From this many bytes on, memory is asked for before an operation takes it: a refusal is then an error, not an abort.
+const LARGE: usize = 1 << 30;
+
+/// How many elements a shape has. Errors: above 2³² − 1 (axes of length 0 counted as 1, so that strides do not overflow either).
+pub(crate) fn countable(node: &str, dims: &[usize]) -> Result<usize> {
+    let all = dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1)));
+    match all.filter(|&n| n <= MOST) {
+        Some(n) => Ok(if dims.contains(&0) { 0 } else { n }),
+        None => Err(Error::shape(node, "at most 2³² − 1 elements", &[dims])),
+    }
+}
+
+/// Is there memory for a tensor of this shape? Errors: too many elements, or memory that the system refuses.
+pub(crate) fn room(node: &str, dims: &[usize], dtype: DType) -> Result<()> {
+    let bytes = countable(node, dims)?.saturating_mul(dtype.size_in_bytes());
+    if bytes < LARGE || Vec::<u8>::new().try_reserve_exact(bytes).is_ok() {
+        return Ok(());
+    }
+    Err(Error::shape(node, format!("no memory for {bytes} bytes"), &[dims]))
 }
 
 /// f32 or f64?
@@ -151,7 +179,7 @@ fn storage_is_finite<T: Real>(t: &Tensor) -> bool {
     let (storage, _) = t.storage_and_layout();
     match &*storage {
         Storage::Cpu(cpu) => slice_of::<T>(cpu)
-            .is_ok_and(|all| all.len() <= 2 * t.elem_count() && scan(all).is_none()),
+            .is_ok_and(|all| all.len() / 2 <= t.elem_count() && scan(all).is_none()),
         _ => false,
     }
 }

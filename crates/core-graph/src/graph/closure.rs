@@ -57,13 +57,14 @@ impl Closure {
 
     fn record(&self, x: &[Tensor], wrt: Wrt<'_>) -> Result<Recording> {
         let graph = Graph { arena: RefCell::default(), options: self.options };
-        let (inputs, outputs) = {
+        let ids = || {
             let leaf = |(i, t)| if wrt.needs(i) { graph.input(t) } else { graph.constant(t) };
             let vars: Vec<Var<'_>> = x.iter().enumerate().map(leaf).collect();
-            let inputs: Result<Vec<u32>> = vars.iter().map(|v| Ok(v.ok()?.id())).collect();
+            let inputs: Vec<u32> = vars.iter().map(|v| Ok(v.ok()?.id())).collect::<Result<_>>()?;
             let y = (self.body)(&graph, &vars)?;
-            (inputs?, graph.parents(&self.name, &y)?.into_vec())
+            Ok((inputs, graph.parents(&self.name, &y)?.into_vec()))
         };
+        let (inputs, outputs) = ids().map_err(|e| located(&self.name, e))?;
         Ok(graph.into_recording(self.name.clone(), inputs, outputs))
     }
 }
@@ -79,15 +80,20 @@ impl Function for Closure {
 
     fn linearize(&self, x: &[Tensor], wrt: Wrt<'_>) -> Result<(Vec<Tensor>, Box<dyn LinearMap>)> {
         let mut recording = self.record(x, wrt)?;
-        recording.wrt = wrt.0.to_vec();
+        recording.wrt = wrt.marks(x.len());
         Ok((recording.values(), Box::new(recording)))
     }
 
     fn tangent(&self, wrt: Wrt<'_>) -> Result<Arc<dyn Function>> {
         let (body, wrt) = (self.body.clone(), wrt.0.to_vec());
-        Ok(function(format!("{}.tangent", self.name), move |g, v| {
+        let name = format!("{}.tangent", self.name);
+        Ok(function(name.clone(), move |g, v| {
+            let given = |y: usize| wrt.len() + y + Wrt(&wrt).count();
+            count_inputs(&name, "inputs of the tangent", given(1), v, |n| given(1) <= n)?;
             let y = body(g, &v[..wrt.len()])?;
-            let dx = &v[(wrt.len() + y.len()).min(v.len())..];
+            let expected = given(y.len());
+            count_inputs(&name, "inputs of the tangent", expected, v, |n| n == expected)?;
+            let dx = &v[wrt.len() + y.len()..];
             let wanted: Vec<Var<'_>> =
                 v.iter().zip(&wrt).filter(|(_, b)| **b).map(|(x, _)| *x).collect();
             let seeds: Vec<_> = wanted.into_iter().zip(dx.iter().copied()).collect();
@@ -98,9 +104,14 @@ impl Function for Closure {
 
     fn adjoint(&self, wrt: Wrt<'_>) -> Result<Arc<dyn Function>> {
         let (body, wrt) = (self.body.clone(), wrt.0.to_vec());
-        Ok(function(format!("{}.adjoint", self.name), move |g, v| {
+        let name = format!("{}.adjoint", self.name);
+        Ok(function(name.clone(), move |g, v| {
+            let given = |y: usize| wrt.len() + 2 * y;
+            count_inputs(&name, "inputs of the adjoint", given(1), v, |n| given(1) <= n)?;
             let y = body(g, &v[..wrt.len()])?;
-            let dy = &v[(wrt.len() + y.len()).min(v.len())..];
+            let expected = given(y.len());
+            count_inputs(&name, "inputs of the adjoint", expected, v, |n| n == expected)?;
+            let dy = &v[wrt.len() + y.len()..];
             let seeds: Vec<_> = y.iter().copied().zip(dy.iter().copied()).collect();
             let wanted: Vec<Var<'_>> =
                 v.iter().zip(&wrt).filter(|(_, b)| **b).map(|(x, _)| *x).collect();
@@ -111,6 +122,19 @@ impl Function for Closure {
                 .map(|(d, x)| d.unwrap_or_else(|| x.zeros_like()))
                 .collect())
         }))
+    }
+}
+
+fn count_inputs(
+    name: &str,
+    what: &'static str,
+    expected: usize,
+    v: &[Var<'_>],
+    right: impl FnOnce(usize) -> bool,
+) -> Result<()> {
+    match right(v.len()) {
+        true => Ok(()),
+        false => Err(Error::Arity { node: name.into(), what, expected, got: v.len() }),
     }
 }
 
@@ -158,13 +182,11 @@ impl Recording {
         let present = ids.iter().zip(d).enumerate().filter(|(i, _)| used(*i));
         present.filter_map(|(_, (&id, d))| Some((id, d.as_ref()?.detach()))).collect()
     }
+}
 
-    /// Errors inside are named from here: `policy/mul#17`.
-    fn located(&self, e: Error) -> Error {
-        e.renamed(|inner| {
-            if inner == self.name { inner.to_string() } else { format!("{}/{inner}", self.name) }
-        })
-    }
+/// Errors inside a closure are named from it: `policy/mul#17`.
+fn located(name: &str, e: Error) -> Error {
+    e.renamed(|inner| if inner == name { inner.to_string() } else { format!("{name}/{inner}") })
 }
 
 impl LinearMap for Recording {
@@ -183,8 +205,8 @@ impl LinearMap for Recording {
         let seeds: Vec<_> = dx.iter().map(|d| self.seeds(&self.inputs, d, wrt)).collect();
         let out = self.arena.push(&seeds, &self.outputs, false);
         let again = || self.arena.push(&seeds, &self.outputs, true);
-        out.and_then(|out| finite_or_located(self.options.finite, out, again, Phase::Push))
-            .map_err(|e| self.located(e))
+        finite_or_located(self.options.finite, out, again, Phase::Push)
+            .map_err(|e| located(&self.name, e))
     }
 
     fn pull_many(&self, dy: &[Direction]) -> Result<Vec<Direction>> {
@@ -195,9 +217,8 @@ impl LinearMap for Recording {
             self.inputs.iter().zip(&self.wrt).filter(|(_, b)| **b).map(|(&id, _)| id).collect();
         let out = self.arena.pull(&seeds, &wanted, &[], false);
         let again = || self.arena.pull(&seeds, &wanted, &[], true);
-        let out = out
-            .and_then(|out| finite_or_located(self.options.finite, out, again, Phase::Pull))
-            .map_err(|e| self.located(e))?;
+        let out = finite_or_located(self.options.finite, out, again, Phase::Pull)
+            .map_err(|e| located(&self.name, e))?;
         let spread = |d: Direction| {
             let mut given = d.into_iter();
             self.wrt.iter().map(|&b| if b { given.next().flatten() } else { None }).collect()

@@ -234,6 +234,12 @@ impl Graph {
             let x: SmallVec<[&Tensor; 4]> =
                 parents.iter().map(|&p| &arena.slots[p as usize].tensor).collect();
             let values = op.eval(&x).map_err(|e| arena.locate(e, op.name()))?;
+            if values.is_empty() {
+                let (node, what) = (op.name().into(), "or more outputs");
+                return Err(
+                    arena.locate(Error::Arity { node, what, expected: 1, got: 0 }, op.name())
+                );
+            }
             if self.options.finite && !op.keeps_finite() {
                 for (port, t) in values.iter().enumerate() {
                     ensure_finite(t, op.name(), Phase::Eval, port)
@@ -292,6 +298,11 @@ impl Graph {
             parents.push(v.ok()?.id());
         }
         Ok(parents)
+    }
+
+    /// Errors: a variable of another graph, or one that stands for an error.
+    pub(crate) fn check_own<'g>(&'g self, node: &str, x: &[Var<'g>]) -> Result<()> {
+        self.parents(node, x).map(|_| ())
     }
 
     /// A variable that stands for an error; whatever is computed from it is that error.
@@ -365,9 +376,10 @@ impl Arena {
 
 /// `policy#3/mul#17`; an error that the function raised under its own name stays short.
 fn nested(name: &str, index: usize, inner: &str) -> String {
-    if inner == name || inner.is_empty() || inner == "tensor" {
-        format!("{name}#{index}")
-    } else {
-        format!("{name}#{index}/{inner}")
+    let own = inner.strip_prefix(name).and_then(|rest| rest.strip_prefix('/'));
+    match own.unwrap_or(inner) {
+        "" | "tensor" => format!("{name}#{index}"),
+        inner if inner == name => format!("{name}#{index}"),
+        inner => format!("{name}#{index}/{inner}"),
     }
 }

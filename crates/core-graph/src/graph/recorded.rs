@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use smallvec::SmallVec;
 
 use super::{Graph, Kind, Var};
-use crate::primitive::{Slots, check_direction};
+use crate::primitive::{Slots, check_direction, check_slots};
 use crate::{Error, Result, Wrt};
 
 impl Graph {
@@ -45,10 +45,18 @@ impl Graph {
                         site.y.iter().zip(&dy).map(|(y, d)| d.unwrap_or_else(|| y.zeros_like()));
                     let args: Vec<Var<'g>> =
                         site.x.iter().chain(&site.y).copied().chain(dy).collect();
-                    spread(&site.needs, self.apply(&adjoint, &args)?)
+                    let dx = self.apply(&adjoint, &args)?;
+                    let expected = Wrt(&site.needs).count();
+                    if dx.len() != expected {
+                        let (node, what) = (site.name, "derivatives pulled back");
+                        return Err(Error::Arity { node, what, expected, got: dx.len() });
+                    }
+                    spread(&site.needs, dx)
                 }
                 Kind::Input | Kind::Constant => continue,
             };
+            check_slots("", "derivatives pulled back", &dx, &site.x)
+                .map_err(|e| e.renamed(|_| self.arena().name(index)))?;
             for ((x, d), _) in site.x.iter().zip(dx).zip(&site.needs).filter(|(_, n)| **n) {
                 if let Some(d) = d {
                     accumulate(&mut adjoint[x.id() as usize], d.ok()?);
@@ -103,6 +111,8 @@ impl Graph {
                 }
                 Kind::Input | Kind::Constant => continue,
             };
+            check_slots("", "derivatives pushed forward", &dy, &site.y)
+                .map_err(|e| e.renamed(|_| self.arena().name(index)))?;
             for (y, d) in site.y.iter().zip(dy).filter(|(y, _)| y.id() <= last) {
                 if let Some(d) = d {
                     accumulate(&mut tangent[y.id() as usize], d.ok()?);

@@ -3,6 +3,8 @@
 //! Forward:  dx_i = Σ_{g ∈ parents(i)} (∂f_i/∂x_g) dx_g, in recording order.
 //! Backward: dL/dx_g = Σ_{i: g ∈ parents(i)} (dL/dx_i) (∂f_i/∂x_g), in reverse.
 
+use std::collections::HashSet;
+
 use candle_core::Tensor;
 use smallvec::SmallVec;
 
@@ -54,6 +56,7 @@ impl Arena {
         let reached = self.reached(wrt, last);
         let mut keep = vec![false; last as usize + 1];
         wrt.iter().filter(|&&id| id <= last).for_each(|&id| keep[id as usize] = true);
+        let held: HashSet<u32> = held.iter().copied().collect();
         let mut scratch = Graph::scratch();
         let mut adjoint: Vec<Vec<Option<Tensor>>> = vec![vec![None; last as usize + 1]; k];
         for (adjoint, seeds) in adjoint.iter_mut().zip(seeds) {
@@ -90,7 +93,7 @@ impl Arena {
             }
             let outgoing = self
                 .pull_node(&mut scratch, node, &incoming, &needs)
-                .map_err(|e| self.at(index, e))?;
+                .map_err(|e| self.at(index, Phase::Pull, e))?;
             for (adjoint, dx) in adjoint.iter_mut().zip(outgoing) {
                 for ((slot, d), _) in dx.into_iter().enumerate().zip(&needs).filter(|(_, n)| **n) {
                     if let Some(d) = d {
@@ -127,13 +130,14 @@ impl Arena {
                     let (x, y) = self.load(scratch, node);
                     values(p.pull(&x, &y, &load(scratch, dy), Wrt(needs))?)
                 };
-                dy.iter().map(pull).collect()
+                let dx = dy.iter().map(pull).collect::<Result<Vec<_>>>()?;
+                self.check_pulled(p.name(), node, &dx, dy.len())?;
+                Ok(dx)
             }
             Kind::Function(applied) => {
                 let x = || self.tensors(node.parents.iter().map(|&p| p as usize));
                 let dx = applied.map(needs, x)?.pull_many(dy)?;
-                let at = node.parents.iter().map(|&p| &self.slots[p as usize].tensor);
-                self.check_shapes(applied.function.name(), "derivatives pulled back", &dx, at)?;
+                self.check_pulled(applied.function.name(), node, &dx, dy.len())?;
                 Ok(dx)
             }
         }
@@ -182,7 +186,7 @@ impl Arena {
             }
             let outgoing = self
                 .push_node(&mut scratch, node, &incoming, &needs)
-                .map_err(|e| self.at(index, e))?;
+                .map_err(|e| self.at(index, Phase::Push, e))?;
             for (tangent, dy) in tangent.iter_mut().zip(outgoing) {
                 for ((port, i), d) in
                     node.outputs().enumerate().zip(dy).filter(|((_, i), _)| *i <= last as usize)
@@ -219,13 +223,14 @@ impl Arena {
                     let (x, y) = self.load(scratch, node);
                     values(p.push(&x, &y, &load(scratch, dx))?)
                 };
-                dx.iter().map(push).collect()
+                let dy = dx.iter().map(push).collect::<Result<Vec<_>>>()?;
+                self.check_pushed(p.name(), node, &dy, dx.len())?;
+                Ok(dy)
             }
             Kind::Function(applied) => {
                 let x = || self.tensors(node.parents.iter().map(|&p| p as usize));
                 let dy = applied.map(needs, x)?.push_many(dx)?;
-                let at = node.outputs().map(|i| &self.slots[i].tensor);
-                self.check_shapes(applied.function.name(), "derivatives pushed forward", &dy, at)?;
+                self.check_pushed(applied.function.name(), node, &dy, dx.len())?;
                 Ok(dy)
             }
         }
@@ -236,7 +241,7 @@ impl Arena {
         let last_node = self.slots[last as usize].node as usize;
         let mut wanted = vec![false; last_node + 1];
         of.iter().for_each(|&id| wanted[self.slots[id as usize].node as usize] = true);
-        for index in (0..=last_node).rev().filter(|_| true) {
+        for index in (0..=last_node).rev() {
             if wanted[index] {
                 self.nodes[index]
                     .parents
@@ -259,33 +264,50 @@ impl Arena {
         )
     }
 
-    /// A function from outside must return derivatives of the right number and shape.
-    fn check_shapes<'a>(
-        &self,
-        name: &str,
-        what: &'static str,
-        directions: &[Direction],
-        at: impl Iterator<Item = &'a Tensor> + Clone,
-    ) -> Result<()> {
-        for d in directions {
-            let expected = at.clone().count();
-            if d.len() != expected {
-                return Err(Error::Arity { node: name.into(), what, expected, got: d.len() });
-            }
-            for (d, t) in d.iter().zip(at.clone()) {
-                d.as_ref().map_or(Ok(()), |d| check_direction(name, d, t))?;
-            }
-        }
-        Ok(())
+    fn check_pulled(&self, name: &str, node: &Node, dx: &[Direction], k: usize) -> Result<()> {
+        let at = node.parents.iter().map(|&p| &self.slots[p as usize].tensor);
+        check_slots(name, "derivatives pulled back", dx, k, at)
     }
 
-    /// Puts the name of a node into an error.
-    fn at(&self, index: usize, e: Error) -> Error {
+    fn check_pushed(&self, name: &str, node: &Node, dy: &[Direction], k: usize) -> Result<()> {
+        let at = node.outputs().map(|i| &self.slots[i].tensor);
+        check_slots(name, "derivatives pushed forward", dy, k, at)
+    }
+
+    /// Puts the name of a node into an error, and the sweep: the rules of primitives evaluate operations, but not as values.
+    fn at(&self, index: usize, sweep: Phase, mut e: Error) -> Error {
         match &self.nodes[index].kind {
             Kind::Function(a) => e.renamed(|inner| nested(a.function.name(), index, inner)),
-            _ => e.renamed(|_| self.name(index)),
+            _ => {
+                if let Error::NotFinite { phase, .. } = &mut e {
+                    *phase = sweep;
+                }
+                e.renamed(|_| self.name(index))
+            }
         }
     }
+}
+
+/// A rule from outside must return `k` sets of derivatives, each of the right number and shape.
+fn check_slots<'a>(
+    name: &str,
+    what: &'static str,
+    directions: &[Direction],
+    k: usize,
+    at: impl ExactSizeIterator<Item = &'a Tensor> + Clone,
+) -> Result<()> {
+    let count = |expected: usize, got: usize| match expected == got {
+        true => Ok(()),
+        false => Err(Error::Arity { node: name.into(), what, expected, got }),
+    };
+    count(k, directions.len())?;
+    for d in directions {
+        count(at.len(), d.len())?;
+        for (d, t) in d.iter().zip(at.clone()) {
+            d.as_ref().map_or(Ok(()), |d| check_direction(name, d, t))?;
+        }
+    }
+    Ok(())
 }
 
 fn load<'g>(scratch: &'g Graph, d: &Direction) -> Slots<'g> {
@@ -307,10 +329,17 @@ fn accumulate(into: &mut Option<Tensor>, t: Tensor) -> Result<()> {
 /// The derivatives, if finite; else the sweep is run again to find the node where it began.
 pub(super) fn finite_or_located(
     finite: bool,
-    out: Vec<Direction>,
+    out: Result<Vec<Direction>>,
     again: impl FnOnce() -> Result<Vec<Direction>>,
     phase: Phase,
 ) -> Result<Vec<Direction>> {
+    let out = match out {
+        // A rule refused what a node before it made: that node is to blame.
+        Err(e @ (Error::NotFinite { .. } | Error::NoConvergence { .. })) if finite => {
+            return Err(again().err().unwrap_or(e));
+        }
+        out => out?,
+    };
     if finite {
         for (port, t) in out.iter().flat_map(|d| d.iter().enumerate()) {
             if let Some(t) = t
@@ -401,7 +430,7 @@ impl Graph {
         held: &[u32],
     ) -> Result<Vec<Direction>> {
         let arena = self.arena();
-        let out = arena.pull(seeds, wrt, held, false)?;
+        let out = arena.pull(seeds, wrt, held, false);
         finite_or_located(
             self.options.finite,
             out,
@@ -416,7 +445,7 @@ impl Graph {
         of: &[u32],
     ) -> Result<Vec<Direction>> {
         let arena = self.arena();
-        let out = arena.push(seeds, of, false)?;
+        let out = arena.push(seeds, of, false);
         finite_or_located(self.options.finite, out, || arena.push(seeds, of, true), Phase::Push)
     }
 

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use crate::graph::Var;
 use crate::kernel::{broadcast_dims, zip_broadcast};
 use crate::primitive::{Primitive, Slots, Values, one, slot};
-use crate::tensor::{Real, from_vec, with_slice};
+use crate::tensor::{Real, from_vec, room, with_slice};
 use crate::{Error, Result, Wrt};
 
 type Kernel<T> = fn((&[T], &[usize]), (&[T], &[usize]), &[usize]) -> Vec<T>;
@@ -69,6 +69,7 @@ impl Primitive for Binary {
         let Some(dims) = broadcast_dims(a.dims(), b.dims()) else {
             return Err(Error::shape(self.0.name, "shapes that broadcast", &[a.dims(), b.dims()]));
         };
+        room(self.0.name, &dims, a.dtype())?;
         if let (false, Some(device)) = (a.device().is_cpu(), self.0.device) {
             return one(device(a, b)?);
         }

@@ -6,7 +6,7 @@ use super::binary::check_alike;
 use crate::graph::Var;
 use crate::kernel::{broadcast_dims, zip_broadcast};
 use crate::primitive::{Primitive, Slots, Values, one, slot};
-use crate::tensor::{from_vec, with_slice};
+use crate::tensor::{from_vec, room, with_slice};
 use crate::{Error, Result, Wrt};
 
 #[derive(Clone, Copy)]
@@ -31,6 +31,7 @@ impl Primitive for Compare {
         let Some(dims) = broadcast_dims(a.dims(), b.dims()) else {
             return Err(Error::shape(self.name(), "shapes that broadcast", &[a.dims(), b.dims()]));
         };
+        room(self.name(), &dims, a.dtype())?;
         crate::with_real!(self.name(), a.dtype(), T => {
             let bit = |yes: bool| if yes { 1.0 as T } else { 0.0 };
             let run = |x: &[T], y: &[T]| {
@@ -85,6 +86,7 @@ impl Primitive for Select {
                 &[c.dims(), a.dims(), b.dims()],
             ));
         };
+        room("select", &dims, a.dtype())?;
         let full = |t: &Tensor| t.broadcast_as(dims.as_slice());
         let chosen = full(&c.ne(&c.zeros_like()?)?)?;
         one(chosen.where_cond(&full(a)?, &full(b)?)?)

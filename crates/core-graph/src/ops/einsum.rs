@@ -32,6 +32,7 @@ impl Graph {
         if operands.len() != x.len() {
             return Err(bad(format!("{} operands written, {} given", operands.len(), x.len())));
         }
+        self.check_own("einsum", x)?;
         let mut sizes: BTreeMap<char, usize> = BTreeMap::new();
         let mut terms = Vec::with_capacity(x.len());
         for (labels, var) in operands.iter().zip(x) {
@@ -79,6 +80,9 @@ fn expand(labels: &str, rank: usize) -> std::result::Result<Vec<char>, String> {
     let n = letters.chars().count();
     if let Some(c) = letters.chars().find(|c| !c.is_ascii_alphabetic()) {
         return Err(format!("unexpected '{c}'"));
+    }
+    if 1 < labels.matches("...").count() {
+        return Err(format!("\"{labels}\" has more than one \"...\""));
     }
     let Some((before, after)) = labels.split_once("...") else {
         return if n == rank {

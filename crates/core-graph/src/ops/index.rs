@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::axes::resolve;
 use super::linear::Linear;
 use crate::graph::Var;
-use crate::tensor::{Real, from_vec, is_real, with_slice};
+use crate::tensor::{Real, countable, from_vec, room, with_slice};
 use crate::{Error, Result, with_real};
 
 type Dims = SmallVec<[usize; 6]>;
@@ -133,7 +133,7 @@ impl Linear for Cast {
 
 /// Indices as numbers. Errors: not an integer tensor; outside 0..n, with the position.
 fn indices(node: &str, index: &Tensor, n: usize) -> Result<Vec<usize>> {
-    if is_real(index) {
+    if !index.dtype().is_int() {
         return Err(Error::DType {
             node: node.into(),
             what: "indices are integers (u8, u32, i64)",
@@ -190,6 +190,7 @@ impl<'g> Var<'g> {
     ) -> Result<(Vec<u32>, Vec<usize>)> {
         let dims = self.shape();
         let axis = resolve(node, i64::from(axis), &dims)?;
+        countable(node, &dims)?;
         let fits = |(i, (a, b)): (usize, (&usize, &usize))| i == axis || a <= b;
         if index.rank() != dims.len() || !index.dims().iter().zip(&dims).enumerate().all(fits) {
             let what = format!("an index of the same rank, nowhere longer off axis {axis}");
@@ -224,6 +225,8 @@ impl<'g> Var<'g> {
         let list = indices(node, index, dims[axis])?;
         let mut out = dims.to_vec();
         out[axis] = list.len();
+        countable(node, &dims)?;
+        room(node, &out, DType::I64)?;
         let inner: usize = dims[axis + 1..].iter().product();
         let outer: usize = dims[..axis].iter().product();
         let full =
@@ -281,6 +284,7 @@ impl<'g> Var<'g> {
             let [lead @ .., m, n] = dims.as_slice() else {
                 return Err(Error::shape("diagonal", "rank 2 or more", &[&dims]));
             };
+            countable("diagonal", &dims)?;
             let k = (*m).min(*n);
             let batch: usize = lead.iter().product();
             let at = (0..batch)
@@ -299,13 +303,14 @@ impl<'g> Var<'g> {
             let Some((&n, lead)) = dims.split_last() else {
                 return Err(Error::shape("diag", "rank 1 or more", &[&dims]));
             };
+            let full: Dims = lead.iter().copied().chain([n, n]).collect();
+            room("diag", &full, x.dtype()?)?;
             let batch: usize = lead.iter().product();
             let at = (0..batch)
                 .flat_map(|b| (0..n).map(move |i| (b * n * n + i * n + i) as u32))
                 .collect();
             let take =
                 Take { name: "diagonal", at: Arc::new(at), dims: SmallVec::from_slice(&dims) };
-            let full = lead.iter().copied().chain([n, n]).collect();
             Ok(x.linear(Put { take, full }))
         })
     }

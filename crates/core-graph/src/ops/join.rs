@@ -75,8 +75,8 @@ impl Graph {
                 got: 0,
             });
         };
-        if first.ok().is_err() {
-            return *first;
+        if let Err(e) = self.check_own("cat", vars) {
+            return self.fail(e);
         }
         match resolve("cat", i64::from(axis), &first.shape()) {
             Ok(axis) => self.record(Cat(axis), vars),
@@ -94,7 +94,10 @@ impl Graph {
                 got: 0,
             });
         };
-        if let Some(other) = vars.iter().find(|v| v.shape() != first.shape() && v.ok().is_ok()) {
+        if let Err(e) = self.check_own("stack", vars) {
+            return self.fail(e);
+        }
+        if let Some(other) = vars.iter().find(|v| v.shape() != first.shape()) {
             return self.fail(Error::shape(
                 "stack",
                 "equal shapes",

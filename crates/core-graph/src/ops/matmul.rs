@@ -6,7 +6,7 @@ use super::binary::check_alike;
 use crate::graph::Var;
 use crate::kernel::{broadcast_dims, matmul};
 use crate::primitive::{Primitive, Slots, Values, one, slot};
-use crate::tensor::{from_vec, with_slice};
+use crate::tensor::{from_vec, is_real, room, with_slice};
 use crate::{Error, Result, Wrt, with_real};
 
 /// (…, m, k) × (…, k, n) → (…, m, n); batch dimensions broadcast.
@@ -33,6 +33,11 @@ impl Primitive for Matmul {
             return Err(fail());
         }
         let dims: Vec<usize> = batch.iter().copied().chain([m, n]).collect();
+        if !is_real(a) {
+            let what = "needs f32 or f64";
+            return Err(Error::DType { node: "matmul".into(), what, got: vec![a.dtype()] });
+        }
+        room("matmul", &dims, a.dtype())?;
         if dims.contains(&0) || k == 0 {
             return one(Tensor::zeros(dims, a.dtype(), a.device())?);
         }

@@ -8,8 +8,8 @@ impl<'g> Var<'g> {
     #[must_use]
     pub fn dot(self, other: Var<'g>) -> Self {
         self.compose(|x| {
-            let (a, b) = (x.shape(), other.shape());
-            if a.is_empty() || (b.is_empty() && other.ok().is_ok()) {
+            let (a, b) = (x.shape(), other.ok()?.shape());
+            if a.is_empty() || b.is_empty() {
                 return Err(Error::shape("dot", "rank 1 or more", &[&a, &b]));
             }
             Ok((x * other).sum(-1))

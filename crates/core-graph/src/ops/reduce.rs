@@ -167,7 +167,7 @@ impl<'g> Var<'g> {
     pub fn variance(self, axes: impl Into<Axes>, ddof: usize) -> Self {
         let axes = axes.into();
         self.over_axes("variance", axes.clone(), |x, marks| {
-            let n = count("variance", &x.shape(), marks, ddof + 1)?;
+            let n = count("variance", &x.shape(), marks, ddof.saturating_add(1))?;
             Ok((x - x.mean_keepdim(axes)).sqr().summed(marks) * (1.0 / (n - ddof as f64)))
         })
     }

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use super::axes::resolve;
 use super::linear::Linear;
 use crate::graph::Var;
+use crate::tensor::{countable, room};
 use crate::{Error, Result};
 
 type Dims = SmallVec<[usize; 6]>;
@@ -18,7 +19,7 @@ impl Linear for Reshape {
         "reshape"
     }
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        if x.elem_count() != self.0.iter().product::<usize>() {
+        if x.elem_count() != countable("reshape", &self.0)? {
             return Err(Error::shape(
                 "reshape",
                 "the same number of elements (have, want)",
@@ -58,7 +59,10 @@ impl Linear for Broadcast {
     }
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         match crate::kernel::broadcast_dims(x.dims(), &self.0) {
-            Some(d) if d == self.0 => Ok(x.broadcast_as(self.0.as_slice())?),
+            Some(d) if d == self.0 => {
+                countable("broadcast_to", &self.0)?;
+                Ok(x.broadcast_as(self.0.as_slice())?)
+            }
             _ => Err(Error::shape(
                 "broadcast_to",
                 "a shape that stretches to the other",
@@ -116,11 +120,12 @@ impl Linear for Embed {
     }
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let Slice { axis, start, step, len } = self.slice;
+        let mut dims = x.dims().to_vec();
+        dims[axis] = self.full;
+        room("pad", &dims, x.dtype())?;
         if step == 1 {
             return Ok(x.pad_with_zeros(axis, start, self.full - start - len)?);
         }
-        let mut dims = x.dims().to_vec();
-        dims[axis] = self.full;
         let zeros = Tensor::zeros(dims, x.dtype(), x.device())?;
         Ok(zeros.index_add(&self.slice.indices(x.device())?, &x.contiguous()?, axis)?)
     }
@@ -232,7 +237,10 @@ impl<'g> Var<'g> {
     /// [`Var::broadcast_to`] the shape of another variable.
     #[must_use]
     pub fn broadcast_like(self, other: Var<'g>) -> Self {
-        self.broadcast_to(&other.shape())
+        self.compose(|x| {
+            x.graph().check_own("broadcast_like", &[other])?;
+            Ok(x.broadcast_to(&other.shape()))
+        })
     }
 
     /// Elements `start, start + step, …` before `end` along an axis (`step` > 0). Errors: out of range.
@@ -299,8 +307,11 @@ impl<'g> Var<'g> {
         self.compose(|x| {
             let axis = resolve("pad", i64::from(axis), &x.shape())?;
             let len = x.shape()[axis];
-            let slice = Slice { axis, start: before, step: 1, len };
-            Ok(x.linear(Embed { slice, full: before + len + after }))
+            let full = len.checked_add(before).and_then(|n| n.checked_add(after));
+            let full = full.ok_or_else(|| {
+                Error::shape("pad", format!("too much: {before} and {after}"), &[&x.shape()])
+            })?;
+            Ok(x.linear(Embed { slice: Slice { axis, start: before, step: 1, len }, full }))
         })
     }
 }

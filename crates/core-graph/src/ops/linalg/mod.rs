@@ -131,19 +131,19 @@ impl<'g> Var<'g> {
     /// (X + Xᵀ)/2 of each matrix. Errors: not square.
     #[must_use]
     pub fn symmetrized(self) -> Self {
-        symmetric(self)
+        self.compose(|x| square("symmetrized", &x.value()?).map(|_| symmetric(x)))
     }
 
-    /// The lower triangle of each square matrix, diagonal included.
+    /// The lower triangle of each square matrix, diagonal included. Errors: not square.
     #[must_use]
     pub fn tril(self) -> Self {
-        lower(self, 1.0)
+        self.compose(|x| square("tril", &x.value()?).map(|_| lower(x, 1.0)))
     }
 
-    /// The upper triangle of each square matrix, diagonal included.
+    /// The upper triangle of each square matrix, diagonal included. Errors: not square.
     #[must_use]
     pub fn triu(self) -> Self {
-        upper(self, 1.0)
+        self.compose(|x| square("triu", &x.value()?).map(|_| upper(x, 1.0)))
     }
 
     /// The batch of `self`, and of `other`, broadcast to one another (their last `rank` axes are left alone).
