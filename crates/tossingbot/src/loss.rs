@@ -22,7 +22,7 @@ pub fn huber(residual: Var<'_>) -> Var<'_> {
     clamped * (residual - 0.5 * clamped)
 }
 
-/// Cross entropy of two logits per sample `[B, 2]` (0: miss, 1: hit) against labels: −log softmax(logits)[y], `[B]`.
+/// Cross entropy of two logits per sample `[B, 2]` (0: miss, 1: hit) against labels: −log softmax(logits)\[y\], `[B]`.
 ///
 /// # Errors
 /// Those of the network, out of the variable.

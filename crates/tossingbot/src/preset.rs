@@ -50,8 +50,13 @@ impl Preset {
     /// Half a minute through everything, for continuous integration. It learns little.
     pub fn smoke() -> Self {
         let quick = Self::quick();
-        let curriculum =
-            Curriculum { collect: 400, fit: 25, practice: 30, checkpoint: 20, ..quick.curriculum };
+        let curriculum = Curriculum {
+            collect: 3000,
+            fit: 250,
+            practice: 120,
+            checkpoint: 60,
+            ..quick.curriculum
+        };
         Self { name: "smoke".into(), curriculum, evaluation: 60, ..quick }
     }
 

@@ -23,9 +23,9 @@ pub(super) fn side_view(
 ) -> Result<String> {
     let boxes = &world.boxes;
     let far = boxes.rows.iter().copied().fold(1.0, f64::max) + 0.5 * boxes.opening[0] + 0.1;
-    let mut plane = Plane::equal(500.0, [0.4, far], [0.0, 0.85]);
+    let mut plane = Plane::equal(500.0, [0.4, far], [0.0, 0.65]);
     let title = evaluation.methods[method].title();
-    plane.axes(title, ["x, m", "z, m"], &[0.5, 1.0, 1.5], &[0.0, 0.2, 0.4, 0.6, 0.8], [1, 1]);
+    plane.axes(title, ["x, m", "z, m"], &[0.5, 1.0, 1.5], &[0.0, 0.2, 0.4, 0.6], [1, 1]);
     for row in &boxes.rows {
         let half = 0.5 * boxes.opening[0];
         let style = "fill:#8883;stroke:#888";

@@ -76,9 +76,9 @@ impl Curriculum {
     pub fn quick() -> Self {
         Self {
             collect: 6000,
-            fit: 3000,
+            fit: 4000,
             fit_batch: 16,
-            practice: 1500,
+            practice: 3000,
             practice_batch: 12,
             exploration: [0.5, 0.1],
             speed_deviation: 0.25,
@@ -98,7 +98,7 @@ impl Curriculum {
 
     /// Hours on two cores.
     pub fn small() -> Self {
-        Self { fit: 6000, practice: 10_000, ..Self::quick() }
+        Self { fit: 8000, practice: 15_000, ..Self::quick() }
     }
 
     /// The paper's 15,000 attempts from a network that knows nothing, with its learning rate, momentum and decay.
