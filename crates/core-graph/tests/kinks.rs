@@ -7,7 +7,6 @@ use pullback_core_graph::check::KINKS;
 
 #[test]
 fn every_convention_holds() {
-    let broken: Vec<String> =
-        KINKS.iter().filter_map(|k| common::kinks::verify(k).err()).collect();
+    let broken: Vec<String> = KINKS.iter().filter_map(|k| common::kinks::verify(k).err()).collect();
     assert!(broken.is_empty(), "{} of {}:\n{}", broken.len(), KINKS.len(), broken.join("\n"));
 }

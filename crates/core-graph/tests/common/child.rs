@@ -14,8 +14,9 @@ pub(crate) fn serve() -> bool {
     match task.as_str() {
         "candle chain" => super::defects::candle_chain(),
         "fingerprints" => {
-            let text: String =
-                super::determinism::fingerprints().map(|(name, bits)| format!("\n= {bits:016x} {name}\n")).collect();
+            let text: String = super::determinism::fingerprints()
+                .map(|(name, bits)| format!("\n= {bits:016x} {name}\n"))
+                .collect();
             io::stdout().write_all(text.as_bytes()).expect("standard output is open");
         }
         other => panic!("no such task: {other}"),

@@ -80,7 +80,13 @@ fn vector(x: &[f64]) -> Tensor {
 }
 
 fn table() -> Vec<Defect> {
-    let row = |name, inputs, theirs: Theirs, ours: Ours| Defect { name, inputs, theirs, ours, right: None };
+    let row = |name, inputs, theirs: Theirs, ours: Ours| Defect {
+        name,
+        inputs,
+        theirs,
+        ours,
+        right: None,
+    };
     let kink = |name, at: &[f64], right: &[f64], theirs: Theirs, ours: Ours| Defect {
         name,
         inputs: vec![vector(at)],
@@ -143,7 +149,10 @@ fn table() -> Vec<Defect> {
             vec![m(&[2, 4], 1).to_dtype(DType::F32).unwrap()],
             |x| {
                 let one = x[0].narrow(0, 0, 1)?.flatten_all()?.ones_like()?.detach();
-                weighed(&candle_nn::LayerNorm::new(one.clone(), one.zeros_like()?, 1e-5).forward(&x[0])?)
+                weighed(
+                    &candle_nn::LayerNorm::new(one.clone(), one.zeros_like()?, 1e-5)
+                        .forward(&x[0])?,
+                )
             },
             |_, x| {
                 let centred = x[0] - x[0].mean_keepdim(-1);
@@ -165,11 +174,34 @@ fn table() -> Vec<Defect> {
             |x| candle_nn::loss::binary_cross_entropy_with_logit(&x[0], &vector(&[1.0, 0.0])),
             |g, x| Ok((x[0].softplus() - x[0] * g.constant(&vector(&[1.0, 0.0]))).mean(())),
         ),
-        row("gelu_erf", vec![m(&[7], 1)], |x| weighed(&x[0].gelu_erf()?), |_, x| weigh(x[0].gelu())),
-        kink("max of a tie", &[2.0, 2.0, 1.0], &[0.5, 0.5, 0.0], |x| x[0].max(D::Minus1), |_, x| Ok(x[0].max(()))),
-        kink("min of a tie", &[1.0, 2.0, 1.0], &[0.5, 0.0, 0.5], |x| x[0].min(D::Minus1), |_, x| Ok(x[0].min(()))),
+        row(
+            "gelu_erf",
+            vec![m(&[7], 1)],
+            |x| weighed(&x[0].gelu_erf()?),
+            |_, x| weigh(x[0].gelu()),
+        ),
+        kink(
+            "max of a tie",
+            &[2.0, 2.0, 1.0],
+            &[0.5, 0.5, 0.0],
+            |x| x[0].max(D::Minus1),
+            |_, x| Ok(x[0].max(())),
+        ),
+        kink(
+            "min of a tie",
+            &[1.0, 2.0, 1.0],
+            &[0.5, 0.0, 0.5],
+            |x| x[0].min(D::Minus1),
+            |_, x| Ok(x[0].min(())),
+        ),
         kink("abs at 0", &[0.0], &[0.0], |x| x[0].abs()?.sum_all(), |_, x| Ok(x[0].abs().sum(()))),
-        kink("relu at 0", &[0.0], &[0.0], |x| x[0].relu()?.sum_all(), |_, x| Ok(x[0].relu().sum(()))),
+        kink(
+            "relu at 0",
+            &[0.0],
+            &[0.0],
+            |x| x[0].relu()?.sum_all(),
+            |_, x| Ok(x[0].relu().sum(())),
+        ),
         kink(
             "square root at 0 behind a mask",
             &[0.0, 4.0],
@@ -184,13 +216,23 @@ fn table() -> Vec<Defect> {
             |x| x[0].sqr()?.sum_all()?.sqrt(),
             |_, x| Ok(x[0].norm(())),
         ),
-        kink("power 0 at 0", &[0.0], &[0.0], |x| x[0].powf(0.0)?.sum_all(), |_, x| Ok(x[0].powf(0.0).sum(()))),
+        kink(
+            "power 0 at 0",
+            &[0.0],
+            &[0.0],
+            |x| x[0].powf(0.0)?.sum_all(),
+            |_, x| Ok(x[0].powf(0.0).sum(())),
+        ),
     ]
 }
 
 /// Every row.
 pub(crate) fn verdicts() -> Vec<Verdict> {
-    table().into_iter().map(verdict).chain([second_order(), deep_chain(), mismatched_batches()]).collect()
+    table()
+        .into_iter()
+        .map(verdict)
+        .chain([second_order(), deep_chain(), mismatched_batches()])
+        .collect()
 }
 
 fn verdict(d: Defect) -> Verdict {

@@ -158,7 +158,8 @@ pub(crate) fn differing() -> Vec<String> {
     });
     let mut differ = Vec::new();
     for (i, (name, bits)) in runs[0].iter().enumerate() {
-        let same = |run: &Vec<(String, u64)>| run.get(i).is_some_and(|(n, b)| n == name && b == bits);
+        let same =
+            |run: &Vec<(String, u64)>| run.get(i).is_some_and(|(n, b)| n == name && b == bits);
         if !runs.iter().all(same) {
             differ.push(format!("{name}: pools of 1, 2, 4 threads"));
         }

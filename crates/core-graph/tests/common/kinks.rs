@@ -13,7 +13,8 @@ pub(crate) fn verify(kink: &Kink) -> std::result::Result<(), String> {
             let near = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-7;
             if ours.len() != kink.derivative.len()
                 || !ours.iter().zip(kink.derivative).all(near)
-                || (dtype == DType::F64 && ours.iter().zip(kink.derivative).any(|(a, b)| (a - b).abs() > 1e-15))
+                || (dtype == DType::F64
+                    && ours.iter().zip(kink.derivative).any(|(a, b)| (a - b).abs() > 1e-15))
             {
                 let Kink { operation, at, derivative, rule } = kink;
                 return Err(format!(
