@@ -71,13 +71,14 @@ fn derivative_laws(output: &mut Output, quick: bool) -> Result<()> {
         ("third order, f64: those of the recorded gradient", 14.0, third_order),
     ];
     for (name, each, law) in orders.into_iter().take(if quick { 3 } else { 4 }) {
-        let failed: Vec<String> = cases
-            .iter()
-            .filter_map(|c| law(c).err().map(|e| format!("{}: {e}", c.name)))
-            .collect();
+        let failed: Vec<String> =
+            cases.iter().filter_map(|c| law(c).err().map(|e| format!("{}: {e}", c.name))).collect();
         explain(name, &failed)?;
         let passed = n - failed.len() as f64;
-        output.push(Row::new(format!("{name}, passed"), "laws × operations", passed * each).at_least(n * each))?;
+        output.push(
+            Row::new(format!("{name}, passed"), "laws × operations", passed * each)
+                .at_least(n * each),
+        )?;
     }
     Ok(())
 }
@@ -97,7 +98,8 @@ fn third_order(c: &Case) -> pullback_core_graph::Result<()> {
         g.apply(&adjoint, &all)
     });
     let dy = y.iter().map(|y| Ok(y.affine(0.5, 0.25)?));
-    let point = x.iter().cloned().map(Ok).chain(dy).collect::<pullback_core_graph::Result<Vec<_>>>()?;
+    let point =
+        x.iter().cloned().map(Ok).chain(dy).collect::<pullback_core_graph::Result<Vec<_>>>()?;
     second_order(&gradient, &point, &loose)
 }
 
@@ -116,7 +118,10 @@ fn reference(output: &mut Output) -> Result<()> {
             .map(|(n, w)| format!("{n}: {:e} ({})", w.error, w.at))
             .collect();
         explain(what, &over)?;
-        output.push(Row::new(format!("{what}: numbers compared with JAX"), "numbers", compared as f64).at_least(5000.0))?;
+        output.push(
+            Row::new(format!("{what}: numbers compared with JAX"), "numbers", compared as f64)
+                .at_least(5000.0),
+        )?;
         let of = format!("{what}: worst error of {} functions, of {name}", table.len());
         output.push(Row::new(of, "relative", error).at_most(limit))?;
     }
@@ -131,7 +136,10 @@ fn bad_inputs(output: &mut Output) -> Result<()> {
     explain("bad input", &tally.wrong)?;
     let tried = tally.tried as f64;
     output.push(Row::new("bad inputs tried", "inputs", tried).at_least(10_000.0))?;
-    output.push(Row::new("bad inputs answered with their typed error", "inputs", tally.answered as f64).at_least(tried))?;
+    output.push(
+        Row::new("bad inputs answered with their typed error", "inputs", tally.answered as f64)
+            .at_least(tried),
+    )?;
     output.push(Row::new("bad inputs that panic", "inputs", tally.panicked as f64).at_most(0.0))
 }
 
@@ -140,7 +148,12 @@ fn depth(output: &mut Output, quick: bool) -> Result<()> {
     type Run = fn(usize) -> pullback_core_graph::Result<chain::Outcome>;
     let runs: [(&str, Run, usize, f64); 5] = [
         ("operations in a row: record, pull, push, drop on 2 MiB of stack", chain::chain, n, 1e-9),
-        ("operations in a row, derivative recorded and pulled again", chain::recorded_chain, n / 10, 1e-9),
+        (
+            "operations in a row, derivative recorded and pulled again",
+            chain::recorded_chain,
+            n / 10,
+            1e-9,
+        ),
         ("operations that read one variable", chain::fan_out, n, 1e-12),
         ("inputs of one operation, all one variable", chain::fan_in, n, 1e-12),
         ("functions inside one another", chain::nesting, n / 100, 1e-9),
@@ -159,8 +172,13 @@ fn depth(output: &mut Output, quick: bool) -> Result<()> {
 }
 
 fn defects(output: &mut Output) -> Result<()> {
-    for Verdict { name, candle, ours } in common::defects::verdicts().into_iter().chain(images::verdicts()) {
-        output.push(Row::new(format!("{name} (candle: {candle}): our error"), "relative", ours).at_most(1e-6))?;
+    for Verdict { name, candle, ours } in
+        common::defects::verdicts().into_iter().chain(images::verdicts())
+    {
+        output.push(
+            Row::new(format!("{name} (candle: {candle}): our error"), "relative", ours)
+                .at_most(1e-6),
+        )?;
     }
     Ok(())
 }
@@ -169,7 +187,10 @@ fn conventions(output: &mut Output) -> Result<()> {
     let broken: Vec<String> = KINKS.iter().filter_map(|k| common::kinks::verify(k).err()).collect();
     explain("convention", &broken)?;
     let (all, held) = (KINKS.len() as f64, (KINKS.len() - broken.len()) as f64);
-    output.push(Row::new("conventions at kinks that hold, by pull, push and recorded pull", "rows", held).at_least(all))
+    output.push(
+        Row::new("conventions at kinks that hold, by pull, push and recorded pull", "rows", held)
+            .at_least(all),
+    )
 }
 
 fn determinism(output: &mut Output) -> Result<()> {

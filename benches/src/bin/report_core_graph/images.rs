@@ -30,7 +30,7 @@ const ROWS: &[(&str, [usize; 4], Theirs, Ours)] = &[
         "avg_pool2d of a size that 2 does not divide",
         [1, 2, 5, 5],
         |x| weighed(&x[0].avg_pool2d(2)?),
-        |x| weigh(average_pool2d(x, [2, 2], [2, 2], [0, 0], Divisor::Window)),
+        |x| weigh(average_pool2d(x, [2, 2], [2, 2], [0, 0], Divisor::Kernel)),
     ),
     (
         "upsample_nearest2d of an image used elsewhere too",

@@ -159,7 +159,7 @@ fn shapes() -> Vec<Case> {
         case("diagonal", vec![spread(&[2, 3, 4], -2.0, 2.0, 4)], |_, x| {
             Ok(vec![x[0].diagonal(), x[0].trace()])
         }),
-        case("diag", two(), |_, x| Ok(vec![x[0].diag() * 2.0])),
+        case("diag", vec![spread(&[2, 3], -2.0, 2.0, 6)], |_, x| Ok(vec![x[0].diag() * 2.0])),
         case("constants", two(), |g, x| {
             let ones = g.constant(&x[0].value()?.ones_like()?);
             Ok(vec![
