@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::deep::{deeper, drop_deeper};
 use super::sweep::finite_or_located;
 use super::{Arena, Graph, Options, Var};
 use crate::primitive::check_directions;
@@ -56,6 +57,10 @@ impl Closure {
     }
 
     fn record(&self, x: &[Tensor], wrt: Wrt<'_>) -> Result<Recording> {
+        deeper(&self.name, || self.record_here(x, wrt))
+    }
+
+    fn record_here(&self, x: &[Tensor], wrt: Wrt<'_>) -> Result<Recording> {
         let graph = Graph { arena: RefCell::default(), options: self.options };
         let ids = || {
             let leaf = |(i, t)| if wrt.needs(i) { graph.input(t) } else { graph.constant(t) };
@@ -66,6 +71,15 @@ impl Closure {
         };
         let (inputs, outputs) = ids().map_err(|e| located(&self.name, e))?;
         Ok(graph.into_recording(self.name.clone(), inputs, outputs))
+    }
+}
+
+impl Drop for Closure {
+    fn drop(&mut self) {
+        // The closure may hold the last handle of a function inside it, and so on.
+        if Arc::strong_count(&self.body) == 1 {
+            drop_deeper(std::mem::replace(&mut self.body, Arc::new(|_, _| Ok(vec![]))));
+        }
     }
 }
 
@@ -163,6 +177,12 @@ impl Graph {
     }
 }
 
+impl Drop for Recording {
+    fn drop(&mut self) {
+        drop_deeper(std::mem::take(&mut self.arena));
+    }
+}
+
 impl Recording {
     /// The output values.
     pub fn values(&self) -> Vec<Tensor> {
@@ -203,8 +223,9 @@ impl LinearMap for Recording {
         dx.iter().try_for_each(|d| check_directions(&self.name, "input directions", d, &at))?;
         let wrt = |i: usize| Wrt(&self.wrt).needs(i);
         let seeds: Vec<_> = dx.iter().map(|d| self.seeds(&self.inputs, d, wrt)).collect();
-        let out = self.arena.push(&seeds, &self.outputs, false);
-        let again = || self.arena.push(&seeds, &self.outputs, true);
+        let sweep =
+            |located| deeper(&self.name, || self.arena.push(&seeds, &self.outputs, located));
+        let (out, again) = (sweep(false), || sweep(true));
         finite_or_located(self.options.finite, out, again, Phase::Push)
             .map_err(|e| located(&self.name, e))
     }
@@ -215,8 +236,8 @@ impl LinearMap for Recording {
         let seeds: Vec<_> = dy.iter().map(|d| self.seeds(&self.outputs, d, |_| true)).collect();
         let wanted: Vec<u32> =
             self.inputs.iter().zip(&self.wrt).filter(|(_, b)| **b).map(|(&id, _)| id).collect();
-        let out = self.arena.pull(&seeds, &wanted, &[], false);
-        let again = || self.arena.pull(&seeds, &wanted, &[], true);
+        let sweep = |located| deeper(&self.name, || self.arena.pull(&seeds, &wanted, &[], located));
+        let (out, again) = (sweep(false), || sweep(true));
         let out = finite_or_located(self.options.finite, out, again, Phase::Pull)
             .map_err(|e| located(&self.name, e))?;
         let spread = |d: Direction| {

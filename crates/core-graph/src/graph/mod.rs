@@ -3,6 +3,7 @@
 //! Both sweeps are plain loops over the arena, so a cycle cannot be written and no depth overflows a stack.
 
 mod closure;
+mod deep;
 mod draw;
 mod recorded;
 mod sweep;

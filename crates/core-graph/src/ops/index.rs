@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use smallvec::SmallVec;
 
 use super::axes::resolve;
@@ -246,6 +246,33 @@ impl<'g> Var<'g> {
         })
     }
 
+    /// A copy of this variable with y[…, index[…, i, …], …] = source[…, i, …] along an axis; of repeated indices the last stays.
+    ///
+    /// The base has a derivative where it was not overwritten, the source where it stayed. Errors: as [`Var::scatter_add`].
+    #[must_use]
+    pub fn scatter(self, index: &Tensor, source: Var<'g>, axis: i32) -> Self {
+        self.compose(|x| {
+            let (at, dims) = x.gather_positions("scatter", index, axis)?;
+            let have = source.ok()?.shape();
+            if have.as_slice() != dims {
+                let what = "a source of the shape of the index";
+                return Err(Error::shape("scatter", what, &[&have, &dims]));
+            }
+            let full = x.value()?;
+            let mut writer: Vec<Option<usize>> = vec![None; full.elem_count()];
+            at.iter().enumerate().for_each(|(i, &to)| writer[to as usize] = Some(i));
+            let mut stays = vec![0.0; at.len()];
+            writer.iter().flatten().for_each(|&i| stays[i] = 1.0);
+            let untouched = writer.iter().map(|w| if w.is_none() { 1.0 } else { 0.0 }).collect();
+            let mask = |data: Vec<f64>, dims: &[usize]| -> Result<Var<'g>> {
+                let mask = from_vec(data, dims, &Device::Cpu)?.to_dtype(full.dtype())?;
+                Ok(x.graph().own(mask.to_device(full.device())?))
+            };
+            let base = x * mask(untouched, full.dims())?;
+            base.add_at("scatter", at, &dims, source * mask(stays, &dims)?)
+        })
+    }
+
     /// A copy of this variable with source slices added at the given indices (rank 1) along an axis.
     ///
     /// Errors: as [`Var::index_select`]; a source whose shape is not that of the selection.
@@ -274,6 +301,32 @@ impl<'g> Var<'g> {
         }
         let take = Take { name: "gather", at: Arc::new(at), dims: SmallVec::from_slice(dims) };
         Ok(self + source.linear(Put { take, full: SmallVec::from_slice(&self.shape()) }))
+    }
+
+    /// The windows of `size` elements along an axis, one every `step`: the axis then counts windows, and a new last axis holds the
+    /// elements of each: (…, n, …) → (…, (n − size)/step + 1, …, size). Windows may overlap.
+    ///
+    /// Errors: axis out of range; size or step 0; size above the length.
+    #[must_use]
+    pub fn unfold(self, axis: i32, size: usize, step: usize) -> Self {
+        self.compose(|x| {
+            let dims = x.shape();
+            let axis = resolve("unfold", i64::from(axis), &dims)?;
+            if size == 0 || step == 0 || dims[axis] < size {
+                let what = format!("0 < size ≤ length and step > 0, got size {size}, step {step}");
+                return Err(Error::shape("unfold", what, &[&dims]));
+            }
+            let windows = (dims[axis] - size) / step + 1;
+            let at: Vec<u32> =
+                (0..windows).flat_map(|w| (0..size).map(move |i| (w * step + i) as u32)).collect();
+            let at = from_vec(at, &[windows * size], &Device::Cpu)?;
+            let mut split = dims.to_vec();
+            split.splice(axis..=axis, [windows, size]);
+            let rank = split.len() as i32;
+            let (axis, moved) = (axis as i32, axis as i32 + 1);
+            let order: Vec<i32> = (0..rank).filter(|&i| i != moved).chain([moved]).collect();
+            Ok(x.index_select(&at, axis).reshape(&split).permute(&order))
+        })
     }
 
     /// The diagonals of the last two axes: (…, m, n) → (…, min(m, n)). Errors: rank below 2.

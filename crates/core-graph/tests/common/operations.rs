@@ -10,8 +10,14 @@ use pullback_core_graph::{Function, Graph, Result, Var, function};
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) function: Arc<dyn Function>,
+    /// The closure that the function was made of, for variables of the caller's choice.
+    pub(crate) body: Arc<Body>,
     inputs: Vec<Tensor>,
 }
+
+/// What a [`Case`] records.
+pub(crate) type Body =
+    dyn for<'g> Fn(&'g Graph, &[Var<'g>]) -> Result<Vec<Var<'g>>> + Send + Sync + 'static;
 
 impl Case {
     /// The point in an element type.
@@ -24,7 +30,9 @@ fn case<F>(name: &'static str, inputs: Vec<Tensor>, f: F) -> Case
 where
     F: for<'g> Fn(&'g Graph, &[Var<'g>]) -> Result<Vec<Var<'g>>> + Send + Sync + 'static,
 {
-    Case { name, function: function(name, f), inputs }
+    let body: Arc<Body> = Arc::new(f);
+    let shared = body.clone();
+    Case { name, function: function(name, move |g, x| shared(g, x)), body, inputs }
 }
 
 /// A tensor of well-spread numbers in [low, high], different for each `seed`.
@@ -144,10 +152,14 @@ fn shapes() -> Vec<Case> {
             Ok(vec![x[0].scatter_add(&indices(&[0, 0, 2, 1, 2, 2], &[2, 3]), x[1], 1)])
         }),
         case("index_add", two(), |_, x| Ok(vec![x[0].index_add(&indices(&[1, 1], &[2]), x[1], 0)])),
+        case("scatter", two(), |_, x| {
+            Ok(vec![x[0].scatter(&indices(&[0, 0, 2, 1, 2, 2], &[2, 3]), x[1], 1)])
+        }),
+        case("unfold", x234(), |_, x| Ok(vec![x[0].unfold(2, 3, 1), x[0].unfold(0, 1, 1)])),
         case("diagonal", vec![spread(&[2, 3, 4], -2.0, 2.0, 4)], |_, x| {
             Ok(vec![x[0].diagonal(), x[0].trace()])
         }),
-        case("diag", two(), |_, x| Ok(vec![x[0].diag() * 2.0])),
+        case("diag", vec![spread(&[2, 3], -2.0, 2.0, 6)], |_, x| Ok(vec![x[0].diag() * 2.0])),
         case("constants", two(), |g, x| {
             let ones = g.constant(&x[0].value()?.ones_like()?);
             Ok(vec![

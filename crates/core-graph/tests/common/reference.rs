@@ -45,13 +45,8 @@ impl Worst {
     }
 }
 
-fn table(name: &str) -> Value {
-    let path = format!(
-        "{}/tests/data/{name}",
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../crates/core-graph")
-    );
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
-    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}"))
+fn table(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("the committed table: {e}"))
 }
 
 fn number(v: &Value) -> f64 {
@@ -146,7 +141,7 @@ fn derivatives(name: &str, p: &Value, x: f64, order: usize) -> Result<Vec<f64>> 
 
 /// The scalar table: function name → worst relative error over values and first, second, third derivatives.
 pub(crate) fn scalar_table() -> BTreeMap<String, Worst> {
-    let table = table("scalar.json");
+    let table = table(include_str!("../data/scalar.json"));
     let mut out: BTreeMap<String, Worst> = BTreeMap::new();
     for f in table["functions"].as_array().unwrap() {
         let (name, p) = (f["name"].as_str().unwrap(), &f["params"]);
@@ -226,7 +221,7 @@ fn integers(v: &Value) -> Vec<i32> {
 
 /// The structured table: operation → worst error of value, jvp, vjp and hvp, relative to max(1, norm).
 pub(crate) fn structured_table() -> BTreeMap<String, Worst> {
-    let table = table("structured.json");
+    let table = table(include_str!("../data/structured.json"));
     let mut out: BTreeMap<String, Worst> = BTreeMap::new();
     for case in table["cases"].as_array().unwrap() {
         let (op, name) = (case["op"].as_str().unwrap(), case["name"].as_str().unwrap());
