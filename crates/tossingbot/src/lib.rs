@@ -52,3 +52,8 @@ pub mod stats;
 pub mod train;
 
 pub use error::{Error, FileProblem, NetworkFailure, Result};
+
+/// The examples of the crate's page, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeDoctests;
