@@ -118,8 +118,9 @@ impl Bench {
         let per = 1e6 / CHAIN as f64;
         let (graph, x, y) = chain.recorded(true)?;
         let tape = chain.tracked()?;
-        let pull = || Ok(drop(graph.gradient(graph.var(y)?, &[graph.var(x)?])?));
-        let (theirs, ours) = self.in_turns(|| Ok(drop(tape.backward()?)), pull)?;
+        let pull = || graph.gradient(graph.var(y)?, &[graph.var(x)?]).map(drop).map_err(Into::into);
+        let (theirs, ours) =
+            self.in_turns(|| tape.backward().map(drop).map_err(Into::into), pull)?;
         let row = Row::new("pull, per scalar operation", "µs", ours * per);
         self.output.push(row.against("candle backward", theirs * per).ratio_at_most(0.5))?;
         let parameters = json!({"n": CHAIN, "phase": "backward"});

@@ -114,7 +114,7 @@ fn reference(output: &mut Output) -> Result<()> {
         let (name, error) = worst.map_or(("none", f64::NAN), |(n, w)| (n.as_str(), w.error));
         let over: Vec<String> = table
             .iter()
-            .filter(|(_, w)| !(w.error <= limit))
+            .filter(|(_, w)| w.error.is_nan() || limit < w.error)
             .map(|(n, w)| format!("{n}: {:e} ({})", w.error, w.at))
             .collect();
         explain(what, &over)?;

@@ -9,7 +9,7 @@ use common::defects::{Candle, verdicts};
 fn ours_are_right_where_candle_is_not() {
     let verdicts = verdicts();
     assert!(20 <= verdicts.len(), "the list shrank to {}", verdicts.len());
-    let wrong: Vec<_> = verdicts.iter().filter(|v| !(v.ours <= 1e-6)).collect();
+    let wrong: Vec<_> = verdicts.iter().filter(|v| v.ours.is_nan() || 1e-6 < v.ours).collect();
     assert!(wrong.is_empty(), "ours are wrong: {wrong:#?}");
     let repaired: Vec<_> = verdicts.iter().filter(|v| matches!(v.candle, Candle::Right)).collect();
     assert!(repaired.is_empty(), "candle is right by now: {repaired:#?}");

@@ -46,7 +46,7 @@ fn compare(batch: usize, n: usize) -> Result<(), LinalgError> {
     };
     let mut a: Vec<f64> = (0..batch * n * n).map(|_| random()).collect();
     for (index, x) in a.iter_mut().enumerate() {
-        *x += if index % (n * n) % (n + 1) == 0 { n as f64 } else { 0.0 };
+        *x += if (index % (n * n)).is_multiple_of(n + 1) { n as f64 } else { 0.0 };
     }
     let b: Vec<f64> = (0..batch * n).map(|_| random()).collect();
     let matrices: Vec<_> =

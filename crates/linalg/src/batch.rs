@@ -120,12 +120,9 @@ pub(super) fn run<T: Field, O: Rows, K: Kernel<T, O>>(
     mut out: O,
 ) -> Result<(), LinalgError> {
     const WORK_PER_CHUNK: usize = 100_000;
-    // A multiple of the widest register, so that only the last chunk has a group that is not full.
-    let size = (WORK_PER_CHUNK / work.max(1)).next_multiple_of(16).max(if work > WORK_PER_CHUNK {
-        1
-    } else {
-        16
-    });
+    // Whole groups of the widest register, so that only the last chunk has a group that is not full.
+    let least = if kernel.interleaved() { 16 } else { 1 };
+    let size = (WORK_PER_CHUNK / work.max(1)).next_multiple_of(least).max(least);
     if batch <= size {
         return dispatch(Chunk { kernel, first: 0, count: batch, out });
     }

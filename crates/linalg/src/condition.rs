@@ -6,6 +6,7 @@
 
 use super::batch::{check_finite, first_not_finite};
 use super::error::{LinalgError, check_length};
+use super::lu::check_permutation;
 use super::real::{Field, Real};
 
 /// 1 / (‖A‖₁·‖A⁻¹‖₁), estimated from the factors of [`super::lu`]: batch numbers between 0 and about 1.
@@ -13,7 +14,7 @@ use super::real::{Field, Real};
 /// `norm`: ‖A‖₁ = maxⱼ Σᵢ |a_ij| for each matrix. A zero pivot gives 0; a matrix without rows gives 1.
 ///
 /// # Errors
-/// [`LinalgError::Argument`] if `permutation` names a row ≥ n, [`LinalgError::NotFinite`], [`LinalgError::Length`].
+/// [`LinalgError::Argument`] if `permutation` is none, [`LinalgError::NotFinite`], [`LinalgError::Length`].
 pub fn reciprocal_condition<T: Real>(
     batch: usize,
     n: usize,
@@ -38,12 +39,7 @@ pub(super) fn entry<T: Field>(
     check_length(NAME, "permutation", &[batch, n], permutation.len())?;
     check_length(NAME, "norm", &[batch], norm.len())?;
     check_length(NAME, "reciprocal", &[batch], reciprocal.len())?;
-    if permutation.iter().any(|&row| row >= n) {
-        return Err(LinalgError::Argument {
-            operation: NAME,
-            what: "the permutation names a row that does not exist",
-        });
-    }
+    check_permutation(NAME, n, permutation)?;
     check_finite(NAME, "lu", lu, n * n)?;
     check_finite(NAME, "norm", norm, 1)?;
     for (m, reciprocal) in reciprocal.iter_mut().enumerate() {

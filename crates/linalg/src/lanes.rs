@@ -153,12 +153,18 @@ pub(super) trait Task<T: Field> {
 }
 
 /// Runs the task with the machine's best instruction set.
+///
+/// Never inlined, and without the arm for plain registers of `Arch::dispatch`: each would compile all kernels once more.
+#[inline(never)]
 pub(super) fn dispatch<T: Field, K: Task<T>>(task: K) -> K::Output {
-    let arch = Arch::new();
-    if cfg!(target_family = "wasm") || matches!(arch, Arch::Scalar) {
-        task.run(One::<T, false>(PhantomData))
-    } else {
-        arch.dispatch(Vectorized(task, PhantomData))
+    match Arch::new() {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(simd) => Simd::vectorize(simd, Vectorized(task, PhantomData)),
+        #[cfg(target_arch = "x86_64")]
+        Arch::V3(simd) => Simd::vectorize(simd, Vectorized(task, PhantomData)),
+        #[cfg(target_arch = "aarch64")]
+        Arch::Neon(simd) => Simd::vectorize(simd, Vectorized(task, PhantomData)),
+        _ => task.run(One::<T, false>(PhantomData)),
     }
 }
 

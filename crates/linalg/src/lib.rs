@@ -1,4 +1,6 @@
 //! Batched dense linear algebra on plain slices.
+#![doc = include_str!("../README.md")]
+//!
 //!
 //! Matrices are row-major and contiguous, the batch dimension leads: a batch of m×n matrices is a slice of batch·m·n numbers, f32
 //! or f64. Input is checked for NaN and ∞ before any arithmetic, failures are typed errors that name the matrix, and `Ok` means
@@ -12,6 +14,7 @@ mod entry;
 mod error;
 mod lanes;
 mod lu;
+mod lu_factor;
 mod product;
 mod qr;
 mod real;

@@ -92,6 +92,27 @@ pub enum Error {
         /// Extent along y, in metres.
         depth: f64,
     },
+    /// The function network failed: a shape, a number that is not finite, or a typed error of one of its nodes.
+    #[error(transparent)]
+    Network(#[from] NetworkFailure),
+    /// A name that is not known.
+    #[error("there is no {what} named `{name}`; known are {known}")]
+    UnknownName {
+        /// What was looked up.
+        what: &'static str,
+        /// The name that was asked for.
+        name: String,
+        /// The names that exist.
+        known: String,
+    },
+    /// A checkpoint or result file cannot be used.
+    #[error("{path}: {problem}", path = path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// An object number that is not in the scene, or a box number that is not in the grid.
     #[error("there is no {what} with number {index}; there are {count}")]
     NoSuchItem {
@@ -102,6 +123,29 @@ pub enum Error {
         /// How many there are.
         count: usize,
     },
+}
+
+/// An error of the function network, compared by its message.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(transparent)]
+pub struct NetworkFailure(#[from] pub pullback_core_graph::Error);
+
+impl PartialEq for NetworkFailure {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_string() == other.0.to_string()
+    }
+}
+
+impl From<pullback_core_graph::Error> for Error {
+    fn from(error: pullback_core_graph::Error) -> Self {
+        Error::Network(NetworkFailure(error))
+    }
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        pullback_core_graph::Error::from(error).into()
+    }
 }
 
 /// What can be wrong with a mesh or robot description file.

@@ -37,7 +37,9 @@ fn lecture() -> Result<()> {
 
 /// A planar arm of two links and the squared distance of its hand from a target.
 fn arm() -> Result<()> {
-    println!("2. A planar arm: joint angles → elbow → hand → squared distance to a target at (1, 1)\n");
+    println!(
+        "2. A planar arm: joint angles → elbow → hand → squared distance to a target at (1, 1)\n"
+    );
     let graph = Graph::new();
     let (q1, q2) = (graph.input(&scalar(0.4)?).named("q1"), graph.input(&scalar(0.7)?).named("q2"));
     let elbow = (q1.cos().named("elbow x"), q1.sin().named("elbow y"));
@@ -95,9 +97,13 @@ fn sweeps(graph: &Graph, network: &[(&str, Var<'_>)]) -> Result<()> {
             }
         }
         forward.push(sum);
-        let right = if terms.is_empty() { "0".into() } else { format!("{} = {sum:.4}", terms.join(" + ")) };
+        let right =
+            if terms.is_empty() { "0".into() } else { format!("{} = {sum:.4}", terms.join(" + ")) };
         println!("     d{name}/d{} = {right}", start.0);
-        anyhow::ensure!((sum - number(&graph.total_forward(*v, start.1)?)?).abs() < 1e-12, "the graph disagrees");
+        anyhow::ensure!(
+            (sum - number(&graph.total_forward(*v, start.1)?)?).abs() < 1e-12,
+            "the graph disagrees"
+        );
     }
     println!("   Backward sweep: d{0}/du = Σ over children v of (d{0}/dv)·(∂v/∂u)", end.0);
     let mut backward = vec![0.0; network.len()];
@@ -113,7 +119,10 @@ fn sweeps(graph: &Graph, network: &[(&str, Var<'_>)]) -> Result<()> {
             }
         }
         println!("     d{}/d{name} = {} = {:.4}", end.0, terms.join(" + "), backward[j]);
-        anyhow::ensure!((backward[j] - number(&graph.total_backward(end.1, *u)?)?).abs() < 1e-12, "the graph disagrees");
+        anyhow::ensure!(
+            (backward[j] - number(&graph.total_backward(end.1, *u)?)?).abs() < 1e-12,
+            "the graph disagrees"
+        );
     }
     println!();
     Ok(())

@@ -45,11 +45,16 @@ fn by_hand_and_by_graph() -> Result<()> {
     let hindsight = speed(a, graph.constant(&tensor(&[landed])?)).named("v̂(p̂)");
     let loss = (0.5 * (residual - (thrown - hindsight)).sqr()).named("L");
 
-    println!("1. One throw at a box {target} m away, with a = {a0} m/s² believed and {WORLD} true\n");
+    println!(
+        "1. One throw at a box {target} m away, with a = {a0} m/s² believed and {WORLD} true\n"
+    );
     println!("   thrown at {:.4} m/s, landed at {landed:.4} m", thrown.to_f64()?);
     let (v_p, v_l) = (controller.to_f64()?, hindsight.to_f64()?);
     println!("   controller v̂(p; a) = {v_p:.4}, with residual δ = {:.4}", residual.to_f64()?);
-    println!("   hindsight  v̂(p̂; a) = {v_l:.4}, so the label is v − v̂(p̂; a) = {:.4}\n", thrown.to_f64()? - v_l);
+    println!(
+        "   hindsight  v̂(p̂; a) = {v_l:.4}, so the label is v − v̂(p̂; a) = {:.4}\n",
+        thrown.to_f64()? - v_l
+    );
 
     // L = ½ e², e = δ(v̂(p; a)) − (v − v̂(p̂; a)); ∂v̂/∂a = v̂/(2a).
     let error = residual.to_f64()? - (thrown.to_f64()? - v_l);
@@ -58,13 +63,22 @@ fn by_hand_and_by_graph() -> Result<()> {
     println!("   by hand, with e = {error:.6} and dv̂/da = v̂/(2a):");
     println!("     through the label      e · dv̂(p̂)/da         = {through_label:+.9}");
     println!("     through the network    e · ∂δ/∂v̂ · dv̂(p)/da = {through_network:+.9}");
-    println!("     total                  dL/da                = {:+.9}", through_label + through_network);
+    println!(
+        "     total                  dL/da                = {:+.9}",
+        through_label + through_network
+    );
     let number = |t: Tensor| -> Result<f64> { Ok(t.flatten_all()?.to_vec1::<f64>()?[0]) };
     let total = number(graph.total(loss, a)?)?;
     println!("   by the graph");
     println!("     total                  dL/da                = {total:+.9}");
-    println!("     with v̂(p) held fixed                        = {:+.9}", number(graph.partial_holding(loss, a, &[controller])?)?);
-    println!("     with v̂(p̂) held fixed                        = {:+.9}\n", number(graph.partial_holding(loss, a, &[hindsight])?)?);
+    println!(
+        "     with v̂(p) held fixed                        = {:+.9}",
+        number(graph.partial_holding(loss, a, &[controller])?)?
+    );
+    println!(
+        "     with v̂(p̂) held fixed                        = {:+.9}\n",
+        number(graph.partial_holding(loss, a, &[hindsight])?)?
+    );
     ensure!((total - through_label - through_network).abs() < 1e-12, "hand and graph disagree");
     Ok(())
 }
@@ -77,9 +91,10 @@ fn learn_gravity(steps: usize) -> Result<()> {
     for step in 0..=steps {
         let graph = Graph::new();
         let parameter = graph.input(&tensor(&[a])?);
-        let thrown: Vec<f64> = speed(graph.constant(&tensor(&[a + 0.5])?), graph.constant(&tensor(&targets)?))
-            .value()?
-            .to_vec1::<f64>()?;
+        let thrown: Vec<f64> =
+            speed(graph.constant(&tensor(&[a + 0.5])?), graph.constant(&tensor(&targets)?))
+                .value()?
+                .to_vec1::<f64>()?;
         let landed: Vec<f64> = thrown.iter().map(|&v| landing(v)).collect();
         let believed = speed(parameter, graph.constant(&tensor(&landed)?));
         let loss = 0.5 * (believed - graph.constant(&tensor(&thrown)?)).sqr().mean(());

@@ -23,17 +23,17 @@ macro_rules! special {
         impl Special for $T {
             #[inline(always)]
             fn sech2(self) -> Self {
-                let e = Special::exp((-2.0 * self.abs()));
+                let e = Special::exp(-2.0 * self.abs());
                 4.0 * e / ((1.0 + e) * (1.0 + e))
             }
             #[inline(always)]
             fn sigmoid(self) -> Self {
-                let e = Special::exp((-self.abs()));
+                let e = Special::exp(-self.abs());
                 (if self < 0.0 { e } else { 1.0 }) / (1.0 + e)
             }
             #[inline(always)]
             fn softplus(self) -> Self {
-                self.max(0.0) + Special::exp((-self.abs())).ln_1p()
+                self.max(0.0) + Special::exp(-self.abs()).ln_1p()
             }
             #[inline(always)]
             fn log_cosh(self) -> Self {
@@ -42,7 +42,7 @@ macro_rules! special {
                     let s = (0.5 * a).sinh();
                     (2.0 * s * s).ln_1p()
                 } else {
-                    a + Special::exp((-2.0 * a)).ln_1p() - std::$T::consts::LN_2
+                    a + Special::exp(-2.0 * a).ln_1p() - std::$T::consts::LN_2
                 }
             }
             #[inline(always)]
@@ -68,7 +68,7 @@ macro_rules! special {
             }
             fn normal_pdf(self) -> Self {
                 const FRAC_1_SQRT_2PI: $T = 0.398_942_280_401_432_7;
-                FRAC_1_SQRT_2PI * Special::exp((-0.5 * self * self))
+                FRAC_1_SQRT_2PI * Special::exp(-0.5 * self * self)
             }
         }
     };

@@ -66,6 +66,7 @@ macro_rules! binary_cases {
 }
 
 /// Every operation.
+#[allow(clippy::vec_init_then_push)] // the rows are generated
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     unary_cases! { cases:

@@ -23,7 +23,7 @@ impl Worst {
             0.0 => f64::INFINITY,
             _ => ((ours - theirs) / theirs).abs(),
         };
-        if !(error <= self.error) {
+        if error.is_nan() || self.error < error {
             self.error = error;
             self.at = format!("{}: {ours:e} instead of {theirs:e}", at());
         }
@@ -38,7 +38,7 @@ impl Worst {
         } else {
             f64::INFINITY
         };
-        if !(error <= self.error) {
+        if error.is_nan() || self.error < error {
             self.error = error;
             self.at = format!("{}: {ours:?} instead of {theirs:?}", at());
         }

@@ -71,9 +71,9 @@ pub trait Real:
     /// The nearest value of this type.
     #[doc(hidden)]
     fn from_f64(value: f64) -> Self;
-    /// The integer part of a value between 0 and 2²⁴.
+    /// The integer part of a value between −2²⁴ and 2²⁴.
     #[doc(hidden)]
-    fn to_usize(self) -> usize;
+    fn to_i32(self) -> i32;
 
     /// Takes a buffer out of this thread's pool.
     #[doc(hidden)]
@@ -151,8 +151,8 @@ macro_rules! real {
                 value as $type
             }
             #[inline(always)]
-            fn to_usize(self) -> usize {
-                self as usize
+            fn to_i32(self) -> i32 {
+                self as i32
             }
 
             fn take_buffer() -> Vec<Self> {
@@ -218,5 +218,25 @@ impl<T: Real> std::ops::DerefMut for Scratch<T> {
 impl<T: Real> Drop for Scratch<T> {
     fn drop(&mut self) {
         T::return_buffer(std::mem::take(&mut self.0));
+    }
+}
+
+/// target\[i\] = source\[step·i\], for as many as both have.
+#[inline(always)]
+pub(crate) fn copy_strided<T: Real>(target: &mut [T], source: &[T], step: usize) {
+    match step {
+        1 => target.iter_mut().zip(source).for_each(|(target, &value)| *target = value),
+        2 => {
+            // In pairs, which the compiler takes apart a register at a time; the last may lack its second half.
+            let (pairs, rest) = source.as_chunks::<2>();
+            target.iter_mut().zip(pairs).for_each(|(target, pair)| *target = pair[0]);
+            if let (Some(target), Some(&value)) = (target.get_mut(pairs.len()), rest.first()) {
+                *target = value;
+            }
+        }
+        _ => target
+            .iter_mut()
+            .zip(source.iter().step_by(step))
+            .for_each(|(target, &value)| *target = value),
     }
 }

@@ -1,7 +1,7 @@
 //! Gradient clipping.
 
 use candle_core::Tensor;
-use pullback_core_graph::tensor::{ensure_finite, with_slice};
+use pullback_core_graph::tensor::{Real, ensure_finite, with_slice};
 use pullback_core_graph::{Phase, with_real};
 
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Graph`] if a gradient is not finite or not of `f32` or `f64`, [`Error::Setting`] if `maximum` is not positive.
 pub fn clip_by_norm(gradients: &mut [Tensor], maximum: f64) -> Result<f64> {
-    if !(maximum > 0.0) {
+    if maximum.is_nan() || maximum <= 0.0 {
         return Err(Error::Setting {
             name: "maximum norm",
             value: maximum,
@@ -24,7 +24,7 @@ pub fn clip_by_norm(gradients: &mut [Tensor], maximum: f64) -> Result<f64> {
     for (port, gradient) in gradients.iter().enumerate() {
         ensure_finite(gradient, "clip_by_norm", Phase::Pull, port)?;
         sum += with_real!("clip_by_norm", gradient.dtype(), T => {
-            with_slice::<T, _>(gradient, |g| g.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>())
+            with_slice::<T, _>(gradient, |g| g.iter().map(|&v| v.wide() * v.wide()).sum::<f64>())
         })?;
     }
     let norm = sum.sqrt();

@@ -131,7 +131,7 @@ impl Sgd {
             if let Some(&old) = old.get(i) {
                 *v = mu * old + g;
             }
-            *p = *p - rate * if nesterov { g + mu * *v } else { *v };
+            *p -= rate * if nesterov { g + mu * *v } else { *v };
         }
         let velocity =
             if momentum > 0.0 { Some(from_vec(velocity, p.dims(), p.device())?) } else { None };

@@ -5,9 +5,9 @@ use candle_core::Tensor;
 use super::{located, lower, matrices, square, symmetric, symmetric_part};
 use crate::graph::Var;
 use crate::primitive::{Primitive, Slots, Values, one, slot};
-use crate::tensor::{from_vec, with_slice};
+use crate::tensor::{Real, from_vec, with_slice};
 use crate::{Error, Result, Wrt, with_real};
-use pullback_linalg::{Triangle, cholesky, cholesky_solve};
+use pullback_linalg::{LinalgError, Triangle, cholesky, cholesky_solve, symmetric_eigen};
 
 /// L with L·Lᵀ = (A + Aᵀ)/2.
 #[derive(Clone, Copy)]
@@ -23,7 +23,8 @@ impl Primitive for Cholesky {
         let (batch, n) = square("cholesky", a)?;
         with_real!("cholesky", a.dtype(), T => {
             let mut l = vec![T::default(); batch * n * n];
-            with_slice::<T, _>(&symmetric_part(a)?, |a| cholesky(batch, n, a, &mut l))?.map_err(|e| located("cholesky", e))?;
+            let factor = |a: &[T]| cholesky(batch, n, a, &mut l).map_err(|e| with_spectrum(a, n, e));
+            with_slice::<T, _>(&symmetric_part(a)?, factor)??;
             one(from_vec(l, a.dims(), a.device())?)
         })
     }
@@ -51,6 +52,20 @@ impl Primitive for Cholesky {
         let half = l.triangular_solve(inner, Triangle::LOWER.transpose());
         slot(symmetric(l.triangular_solve(half.t(), Triangle::LOWER.transpose())))
     }
+}
+
+/// A failed factorization's error, with λ_min/λ_max of the matrix in the place of its condition: negative if it is indefinite.
+fn with_spectrum<T: Real + pullback_linalg::Real>(a: &[T], n: usize, e: LinalgError) -> Error {
+    let mut error = located("cholesky", e);
+    if let Error::Matrix { batch, rcond, .. } = &mut error {
+        let (mut w, mut v) = (vec![T::default(); n], vec![T::default(); n * n]);
+        let matrix = &a[*batch * n * n..(*batch + 1) * n * n];
+        if symmetric_eigen(1, n, matrix, &mut w, &mut v).is_ok() {
+            let largest = w.iter().fold(0.0, |m: f64, x| m.max(x.wide().abs()));
+            *rcond = w.first().map_or(0.0, |x| x.wide()) / largest.max(f64::MIN_POSITIVE);
+        }
+    }
+    error
 }
 
 /// (A, L, B) ↦ A⁻¹·B for symmetric positive definite A = L·Lᵀ. L only saves work: A carries the whole derivative.

@@ -2,6 +2,7 @@
 
 use super::{Device, unary};
 use crate::graph::Var;
+use crate::tensor::Real;
 
 unary! {
     /// sin x, in radians.
@@ -48,8 +49,8 @@ unary! {
     }
     /// The k-th derivative of sin x / x; `sinc_derivative(0)` is sin x / x itself, with its limits at 0: value 1, slope 0.
     sinc_derivative(order: 0) as "sinc" {
-        value: |x, p| nth_sinc(p[0] as u32, f64::from(x)) as T,
-        slope: |x, _y, p| nth_sinc(p[0] as u32 + 1, f64::from(x)) as T,
+        value: |x, p| nth_sinc(p[0] as u32, x.wide()) as T,
+        slope: |x, _y, p| nth_sinc(p[0] as u32 + 1, x.wide()) as T,
         curvature: |x, _y, p| Some(x.sinc_derivative(p[0] + 2.0)),
     }
 }

@@ -94,7 +94,7 @@ fn element_types(t: &mut Tally, cases: &[Case]) {
         // Whatever number the condition of a `select` is made of, the branches must be alike.
         for port in 0..x.len() {
             for wrong in [DType::U8, DType::U32, DType::I64, DType::F16, DType::BF16] {
-                if !strict && x.len() == 1 || !strict && case.name == "cast" {
+                if !strict && (x.len() == 1 || case.name == "cast") {
                     continue;
                 }
                 let run = || {

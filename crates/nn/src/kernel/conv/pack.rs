@@ -2,7 +2,7 @@
 
 use super::microkernel::BLOCK;
 use super::plan::{Axis, Layout};
-use crate::kernel::real::Real;
+use crate::kernel::real::{Real, copy_strided};
 
 /// Copies one channel of `layout.images` consecutive images into its planes, one for each pair of source phases,
 /// and writes zeros wherever the image has no pixel.
@@ -45,20 +45,6 @@ pub(super) fn pack_source<'a, T: Real>(
             }
         }
         plane[written..].fill(T::ZERO);
-    }
-}
-
-/// target\[i\] = source\[step·i\].
-#[inline(always)]
-fn copy_strided<T: Real>(target: &mut [T], source: &[T], step: usize) {
-    if step == 1 {
-        for (target, &value) in target.iter_mut().zip(source) {
-            *target = value;
-        }
-    } else {
-        for (target, &value) in target.iter_mut().zip(source.iter().step_by(step)) {
-            *target = value;
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::shape::Pool2dShape;
 use crate::error::{Error, Result, check_len};
 use crate::kernel::parallel::for_each_target;
-use crate::kernel::real::{Real, Scratch};
+use crate::kernel::real::{Real, Scratch, copy_strided};
 
 /// y = the largest pixel of each window; `index` = where in its plane, row·width + column.
 ///
@@ -60,24 +60,22 @@ impl<T: Real> WithSimd for Plane<'_, T> {
         let windows = output[1].next_multiple_of(lanes);
         let line = windows + (shape.kernel[1] - 1) / stride;
         let mut lines = Scratch::<T>::new(shape.size[0] * stride * line);
-        for (row, lines) in x.chunks_exact(width).zip(lines.chunks_exact_mut(stride * line)) {
-            for (phase, line) in lines.chunks_exact_mut(line).enumerate() {
-                // The first element of this line that is a pixel, and which pixel it is.
-                let first = padding.saturating_sub(phase).div_ceil(stride).min(line.len());
+        // For each line: its first element that is a pixel, which pixel that is, and its end.
+        let spans: Vec<(usize, usize, usize)> = (0..stride)
+            .map(|phase| {
+                let first = padding.saturating_sub(phase).div_ceil(stride).min(line);
                 let start = (first * stride + phase - padding).min(width);
+                (first, start, (first + (width - start).div_ceil(stride)).min(line))
+            })
+            .collect();
+        for (row, lines) in x.chunks_exact(width).zip(lines.chunks_exact_mut(stride * line)) {
+            for (line, &(first, start, end)) in lines.chunks_exact_mut(line).zip(&spans) {
                 line[..first].fill(T::NEGATIVE_INFINITY);
-                let mut pixels = row[start..].iter().step_by(stride);
-                for (target, &pixel) in line[first..].iter_mut().zip(pixels.by_ref()) {
-                    *target = pixel;
-                }
-                let end = (first + (width - start).div_ceil(stride)).min(line.len());
+                copy_strided(&mut line[first..end], &row[start..], stride);
                 line[end..].fill(T::NEGATIVE_INFINITY);
             }
         }
 
-        let offsets: Vec<usize> = (0..shape.kernel[0])
-            .flat_map(|down| (0..shape.kernel[1]).map(move |right| down * width + right))
-            .collect();
         let mut best = Scratch::<T>::new(windows);
         let mut taps = Scratch::<T>::new(windows);
         let rows = y.chunks_exact_mut(output[1]).zip(index.chunks_exact_mut(output[1]));
@@ -86,28 +84,38 @@ impl<T: Real> WithSimd for Plane<'_, T> {
             let vectors =
                 T::vectors_mut::<S>(&mut best).0.iter_mut().zip(T::vectors_mut::<S>(&mut taps).0);
             for (block, (best, taps)) in vectors.enumerate() {
-                let none = T::splat(simd, T::from_f64(0.0));
-                let mut winner = (T::splat(simd, T::NEGATIVE_INFINITY), none);
-                // Tap numbers count from one in the window's first real row; zero means that nothing beat −∞.
-                let mut number = T::ONE;
+                let nothing = T::splat(simd, T::from_f64(-1.0));
+                let mut winner = (T::splat(simd, T::NEGATIVE_INFINITY), nothing);
                 for row in top..bottom {
+                    // A tap is remembered by its distance from the window's corner, in pixels of the plane.
+                    let mut distance = T::from_f64(((row - top) * width) as f64);
                     for tap in 0..shape.kernel[1] {
                         let at =
                             (row * stride + tap % stride) * line + block * lanes + tap / stride;
                         if let Some(&pixels) = T::vectors::<S>(&lines[at..at + lanes]).0.first() {
-                            winner = T::greater(simd, (pixels, T::splat(simd, number)), winner);
+                            let tap = (pixels, T::splat(simd, distance));
+                            winner = T::greater(simd, tap, winner);
                         }
-                        number += T::ONE;
+                        distance += T::ONE;
                     }
                 }
                 (*best, *taps) = winner;
             }
             y.copy_from_slice(&best[..output[1]]);
-            for (j, (index, &number)) in index.iter_mut().zip(taps.iter()).enumerate() {
-                *index = match number.to_usize().checked_sub(1) {
-                    Some(tap) => (top * width + j * stride + offsets[tap] - padding) as u32,
-                    None => (top * width + shape.window(1, j).0) as u32,
-                };
+            let corner = (top * width) as i32 - padding as i32;
+            let mut least = 0;
+            for (j, (index, &distance)) in index.iter_mut().zip(taps.iter()).enumerate() {
+                let distance = distance.to_i32();
+                least = distance.min(least);
+                *index = (corner + (j * stride) as i32).wrapping_add(distance) as u32;
+            }
+            if least < 0 {
+                // A window of nothing but −∞: its first pixel stands for it.
+                for (j, (index, &distance)) in index.iter_mut().zip(taps.iter()).enumerate() {
+                    if distance < T::ZERO {
+                        *index = (top * width + shape.window(1, j).0) as u32;
+                    }
+                }
             }
         }
     }

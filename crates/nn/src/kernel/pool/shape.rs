@@ -26,7 +26,7 @@ impl Pool2dShape {
     ///
     /// # Errors
     /// [`Error::Argument`] if a size, kernel or stride is zero, if the padding is not less than the kernel, if a plane has
-    /// 2³² pixels or more, or a window 2²⁴; [`Error::WindowTooLarge`] if the kernel is larger than the padded image.
+    /// 2³¹ pixels or more, or as many rows as a window 2²⁴; [`Error::WindowTooLarge`] if the kernel is larger than the padded image.
     pub fn output(&self) -> Result<[usize; 2]> {
         const OPERATION: &str = "pool2d";
         let mut output = [0; 2];
@@ -52,9 +52,9 @@ impl Pool2dShape {
                 });
             }
         }
-        let window = self.kernel[0].saturating_mul(self.kernel[1]);
+        let window = self.kernel[0].saturating_mul(self.size[1]).saturating_add(self.kernel[1]);
         if window >= 1 << 24 {
-            let reason = "a window's pixels are counted in 24 bits";
+            let reason = "kernel height × width must stay below 2²⁴, where floats count exactly";
             return Err(Error::Argument {
                 operation: OPERATION,
                 argument: "kernel",
@@ -63,8 +63,8 @@ impl Pool2dShape {
             });
         }
         let pixels = self.size[0].saturating_mul(self.size[1]);
-        if u32::try_from(pixels).is_err() {
-            let reason = "a plane's pixels are counted in 32 bits";
+        if i32::try_from(pixels).is_err() {
+            let reason = "a plane's pixels are counted in 31 bits";
             return Err(Error::Argument {
                 operation: OPERATION,
                 argument: "size",
