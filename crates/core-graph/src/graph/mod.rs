@@ -4,6 +4,7 @@
 
 mod closure;
 mod deep;
+mod derivative;
 mod draw;
 mod recorded;
 mod sweep;
