@@ -16,7 +16,7 @@ fn ours_are_right_where_candle_is_not() {
 }
 
 #[test]
-#[ignore = "the other tests start it as a process of its own"]
+#[ignore = "child process: the other tests start it"]
 fn child() {
     common::child::serve();
 }

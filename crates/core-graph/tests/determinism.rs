@@ -10,7 +10,7 @@ fn same_bits_for_one_two_and_four_threads() {
 }
 
 #[test]
-#[ignore = "the other tests start it as a process of its own"]
+#[ignore = "child process: the other tests start it"]
 fn child() {
     common::child::serve();
 }

@@ -12,6 +12,9 @@ const UNFINISHED: [&str; 4] = [
     concat!("dbg", "!("),
 ];
 
+/// A test that another test starts as a process of its own: cargo must not run it, and it is run.
+const CHILD: &str = concat!("#[", "ignore = \"child process: ");
+
 /// Hosts of package registries and places of one machine: neither means anything to a reader elsewhere.
 const HOSTS: [&str; 6] = [
     concat!("crates", ".io"),
@@ -72,7 +75,10 @@ fn module_comment(path: &str, text: &str) -> Option<Finding> {
 }
 
 fn unfinished(path: &str, text: &str) -> Vec<Finding> {
-    let is_code = |line: &str| !line.trim_start().starts_with("//");
+    let is_code = |line: &str| {
+        let line = line.trim_start();
+        !line.starts_with("//") && !line.starts_with(CHILD)
+    };
     let mut findings = Vec::new();
     for (place, line) in numbered(path, text).filter(|(_, line)| is_code(line)) {
         for word in UNFINISHED.iter().filter(|word| line.contains(*word)) {
@@ -169,6 +175,12 @@ mod tests {
             let remark = format!("//! A.\n// Without {word}).\n");
             assert!(messages("src/a.rs", &remark).is_empty(), "{word} in a comment");
         }
+    }
+
+    #[test]
+    fn a_child_process_is_no_ignored_test() {
+        let text = format!("//! A.\n{CHILD}started below\"]\nfn f() {{}}\n");
+        assert!(messages("src/a.rs", &text).is_empty());
     }
 
     #[test]

@@ -5,8 +5,9 @@ use crate::metadata::Package;
 use std::path::Path;
 
 /// Which of our crates a crate may depend on (names without `pullback-`), from the bottom up.
-const MAY_USE: [(&str, &[&str]); 8] = [
-    ("core-graph", &[]),
+const MAY_USE: [(&str, &[&str]); 9] = [
+    ("linalg", &[]),
+    ("core-graph", &["linalg"]),
     ("graph", &["core-graph"]),
     ("nn", &["core-graph"]),
     ("diffopt", &["core-graph", "graph"]),

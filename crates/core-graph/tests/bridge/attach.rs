@@ -299,7 +299,7 @@ fn a_second_derivative_through_the_tape_is_refused() {
 }
 
 #[test]
-#[ignore = "run by the test below with candle's switch for higher order"]
+#[ignore = "child process: the test below starts it with candle's switch for higher order"]
 fn second_order_child() {
     let (a, b) = (variable(&A, &[2, 3]), variable(&B, &[2, 3]));
     let y = attach(&three_outputs(), &[&a.sqr().unwrap(), &b]).unwrap();
