@@ -2,7 +2,7 @@
 //!
 //! Protocol: scene i of the evaluation holds a full bin that no method has seen. Every method looks at it, picks its best grasp, and
 //! throws once into box i mod 12. Then, so that the choice of grasps cannot hide what the throws are worth, each method also throws from
-//! the grasps that each other method picked. Grasp failures and release noise are the same function of (seed, i) throughout, so that two
+//! the grasps that each other method picked, and from a grasp that no method picked: the first that holds among random ones. Grasp failures and release noise are the same function of (seed, i) throughout, so that two
 //! methods differ by their decisions alone and can be compared pairwise.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::agent::{Maps, commanded};
+use crate::agent::{Choice, Maps, commanded, explore};
 use crate::attempt::{Throw, World};
 use crate::error::Result;
 use crate::grasp::GraspPose;
@@ -22,6 +22,9 @@ use crate::observation::millimetres;
 use crate::rng::{Purpose, Stream};
 use crate::scene::{Scene, Workspace};
 use crate::stats::{Interval, PairedComparison, Z95, paired, wilson};
+
+/// Random poses that are tried in a scene until one holds.
+const RANDOM_GRASPS: usize = 1000;
 
 /// Something that sees and knows a gravity: a trained method.
 pub trait Pilot: Sync {
@@ -112,7 +115,7 @@ pub struct SceneRecord {
     pub group: usize,
     /// Box that was aimed at.
     pub target: usize,
-    /// One entry for each method: the grasp it picked.
+    /// One entry for each method: the grasp it picked. Then the random grasp, which is nobody's.
     pub grasps: Vec<GraspRecord>,
 }
 
@@ -169,8 +172,11 @@ impl Trial {
         let views: Result<Vec<Maps>> =
             pilots.iter().zip(&bases).map(|(pilot, &base)| pilot.look(&heights, base)).collect();
         let views = views?;
-        let mut grasps = Vec::with_capacity(pilots.len());
-        for view in &views {
+        let mut choices: Vec<Option<Choice>> =
+            views.iter().map(|view| view.best(&map, &[])).collect();
+        choices.push(self.random_grasp(world, &scene, &map, index));
+        let mut grasps = Vec::with_capacity(choices.len());
+        for choice in choices {
             let mut record = GraspRecord {
                 grasped: false,
                 class: String::new(),
@@ -178,8 +184,10 @@ impl Trial {
                 pose: [0.0; 3],
                 throws: Vec::new(),
             };
-            if let Some(choice) = view.best(&map, &[]) {
-                record.probability = choice.probability;
+            if let Some(choice) = choice {
+                if choice.probability.is_finite() {
+                    record.probability = choice.probability;
+                }
                 record.pose = [choice.pose.x, choice.pose.y, choice.pose.angle];
                 for (thrower, &base) in views.iter().zip(&bases) {
                     let residual = thrower.residual_at(choice.rotation, choice.pixel);
@@ -203,6 +211,19 @@ impl Trial {
             grasps.push(record);
         }
         Ok(SceneRecord { scene: index, group, target, grasps })
+    }
+
+    /// The first random pose on an object that holds.
+    fn random_grasp(
+        &self,
+        world: &World,
+        scene: &Scene,
+        map: &Heightmap,
+        index: usize,
+    ) -> Option<Choice> {
+        let mut rng = Stream::indexed(self.seed, Purpose::Explore, index as u64);
+        let mut draws = (0..RANDOM_GRASPS).map(|_| explore(map, 1.0, &mut rng));
+        draws.find(|choice| world.grasp(scene, &choice.pose).is_ok())
     }
 }
 
@@ -260,6 +281,11 @@ impl Rate {
 pub type Selection<'a> = &'a dyn Fn(&SceneRecord) -> bool;
 
 impl Evaluation {
+    /// The position at which the records hold the random grasps.
+    pub fn random_grasps(&self) -> usize {
+        self.methods.len()
+    }
+
     /// Position of a method in the records.
     pub fn position(&self, method: Method) -> Option<usize> {
         self.methods.iter().position(|&m| m == method)

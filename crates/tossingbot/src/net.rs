@@ -7,7 +7,9 @@
 //! ```
 //!
 //! Residual blocks have no normalization and their second convolution starts at zero, so every block starts as its shortcut, the result
-//! for one sample does not depend on the batch, and training is the same for any batch. v̂ enters both heads as k equal channels: with a
+//! for one sample does not depend on the batch, and training is the same for any batch. The rectifiers stand inside the blocks
+//! (He et al. 2016): one behind the sum would let the last, narrow block say "hit" by falling silent, and then every good pixel gets the
+//! same probability and the best one is lost. v̂ enters both heads as k equal channels: with a
 //! single one among many the networks tend to overlook it (TossingBot).
 
 use candle_core::{Device, Tensor};
@@ -74,6 +76,8 @@ fn layout(size: &NetworkSize, residual: bool) -> Vec<Slot> {
         });
     };
     let he = Initial::Normal(1.0);
+    // Where no rectifier comes before, half the variance is enough.
+    let linear = Initial::Normal(std::f64::consts::FRAC_1_SQRT_2);
     let block = |conv: &mut dyn FnMut(String, usize, usize, usize, Initial),
                  name: &str,
                  input: usize,
@@ -81,11 +85,11 @@ fn layout(size: &NetworkSize, residual: bool) -> Vec<Slot> {
         conv(format!("{name}.first"), input, output, 3, he);
         conv(format!("{name}.second"), output, output, 3, Initial::Zero);
         if input != output {
-            conv(format!("{name}.shortcut"), input, output, 1, he);
+            conv(format!("{name}.shortcut"), input, output, 1, linear);
         }
     };
     let p = size.perception;
-    conv("perception.stem".into(), 1, p[0], 3, he);
+    conv("perception.stem".into(), 1, p[0], 3, linear);
     for i in 1..4 {
         block(&mut conv, &format!("perception.block{i}"), p[i - 1], p[i]);
     }
@@ -121,12 +125,12 @@ impl<'g> Reader<'_, 'g> {
         conv2d_fused(x, weight, bias, relu, options).ok()
     }
 
-    /// max(shortcut(x) + conv(max(conv(x), 0)), 0); the shortcut is a 1 × 1 convolution where the channels change.
+    /// shortcut(x) + conv(max(conv(max(x, 0)), 0)); the shortcut is a 1 × 1 convolution where the channels change.
     fn block(&mut self, x: Var<'g>, input: usize, output: usize) -> GraphResult<Var<'g>> {
-        let inner = self.conv(x, 3, true)?;
+        let inner = self.conv(x.relu(), 3, true)?;
         let inner = self.conv(inner, 3, false)?;
         let shortcut = if input == output { x } else { self.conv(x, 1, false)? };
-        (shortcut + inner).relu().ok()
+        (shortcut + inner).ok()
     }
 }
 
@@ -220,7 +224,7 @@ impl Network {
         let graph: &'g Graph = image.graph();
         let mut read = Reader { parameters: parameters.iter() };
         let p = self.size.perception;
-        let mut x = pool(read.conv(image, 3, true)?);
+        let mut x = pool(read.conv(image, 3, false)?);
         x = pool(read.block(x, p[0], p[1])?);
         x = read.block(x, p[1], p[2])?;
         x = read.block(x, p[2], p[3])?;

@@ -44,7 +44,8 @@ pub fn page(demo: &Demo) -> Result<String> {
     section(
         "Is it the throw or the grasp?",
         "A grasp network that is taught by throws learns to avoid grasps that are hard to throw from, and can hide what the throws are \
-         worth. So every method also throws from the grasps that each other method picked.",
+         worth: with enough training, physics alone finds the few grasps whose error happens to cancel. So every method also throws from the \
+         grasps that each other method picked, and from random grasps that hold.",
         &format!("{}{}", table::crossed(&evaluation), table::comparisons(&evaluation)),
     );
     section(

@@ -187,20 +187,37 @@ pub fn demo_rows(demo: &Demo) -> Vec<Row> {
         Row::plain(name(&format!("physics-only throws, {}", column.name)), "%", throws(physics)),
         Row::plain(name(&format!("learned-a throws, {}", column.name)), "%", throws(learned)),
     ];
-    if let Some(paired) = evaluation.compare_throws(residual, physics, &of) {
-        let gap = 100.0 * paired.difference.estimate;
-        rows.push(Row::least(name("residual − physics-only, same scenes"), "points", gap, 10.0));
-        rows.push(Row::below(&name("its p-value (McNemar)"), "", paired.p_value, 0.01));
+    let random = evaluation.random_grasps();
+    for (other, title) in [(physics, "physics-only"), (learned, "learned-a")] {
+        let target = other == physics;
+        let comparisons = [
+            ("own grasps", evaluation.compare_throws(residual, other, &of)),
+            (
+                "the same random grasps",
+                evaluation.compare_on_grasps_of(random, residual, other, &of),
+            ),
+            (
+                "the grasps the other picked",
+                evaluation.compare_on_grasps_of(other, residual, other, &of),
+            ),
+        ];
+        for (i, (grasps, paired)) in comparisons.into_iter().enumerate() {
+            let Some(paired) = paired else { continue };
+            let gap = 100.0 * paired.difference.estimate;
+            let what = name(&format!("residual − {title} throws, same scenes, {grasps}"));
+            if target && i < 2 {
+                rows.push(Row::least(what.clone(), "points", gap, 10.0));
+                rows.push(Row::below(&format!("{what}: p"), "", paired.p_value, 0.01));
+            } else {
+                rows.push(Row::plain(what, "points", gap));
+            }
+        }
     }
-    if let Some(paired) = evaluation.compare_throws(residual, learned, &of) {
-        let gap = 100.0 * paired.difference.estimate;
-        rows.push(Row::plain(name("residual − learned-a, same scenes"), "points", gap));
-    }
-    if let Some(paired) = evaluation.compare_on_grasps_of(physics, residual, physics, &of) {
-        let gap = 100.0 * paired.difference.estimate;
-        let what = "residual − physics-only, from the grasps of physics-only";
-        rows.push(Row::plain(name(what), "points", gap));
-    }
+    rows.push(Row::plain(
+        name(&format!("residual throws from random grasps, {}", column.name)),
+        "%",
+        evaluation.throw_rate(random, residual, &of).percent(),
+    ));
     rows.extend([
         Row::plain(
             name("grasps, all objects"),

@@ -95,8 +95,10 @@ pub(super) fn crossed(evaluation: &Evaluation) -> String {
         write!(html, "<th>{}</th>", m.title()).ok();
     });
     html += "</tr></thead><tbody>";
-    for (grasper, method) in evaluation.methods.iter().enumerate() {
-        write!(html, "<tr><th>{}</th>", method.title()).ok();
+    let mut graspers: Vec<&str> = evaluation.methods.iter().map(|m| m.title()).collect();
+    graspers.push("random grasps that hold");
+    for (grasper, title) in graspers.into_iter().enumerate() {
+        write!(html, "<tr><th>{title}</th>").ok();
         for thrower in 0..evaluation.methods.len() {
             html += &cell(&evaluation.throw_rate(grasper, thrower, &|r| hard.holds(r)));
         }
@@ -139,7 +141,11 @@ pub(super) fn comparisons(evaluation: &Evaluation) -> String {
             evaluation.compare_deliveries(first, second, &of),
         );
         html += &comparison(
-            &format!("{title}: throws from the same grasps (its own)"),
+            &format!("{title}: throws from the same random grasps"),
+            evaluation.compare_on_grasps_of(evaluation.random_grasps(), first, second, &of),
+        );
+        html += &comparison(
+            &format!("{title}: throws from the same grasps (those it picked)"),
             evaluation.compare_on_grasps_of(second, first, second, &of),
         );
     }
