@@ -1,6 +1,6 @@
 //! `bench` and `report`: run the programs that measure, print their rows, write them as JSON.
 //!
-//! The programs are benches/src/bin/{bench,report}_<crate>.rs; they write rows to the file that `--rows` names.
+//! The programs are `benches/src/bin/{bench,report}_<crate>.rs`; they write rows to the file that `--rows` names.
 
 use crate::row::{Row, table};
 use crate::{metadata, peers, shell};

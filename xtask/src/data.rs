@@ -41,7 +41,7 @@ const MATERIALS: &[Material] = &[Material {
     licence_file: "pybullet-3.2.7.dist-info/LICENSE.txt",
 }];
 
-/// Unpacks the members below argv[2] of the wheel argv[1] into argv[3], and the licence argv[4] beside them.
+/// Unpacks the members below `argv[2]` of the wheel `argv[1]` into `argv[3]`, and the licence `argv[4]` beside them.
 const UNPACK: &str = "\
 import pathlib, sys, zipfile
 wheel, subtree, target, licence = sys.argv[1:]

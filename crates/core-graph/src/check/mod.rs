@@ -1,4 +1,4 @@
-//! Derivative laws: what every [`Function`](crate::Function) must obey, as a check that names what breaks it.
+//! Derivative laws: what every [`Function`] must obey, as a check that names what breaks it.
 //!
 //! [`laws`] tests, at a point and along seeded random directions:
 //! - *repeatable*: the same input gives the same bits, and `eval` and `linearize` agree;

@@ -304,7 +304,7 @@ impl<'g> Var<'g> {
         })
     }
 
-    /// L, U and the row order (u32) with L·U = A[rows], by partial pivoting: (…, n, n). Errors: singular; not square.
+    /// L, U and the row order (u32) with L·U = `A[rows]`, by partial pivoting: (…, n, n). Errors: singular; not square.
     pub fn lu(self) -> Result<(Self, Self, Tensor)> {
         let y = self.graph().record_all(std::sync::Arc::new(Factors), &[self])?;
         Ok((y[0], y[1], y[2].value()?))
