@@ -164,7 +164,8 @@ pub enum Error {
         /// candle's error.
         source: Arc<candle_core::Error>,
     },
-    /// A typed error of a function from another crate (a solver, a simulator); reach it by `source()` and `downcast_ref`.
+    /// A typed error of a function from another crate (a solver, a simulator). To get it back, match this variant and ask
+    /// `source.downcast_ref::<TheirError>()`; `source()` of the trait gives the shared pointer around it.
     #[error("{node}: {source}")]
     External {
         /// The node.
