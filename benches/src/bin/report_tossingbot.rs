@@ -12,13 +12,18 @@ use pullback_tossingbot::attempt::World;
 use pullback_tossingbot::demo::{Demo, Event, Plan};
 use pullback_tossingbot::objects::{Builtin, builtin_models};
 use pullback_tossingbot::preset::Preset;
-use pullback_tossingbot::report::rows::{self, physics_rows, seed_rows};
+use pullback_tossingbot::report::rows::{self, ceiling_rows, physics_rows, seed_rows};
 
 fn main() -> Result<()> {
     let options = Options::parse();
     let mut output = Output::new(&options)?;
     for row in physics_rows()? {
         output.push(converted(row))?;
+    }
+    if !options.quick {
+        for row in ceiling_rows()? {
+            output.push(converted(row))?;
+        }
     }
     // The quick form shows that everything runs: half a minute of training makes no claim about success.
     let (preset, seeds): (Preset, &[u64]) =

@@ -20,6 +20,7 @@
 //! | [`observation`], [`agent`], [`hindsight`] | what the networks see, what the robot then does, what a landing teaches |
 //! | [`replay`], [`train`], [`method`], [`preset`] | prioritized replay; the curriculum, resumable to the bit; the methods; sizes |
 //! | [`evaluate`], [`identify`] | all methods on the same scenes; gravity by gradient descent |
+//! | [`ceilings`] | what grasps and corrections could reach at best in a world, without learning |
 //! | [`demo`], [`report`], [`archive`] | the whole job; its page and its figures; files that are replaced atomically |
 
 pub mod agent;
@@ -27,6 +28,7 @@ pub mod archive;
 pub mod attempt;
 pub mod ballistics;
 pub mod boxes;
+pub mod ceilings;
 pub mod demo;
 mod error;
 pub mod evaluate;

@@ -216,14 +216,15 @@ fn the_side_of_the_centre_of_mass_matters() {
 fn a_heavy_overhang_sags_before_the_swing() {
     // m·g·l = .98 N·m against τ = .256 N·m: the lever hangs at asin(.26) from the vertical, and swings from there.
     let held = Held { mass: 1.0, inertia: 1e-3, forward: 0.1, below: 0.0, patch_radius: 0.008 };
-    let launch = ReleaseModel::standard().release(&held, 2.2, &ReleaseNoise::default()).unwrap();
+    let launch =
+        ReleaseModel::half_compensated().release(&held, 2.2, &ReleaseNoise::default()).unwrap();
     assert!(launch.position.iter().chain(&launch.velocity).all(|v| v.is_finite()));
     assert!(launch.position[1] < 0.0, "{launch:?}");
 }
 
 #[test]
 fn bad_releases_are_refused() {
-    let model = ReleaseModel::standard();
+    let model = ReleaseModel::half_compensated();
     let noise = ReleaseNoise::default();
     assert!(matches!(
         model.release(&cube(), 0.0, &noise),
@@ -234,7 +235,11 @@ fn bad_releases_are_refused() {
         model.release(&weightless, 2.0, &noise),
         Err(Error::InvalidArgument { name: "mass", .. })
     ));
-    assert_eq!(ReleaseModel::preset("default"), Some(ReleaseModel::standard()));
-    assert_eq!(ReleaseModel::preset("late"), Some(ReleaseModel::late()));
+    let presets: Vec<_> =
+        ReleaseModel::NAMES.iter().map(|n| ReleaseModel::preset(n).unwrap()).collect();
+    assert_eq!(presets[0], ReleaseModel::default());
+    for (i, preset) in presets.iter().enumerate() {
+        assert!(!presets[..i].contains(preset), "{}", ReleaseModel::NAMES[i]);
+    }
     assert_eq!(ReleaseModel::preset("nonsense"), None);
 }

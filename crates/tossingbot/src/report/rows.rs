@@ -10,14 +10,19 @@ use serde::Serialize;
 
 use super::table::hard;
 use crate::archive::replace;
+use crate::attempt::World;
 use crate::ballistics::{Aim, STANDARD_GRAVITY, landing_distance};
+use crate::ceilings::{Ceiling, ceilings};
 use crate::demo::{Demo, Event, Plan};
 use crate::error::Result;
-use crate::evaluate::SceneRecord;
+use crate::evaluate::{SceneRecord, Trial, groups};
 use crate::flight::{Medium, land};
 use crate::identify::{Descent, identify_gravity, loss_and_gradient, simulated_throws};
 use crate::method::Method;
+use crate::objects::{Builtin, builtin_models};
 use crate::physics_node::{BallisticSpeed, column};
+use crate::preset::Preset;
+use crate::release::ReleaseModel;
 
 /// One figure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -111,6 +116,37 @@ pub fn physics_rows() -> Result<Vec<Row>> {
         Row::plain("gravity identified from 400 throws, start 7.0".into(), "m/s²", gravity),
         Row::below("its error", "m/s²", (gravity - g).abs(), 0.01),
     ])
+}
+
+/// What each robot allows before anything is learned, on rods and hammers. It takes half a minute.
+///
+/// # Errors
+/// Those of scenes and throws.
+pub fn ceiling_rows() -> Result<Vec<Row>> {
+    let preset = Preset::quick();
+    let mut rows = Vec::new();
+    for robot in ["open-loop", "half-compensated"] {
+        let Some(release) = ReleaseModel::preset(robot) else { continue };
+        let trial = Trial {
+            groups: groups(&builtin_models(&[Builtin::Rod, Builtin::Hammer])?, 2),
+            scenes: 1000,
+            workspace: preset.workspace,
+            objects: preset.objects,
+            seed: 0,
+        };
+        let found = ceilings(&trial, &World::with_release(release))?;
+        let mean = |value: fn(&Ceiling) -> f64| {
+            100.0 * found.iter().map(value).sum::<f64>() / found.len().max(1) as f64
+        };
+        let mut row = |what: &str, value: f64| {
+            rows.push(Row::plain(format!("{robot} robot: ceiling, {what}"), "%", value));
+        };
+        row("physics-only, random grasps", mean(|c| c.physics_random));
+        row("physics-only, best grasps", mean(|c| c.physics));
+        row("one best a, best grasps", mean(|c| c.learned));
+        row("residual, random grasps", mean(|c| c.residual));
+    }
+    Ok(rows)
 }
 
 /// Largest relative error of the node's gradient.

@@ -72,9 +72,8 @@ pub struct Curriculum {
 }
 
 impl Curriculum {
-    /// Minutes on two cores. The lengths are those at which the residual method's own success no longer grows; the others get the same.
-    /// Trained twice as long, physics alone learns to pick grasps that suit it (measured: see the crate's report on random grasps, where
-    /// that choice plays no part).
+    /// Minutes on two cores. At half these lengths the residual method has stopped growing; the others get the same, so that a
+    /// baseline is not beaten for want of training.
     pub fn quick() -> Self {
         Self {
             collect: 6000,

@@ -1,6 +1,8 @@
 //! The throwing robot from the command line: train and look, evaluate again, identify gravity, print the figures.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to its user")]
 
+mod limits;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,6 +40,8 @@ enum Command {
     IdentifyGravity(GravityArguments),
     /// Print the figures behind the claims.
     Report(ReportArguments),
+    /// Measure what a simulated robot allows at best, before anything is learned.
+    Ceilings(limits::Arguments),
 }
 
 #[derive(Args, Clone)]
@@ -57,8 +61,8 @@ struct PlanArguments {
     /// Where checkpoints, results and the page go.
     #[arg(long, value_name = "DIR", default_value = "target/demo")]
     out: PathBuf,
-    /// The robot: standard, clean, late or uncalibrated.
-    #[arg(long, default_value = "standard")]
+    /// The robot: open-loop, half-compensated, clean, late or uncalibrated.
+    #[arg(long, default_value = "open-loop")]
     robot: String,
     /// Attempts before there is a network (stage A).
     #[arg(long, value_name = "N")]
@@ -149,6 +153,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => eval(&arguments).map(|()| ExitCode::SUCCESS),
         Command::IdentifyGravity(arguments) => gravity(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Report(arguments) => report(&arguments),
+        Command::Ceilings(arguments) => limits::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -169,6 +174,13 @@ fn catalogue(folder: Option<&PathBuf>) -> Result<Vec<Arc<ObjectModel>>> {
     Ok(loaded.objects)
 }
 
+fn robot(name: &str) -> Result<ReleaseModel> {
+    let Some(release) = ReleaseModel::preset(name) else {
+        bail!("there is no robot `{name}`: {}", ReleaseModel::NAMES.join(", "));
+    };
+    Ok(release)
+}
+
 fn plan(arguments: &PlanArguments) -> Result<Plan> {
     let mut preset =
         if arguments.quick { Preset::smoke() } else { Preset::by_name(&arguments.preset)? };
@@ -182,12 +194,9 @@ fn plan(arguments: &PlanArguments) -> Result<Plan> {
     for (wanted, value) in overrides {
         *value = wanted.unwrap_or(*value);
     }
-    let Some(release) = ReleaseModel::preset(&arguments.robot) else {
-        bail!("there is no robot `{}`: standard, clean, late, uncalibrated", arguments.robot);
-    };
     Ok(Plan {
         preset,
-        world: World::with_release(release),
+        world: World::with_release(robot(&arguments.robot)?),
         catalogue: catalogue(arguments.objects.as_ref())?,
         seed: arguments.seed,
         folder: arguments.out.clone(),
