@@ -1,6 +1,7 @@
 //! Typed access to candle tensors on the CPU, and the checks that every node makes.
 
 use candle_core::{CpuStorage, DType, Device, Shape, Storage, Tensor, WithDType};
+use rayon::prelude::*;
 
 use crate::{Error, Phase, Result};
 
@@ -104,6 +105,18 @@ pub fn with_slice<T: WithDType, R>(t: &Tensor, f: impl FnOnce(&[T]) -> R) -> Res
     }
 }
 
+/// Calls `f` with the elements from the first one on, and the strides, of a tensor on the CPU: no copy, whatever its layout.
+pub(crate) fn with_strides<T: WithDType, R>(
+    t: &Tensor,
+    f: impl FnOnce(&[T], &[usize]) -> R,
+) -> Result<R> {
+    let (storage, layout) = t.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(cpu) => Ok(f(&slice_of::<T>(cpu)?[layout.start_offset()..], layout.stride())),
+        _ => Err(Error::invalid("tensor", "storage is not on the CPU")),
+    }
+}
+
 fn slice_of<T: WithDType>(cpu: &CpuStorage) -> Result<&[T]> {
     Ok(cpu.as_slice::<T>()?)
 }
@@ -185,6 +198,15 @@ fn storage_is_finite<T: Real>(t: &Tensor) -> bool {
 }
 
 fn scan<T: Real>(x: &[T]) -> Option<(usize, f64)> {
+    const SHARE: usize = 1 << 16;
+    if x.len() <= 2 * SHARE || rayon::current_num_threads() == 1 {
+        return scan_here(x);
+    }
+    let shares = x.par_chunks(SHARE).enumerate();
+    shares.find_map_first(|(i, x)| scan_here(x).map(|(j, value)| (i * SHARE + j, value)))
+}
+
+fn scan_here<T: Real>(x: &[T]) -> Option<(usize, f64)> {
     const BLOCK: usize = 1024;
     for (i, block) in x.chunks(BLOCK).enumerate() {
         // No early exit inside a block: the loop vectorizes.

@@ -219,7 +219,12 @@ pub(super) fn first_not_finite<T: Field>(data: &[T]) -> Option<usize> {
             None
         }
     }
-    dispatch(Scan(data, PhantomData))
+    const SHARE: usize = 1 << 16;
+    if data.len() <= 2 * SHARE || rayon::current_num_threads() == 1 {
+        return dispatch(Scan(data, PhantomData));
+    }
+    let shares = data.par_chunks(SHARE).enumerate();
+    shares.find_map_first(|(i, x)| Some(i * SHARE + dispatch(Scan(x, PhantomData))?))
 }
 
 /// Refuses NaN and ±∞ in an input; `stride` numbers for each matrix.

@@ -26,6 +26,21 @@ pub fn cholesky<T: Real>(batch: usize, n: usize, a: &[T], l: &mut [T]) -> Result
     T::cholesky(batch, n, a, l)
 }
 
+/// The factor L of (A + Aᵀ)/2, for matrices whose two triangles carry one symmetric matrix together.
+///
+/// Otherwise as [`cholesky`].
+///
+/// # Errors
+/// As of [`cholesky`].
+pub fn cholesky_of_symmetric_part<T: Real>(
+    batch: usize,
+    n: usize,
+    a: &[T],
+    l: &mut [T],
+) -> Result<(), LinalgError> {
+    T::cholesky_of_symmetric_part(batch, n, a, l)
+}
+
 /// X = A⁻¹·B from the factor L of A = L·Lᵀ.
 ///
 /// `l`: batch × n × n, of which the lower triangle is used; `b` and `x`: batch × n × k.
@@ -69,13 +84,32 @@ pub(super) fn factor_entry<T: Field>(
     a: &[T],
     l: &mut [T],
 ) -> Result<(), LinalgError> {
+    factor(batch, n, a, l, false)
+}
+
+pub(super) fn factor_symmetric_entry<T: Field>(
+    batch: usize,
+    n: usize,
+    a: &[T],
+    l: &mut [T],
+) -> Result<(), LinalgError> {
+    factor(batch, n, a, l, true)
+}
+
+fn factor<T: Field>(
+    batch: usize,
+    n: usize,
+    a: &[T],
+    l: &mut [T],
+    symmetrize: bool,
+) -> Result<(), LinalgError> {
     check_length("cholesky", "a", &[batch, n, n], a.len())?;
     check_length("cholesky", "l", &[batch, n, n], l.len())?;
     check_finite("cholesky", "a", a, n * n)?;
     if n == 0 {
         return Ok(());
     }
-    let kernel = Factor { n, k: 0, a, b: &[] };
+    let kernel = Factor { n, k: 0, a, b: &[], symmetrize };
     run(
         &kernel,
         batch,
@@ -104,7 +138,7 @@ pub(super) fn factor_solve_entry<T: Field>(
         return Ok(());
     }
     let out = (Output { data: l, stride: n * n }, Output { data: &mut *x, stride: n * k });
-    run(&Factor { n, k, a, b }, batch, n * n * (n + 8 + 2 * k), out)?;
+    run(&Factor { n, k, a, b, symmetrize: false }, batch, n * n * (n + 8 + 2 * k), out)?;
     check_result(NAME, 0, x, n * k)
 }
 
@@ -137,6 +171,7 @@ struct Factor<'a, T> {
     k: usize,
     a: &'a [T],
     b: &'a [T],
+    symmetrize: bool,
 }
 
 impl<'o, T: Field> Kernel<T, (Output<'o, T>, Output<'o, T>)> for Factor<'_, T> {
@@ -160,6 +195,15 @@ impl<'o, T: Field> Kernel<T, (Output<'o, T>, Output<'o, T>)> for Factor<'_, T> {
         let (pivots, rest) = rest.split_at_mut(n);
         let (inverse, right) = rest.split_at_mut(n);
         gather(lanes, self.a, n * n, first, count, matrix);
+        if self.symmetrize {
+            let half = lanes.splat(T::ONE / (T::ONE + T::ONE));
+            for i in 0..n {
+                for j in 0..i {
+                    let upper = lanes.mul(half, matrix[j * n + i]);
+                    matrix[i * n + j] = lanes.mul_add(half, matrix[i * n + j], upper);
+                }
+            }
+        }
         if C::WIDTH > 1 || n <= BLOCK {
             panel(lanes, n, 0, n, matrix, pivots, inverse);
         } else {

@@ -28,6 +28,7 @@ macro_rules! entries {
 
 entries! {
     cholesky = cholesky::factor_entry, (batch: usize, n: usize, a: &[Self], l: &mut [Self]);
+    cholesky_of_symmetric_part = cholesky::factor_symmetric_entry, (batch: usize, n: usize, a: &[Self], l: &mut [Self]);
     cholesky_solve = cholesky::solve_entry,
         (batch: usize, n: usize, k: usize, l: &[Self], b: &[Self], x: &mut [Self]);
     solve_positive_definite = cholesky::factor_solve_entry,

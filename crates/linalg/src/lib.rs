@@ -27,11 +27,12 @@ mod transpose;
 mod triangular;
 mod tridiagonal;
 
-pub use cholesky::{cholesky, cholesky_solve, solve_positive_definite};
+pub use cholesky::{cholesky, cholesky_of_symmetric_part, cholesky_solve, solve_positive_definite};
 pub use condition::reciprocal_condition;
 pub use eigen::symmetric_eigen;
 pub use error::LinalgError;
 pub use lu::{inverse, lu, lu_solve, slogdet, solve};
+pub use product::{View, matmul};
 pub use qr::qr;
 pub use real::Real;
 pub use svd::svd;

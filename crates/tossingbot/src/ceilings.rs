@@ -9,7 +9,9 @@
 //! |---|---|---|
 //! | physics | v̂(p; g) | the best cell of each row |
 //! | learned a | v̂(p; a), the a in a grid that suits the class best | the best cell of each row |
-//! | residual | v̂(p; g) + a correction for each cell and row | random |
+//! | residual | v̂(p; g) + a correction for each cell and row | the best cell of each row, or random |
+
+use std::collections::HashMap;
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -30,11 +32,14 @@ const CELL: f64 = 0.005;
 /// Cells to each side of the centre of mass.
 const CELLS: i64 = 16;
 /// Draws of a grasp in one scene.
-const DRAWS: usize = 60;
+const DRAWS: usize = 200;
 /// Grasps that each half of a cell needs to count.
 const ENOUGH: usize = 20;
 /// Values of a in m/s² that "learned a" may take.
-const GRAVITIES: std::ops::Range<i32> = 30..80;
+const GRAVITIES: [f64; 17] = [
+    7.0, 7.25, 7.5, 7.75, 8.0, 8.25, 8.5, 8.75, 9.0, 9.25, 9.5, 9.75, 10.0, 10.25, 10.5, 10.75,
+    11.0,
+];
 
 /// The ceilings of one class of objects, as shares of throws into the right box.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,14 +50,16 @@ pub struct Ceiling {
     pub grasps: usize,
     /// Physics-only from random grasps.
     pub physics_random: f64,
-    /// Physics-only from the best cell.
-    pub physics: f64,
-    /// Physics with the a that suits the class best, from the best cell.
-    pub learned: f64,
+    /// Physics-only from the best cell; `None` if no cell of some row holds enough grasps.
+    pub physics: Option<f64>,
+    /// Physics with the a that suits the class best, from the best cell; `None` as before.
+    pub learned: Option<f64>,
     /// That a in m/s².
     pub gravity: f64,
-    /// The best correction of each cell, from random grasps.
-    pub residual: f64,
+    /// The best correction of each cell, from random grasps of cells with enough of them; `None` if there are none.
+    pub residual_random: Option<f64>,
+    /// The same from the best cell.
+    pub residual: Option<f64>,
     /// Physics-only by cell: middle of the cell in metres (ahead of the pinch point is positive), share of hits, throws.
     pub cells: Vec<(f64, f64, usize)>,
 }
@@ -141,11 +148,11 @@ fn ceiling(class: &str, world: &World, samples: &[&Sample]) -> Result<Ceiling> {
         samples.par_iter().map(throw).collect()
     };
     let physics = at(world.release.gravity)?;
-    let (mut learned, mut gravity) = (0.0, world.release.gravity);
-    for step in GRAVITIES {
-        let a = 0.2 * f64::from(step);
+    let best = best_cell(world, samples, &physics);
+    let (mut learned, mut gravity) = (best, world.release.gravity);
+    for a in GRAVITIES {
         let value = best_cell(world, samples, &at(a)?);
-        if value > learned {
+        if learned < value {
             (learned, gravity) = (value, a);
         }
     }
@@ -154,20 +161,26 @@ fn ceiling(class: &str, world: &World, samples: &[&Sample]) -> Result<Ceiling> {
             samples.iter().zip(&physics).filter(|(s, _)| s.cell == cell).map(|(_, &h)| h).collect();
         (ENOUGH <= hits.len()).then(|| ((cell as f64 + 0.5) * CELL, share(&hits), hits.len()))
     });
+    let corrected = corrected(world, samples)?;
+    let (known, hits): (Vec<&Sample>, Vec<bool>) =
+        samples.iter().zip(corrected).filter_map(|(s, hit)| Some((*s, hit?))).unzip();
+    let random: Vec<bool> =
+        known.iter().zip(&hits).filter(|(s, _)| s.second).map(|(_, &hit)| hit).collect();
     Ok(Ceiling {
         class: class.to_owned(),
         grasps: samples.len(),
         physics_random: share(&physics),
-        physics: best_cell(world, samples, &physics),
+        physics: best,
         learned,
         gravity,
-        residual: corrected(world, samples)?,
+        residual_random: (!random.is_empty()).then(|| share(&random)),
+        residual: best_cell(world, &known, &hits),
         cells: cells.collect(),
     })
 }
 
 /// Mean over the box rows of the second half's success in the cell that the first half found best.
-fn best_cell(world: &World, samples: &[&Sample], hits: &[bool]) -> f64 {
+fn best_cell(world: &World, samples: &[&Sample], hits: &[bool]) -> Option<f64> {
     let rows = world.boxes.rows.len();
     let of = |row: usize, cell: i64, second: bool| -> Vec<bool> {
         let wanted = |s: &Sample| s.row == row && s.cell == cell && s.second == second;
@@ -179,28 +192,25 @@ fn best_cell(world: &World, samples: &[&Sample], hits: &[bool]) -> f64 {
             (ENOUGH <= first.len() && ENOUGH <= second.len())
                 .then(|| (share(&first), share(&second)))
         });
-        candidates.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(0.0, |(_, scored)| scored)
+        candidates.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, scored)| scored)
     };
-    (0..rows).map(row_best).sum::<f64>() / rows.max(1) as f64
+    Some((0..rows).map(row_best).sum::<Option<f64>>()? / rows.max(1) as f64)
 }
 
-/// Success of the second half when every cell and row is corrected by the median δ̄ that its first half showed.
-fn corrected(world: &World, samples: &[&Sample]) -> Result<f64> {
-    let hits: Result<Vec<Option<bool>>> = samples
-        .par_iter()
-        .filter(|s| s.second)
-        .map(|s| {
-            let alike = |o: &&&Sample| !o.second && o.cell == s.cell && o.row == s.row;
-            let mut shown: Vec<f64> =
-                samples.iter().filter(alike).filter_map(|o| o.shown).collect();
-            if shown.len() < ENOUGH {
-                return Ok(None);
-            }
-            shown.sort_by(f64::total_cmp);
-            let base = Throwing::new(world, s.target)?.aim.speed(world.release.gravity)?;
-            Ok(Some(s.hits(world, commanded(base, shown[shown.len() / 2]))?))
-        })
-        .collect();
-    let hits: Vec<bool> = hits?.into_iter().flatten().collect();
-    Ok(share(&hits))
+/// Whether each throw hits when its cell and row is corrected by the median δ̄ that the cell's first half showed; `None` in cells that
+/// showed too few.
+fn corrected(world: &World, samples: &[&Sample]) -> Result<Vec<Option<bool>>> {
+    let mut shown: HashMap<(i64, usize), Vec<f64>> = HashMap::new();
+    for s in samples.iter().filter(|s| !s.second) {
+        shown.entry((s.cell, s.row)).or_default().extend(s.shown);
+    }
+    shown.values_mut().for_each(|all| all.sort_by(f64::total_cmp));
+    let throw = |s: &&Sample| {
+        let Some(all) = shown.get(&(s.cell, s.row)).filter(|all| ENOUGH <= all.len()) else {
+            return Ok(None);
+        };
+        let base = Throwing::new(world, s.target)?.aim.speed(world.release.gravity)?;
+        Ok(Some(s.hits(world, commanded(base, all[all.len() / 2]))?))
+    };
+    samples.par_iter().map(throw).collect()
 }

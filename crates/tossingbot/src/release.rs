@@ -60,8 +60,8 @@ pub struct ReleaseModel {
 
 impl ReleaseModel {
     /// The robot that methods are compared on: the hand is told to open at the nominal release, as TossingBot's primitive is printed
-    /// (section III-C), and lets go some 20 to 30 ms later; slight drag (.03/m). Of the half-compensated robot and this one, with steps
-    /// of a tenth between, only this one leaves a physics-only thrower without grasps whose errors cancel ([`crate::ceilings`]).
+    /// (section III-C), and lets go some 20 to 30 ms later; slight drag (.03/m). Of the compensations tried (0 to .5) none leaves a
+    /// physics-only thrower fewer grasps whose errors cancel ([`crate::ceilings`]).
     pub const fn open_loop() -> Self {
         Self {
             gravity: STANDARD_GRAVITY,

@@ -2,9 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A failing test panics by design.
 
 use pullback_tossingbot::Error;
+use pullback_tossingbot::attempt::World;
 use pullback_tossingbot::ballistics::{Aim, landing_distance, landing_sensitivity};
+use pullback_tossingbot::ceilings::{Ceiling, ceilings};
+use pullback_tossingbot::evaluate::{Trial, groups};
 use pullback_tossingbot::flight::{Medium, land, land_with_gradient, sample};
+use pullback_tossingbot::objects::{Builtin, builtin_models};
 use pullback_tossingbot::release::{Held, ReleaseModel, ReleaseNoise};
+use pullback_tossingbot::scene::Workspace;
 
 const G: f64 = 9.81;
 
@@ -242,4 +247,33 @@ fn bad_releases_are_refused() {
         assert!(!presets[..i].contains(preset), "{}", ReleaseModel::NAMES[i]);
     }
     assert_eq!(ReleaseModel::preset("nonsense"), None);
+}
+
+#[test]
+fn ceilings_tell_a_calibrated_robot_from_an_open_loop_one() {
+    let objects = builtin_models(&[Builtin::Cube, Builtin::Rod]).unwrap();
+    let trial = Trial {
+        groups: groups(&objects, 2),
+        scenes: 240,
+        workspace: Workspace::quick(),
+        objects: 5,
+        seed: 3,
+    };
+    let of = |release| ceilings(&trial, &World::with_release(release)).unwrap();
+    let (clean, open) = (of(ReleaseModel::clean()), of(ReleaseModel::open_loop()));
+    for (c, class) in clean.iter().chain(&open).zip(["cube", "rod", "cube", "rod"]) {
+        assert_eq!(c.class, class);
+        assert!(500 < c.grasps && c.cells.iter().map(|cell| cell.2).sum::<usize>() <= c.grasps);
+        // A correction for each cell never does worse than none, up to the luck of the second half.
+        let (random, best) = (c.residual_random.unwrap(), c.residual.unwrap());
+        assert!(0.85 < random && c.physics_random < random + 0.02 && 0.98 < best, "{c:?}");
+    }
+    // Every throw of the open-loop robot is long: no grasp of a cube cancels that, a smaller a does.
+    let physics = |c: &Ceiling| c.physics.unwrap();
+    assert!(0.95 < physics(&clean[0]) && physics(&open[0]) < 0.8, "{clean:?} {open:?}");
+    assert!(0.95 < open[0].learned.unwrap() && open[0].gravity < 9.5, "{open:?}");
+    assert_eq!(open, of(ReleaseModel::open_loop()), "the same numbers again");
+    // Too few grasps for any cell give no number rather than a small one.
+    let few = ceilings(&Trial { scenes: 4, ..trial }, &World::default()).unwrap();
+    assert!(few.iter().all(|c| c.physics.is_none() && c.learned.is_none() && c.residual.is_none()));
 }

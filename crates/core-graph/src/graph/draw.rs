@@ -124,9 +124,20 @@ impl Arena {
         }
         let needs: Vec<bool> = (0..at.parents.len()).map(|i| i == port).collect();
         let dy = vec![Some(self.slots[at.first as usize].tensor.ones_like()?)];
-        let pulled = self.pull_node(&mut Graph::scratch(), at, &[dy], &needs)?;
-        match &pulled[0][port] {
-            Some(t) => Ok(to_f64(t)?.first().copied()),
+        let pulled = match &at.kind {
+            Kind::Input | Kind::Constant => None,
+            Kind::Primitive(p) => {
+                let scratch = &mut Graph::scratch();
+                let dx = self.pull_primitive(scratch, &**p, at, dy.into_iter(), &needs)?;
+                dx.into_iter().nth(port).flatten()
+            }
+            Kind::Function(a) => {
+                let dx = self.pull_function(a, at, &[dy], &needs)?;
+                dx.into_iter().flatten().nth(port).flatten()
+            }
+        };
+        match pulled {
+            Some(t) => Ok(to_f64(&t)?.first().copied()),
             None => Ok(Some(0.0)),
         }
     }

@@ -130,6 +130,13 @@ impl Applied {
     }
 }
 
+/// A node that was evaluated and not yet recorded.
+struct Evaluated {
+    parents: SmallVec<[u32; 3]>,
+    values: Values,
+    active: bool,
+}
+
 impl Graph {
     /// An empty graph.
     pub fn new() -> Self {
@@ -196,9 +203,23 @@ impl Graph {
         {
             return self.fail(e.renamed(|_| name()));
         }
+        self.unchecked_leaf(value, kind)
+    }
+
+    /// A leaf whose value is known to pass the checks.
+    fn unchecked_leaf(&self, value: &Tensor, kind: Kind) -> Var<'_> {
+        let active = matches!(kind, Kind::Input);
         let values: Values = SmallVec::from_buf([value.detach()]);
-        let first = self.arena.borrow_mut().add(kind, SmallVec::new(), values, active);
+        let first = self.arena.borrow_mut().add(Some(kind), SmallVec::new(), values, active);
         Var::new(self, first)
+    }
+
+    /// A constant with the value of a variable of this graph: what was checked is not checked again.
+    pub(crate) fn copied(&self, value: &Tensor) -> Var<'_> {
+        if self.arena().scratch {
+            return self.slot(value.detach());
+        }
+        self.unchecked_leaf(value, Kind::Constant)
     }
 
     /// A value without a node, in a scratch graph.
@@ -218,8 +239,11 @@ impl Graph {
 
     /// Records a primitive with one output.
     pub fn record<'g>(&'g self, op: impl Primitive, x: &[Var<'g>]) -> Var<'g> {
-        match self.record_all(Arc::new(op), x) {
-            Ok(vars) => vars[0],
+        let first = self.evaluate(&op, x).map(|made| {
+            self.add(made, |scratch| (!scratch).then(|| Kind::Primitive(Arc::new(op)))).0
+        });
+        match first {
+            Ok(id) => Var::new(self, id),
             Err(e) => self.fail(e),
         }
     }
@@ -230,29 +254,37 @@ impl Graph {
         op: Arc<dyn Primitive>,
         x: &[Var<'g>],
     ) -> Result<SmallVec<[Var<'g>; 2]>> {
-        let parents = self.parents(op.name(), x)?;
-        let (values, active) = {
-            let arena = self.arena.borrow();
-            let x: SmallVec<[&Tensor; 4]> =
-                parents.iter().map(|&p| &arena.slots[p as usize].tensor).collect();
-            let values = op.eval(&x).map_err(|e| arena.locate(e, op.name()))?;
-            if values.is_empty() {
-                let (node, what) = (op.name().into(), "or more outputs");
-                return Err(
-                    arena.locate(Error::Arity { node, what, expected: 1, got: 0 }, op.name())
-                );
-            }
-            if self.options.finite && !op.keeps_finite() {
-                for (port, t) in values.iter().enumerate() {
-                    ensure_finite(t, op.name(), Phase::Eval, port)
-                        .map_err(|e| arena.locate(e, op.name()))?;
-                }
-            }
-            (values, parents.iter().any(|&p| arena.slots[p as usize].active))
-        };
-        let n = values.len() as u32;
-        let first = self.arena.borrow_mut().add(Kind::Primitive(op), parents, values, active);
+        let made = self.evaluate(&*op, x)?;
+        let (first, n) = self.add(made, |scratch| (!scratch).then_some(Kind::Primitive(op)));
         Ok((first..first + n).map(|id| Var::new(self, id)).collect())
+    }
+
+    /// The values of a primitive, checked; nothing is recorded yet.
+    fn evaluate<'g>(&'g self, op: &dyn Primitive, x: &[Var<'g>]) -> Result<Evaluated> {
+        let parents = self.parents(op.name(), x)?;
+        let arena = self.arena.borrow();
+        let inputs: SmallVec<[&Tensor; 4]> =
+            parents.iter().map(|&p| &arena.slots[p as usize].tensor).collect();
+        let locate = |e| arena.locate(e, op.name());
+        let values = op.eval(&inputs).map_err(locate)?;
+        if values.is_empty() {
+            let (node, what) = (op.name().into(), "or more outputs");
+            return Err(locate(Error::Arity { node, what, expected: 1, got: 0 }));
+        }
+        if self.options.finite && !op.keeps_finite() {
+            for (port, t) in values.iter().enumerate() {
+                ensure_finite(t, op.name(), Phase::Eval, port).map_err(locate)?;
+            }
+        }
+        let active = parents.iter().any(|&p| arena.slots[p as usize].active);
+        Ok(Evaluated { parents, values, active })
+    }
+
+    /// The first slot of a new node, and how many there are. `kind` hears whether this is a scratch graph, which keeps no nodes.
+    fn add(&self, made: Evaluated, kind: impl FnOnce(bool) -> Option<Kind>) -> (u32, u32) {
+        let mut arena = self.arena.borrow_mut();
+        let (n, kind) = (made.values.len() as u32, kind(arena.scratch));
+        (arena.add(kind, made.parents, made.values, made.active), n)
     }
 
     /// Records a function: any number of variables in, any number out.
@@ -285,7 +317,7 @@ impl Graph {
         let values: Values = values.iter().map(Tensor::detach).collect();
         let n = values.len() as u32;
         let kind = Kind::Function(Arc::new(Applied { function: f.clone(), map: Mutex::new(map) }));
-        let first = self.arena.borrow_mut().add(kind, parents, values, active);
+        let first = self.arena.borrow_mut().add(Some(kind), parents, values, active);
         Ok((first..first + n).map(|id| Var::new(self, id)).collect())
     }
 
@@ -333,7 +365,7 @@ impl Graph {
 impl Arena {
     fn add(
         &mut self,
-        kind: Kind,
+        kind: Option<Kind>,
         parents: SmallVec<[u32; 3]>,
         values: Values,
         active: bool,
@@ -342,7 +374,7 @@ impl Arena {
         let n_outputs = values.len() as u32;
         let node = if self.scratch { u32::MAX } else { self.nodes.len() as u32 };
         self.slots.extend(values.into_iter().map(|tensor| Slot { tensor, node, active }));
-        if !self.scratch {
+        if let (false, Some(kind)) = (self.scratch, kind) {
             self.nodes.push(Node { kind, parents, first, n_outputs });
         }
         first

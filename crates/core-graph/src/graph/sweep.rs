@@ -8,10 +8,16 @@ use std::collections::HashSet;
 use candle_core::Tensor;
 use smallvec::SmallVec;
 
-use super::{Arena, Graph, Kind, Node, Var, nested};
-use crate::primitive::{Slots, check_direction};
+use super::{Applied, Arena, Graph, Kind, Node, Var, nested};
+use crate::primitive::{Primitive, Slots, check_direction};
 use crate::tensor::{ensure_finite, first_not_finite};
 use crate::{Direction, Error, Phase, Result, Wrt};
+
+const PULLED: &str = "derivatives pulled back";
+const PUSHED: &str = "derivatives pushed forward";
+
+/// Directions of one node, without an allocation for the usual few.
+pub(super) type Tensors = SmallVec<[Option<Tensor>; 4]>;
 
 impl Arena {
     /// Which slots depend on those of `wrt`.
@@ -75,33 +81,46 @@ impl Arena {
             }
             let needs: SmallVec<[bool; 4]> =
                 node.parents.iter().map(|&p| reached[p as usize]).collect();
-            let mut incoming: SmallVec<[Direction; 1]> = SmallVec::with_capacity(k);
-            for adjoint in &mut adjoint {
-                let take = |i: usize| {
-                    if i > last as usize {
-                        None
-                    } else if keep[i] {
-                        adjoint[i].clone()
-                    } else {
-                        adjoint[i].take()
-                    }
-                };
-                incoming.push(node.outputs().map(take).collect());
-            }
-            if incoming.iter().flatten().all(Option::is_none) {
-                continue;
-            }
-            let outgoing = self
-                .pull_node(&mut scratch, node, &incoming, &needs)
-                .map_err(|e| self.at(index, Phase::Pull, e))?;
-            for (adjoint, dx) in adjoint.iter_mut().zip(outgoing) {
-                for ((slot, d), _) in dx.into_iter().enumerate().zip(&needs).filter(|(_, n)| **n) {
-                    if let Some(d) = d {
-                        if located {
-                            ensure_finite(&d, "", Phase::Pull, slot)
-                                .map_err(|e| e.renamed(|_| self.name(index)))?;
+            let take = |adjoint: &mut Vec<Option<Tensor>>, i: usize| match keep.get(i) {
+                None => None,
+                Some(true) => adjoint[i].clone(),
+                Some(false) => adjoint[i].take(),
+            };
+            let add = |adjoint: &mut Vec<Option<Tensor>>, slot: usize, d: Tensor| {
+                if located {
+                    ensure_finite(&d, "", Phase::Pull, slot)
+                        .map_err(|e| e.renamed(|_| self.name(index)))?;
+                }
+                accumulate(&mut adjoint[node.parents[slot] as usize], d)
+            };
+            match &node.kind {
+                Kind::Input | Kind::Constant => {}
+                Kind::Primitive(p) => {
+                    for adjoint in &mut adjoint {
+                        let dy = node.outputs().map(|i| take(adjoint, i));
+                        let dx = self
+                            .pull_primitive(&mut scratch, &**p, node, dy, &needs)
+                            .map_err(|e| self.at(index, Phase::Pull, e))?;
+                        for (slot, d) in dx.into_iter().enumerate().filter(|(i, _)| needs[*i]) {
+                            d.map_or(Ok(()), |d| add(adjoint, slot, d))?;
                         }
-                        accumulate(&mut adjoint[node.parents[slot] as usize], d)?;
+                    }
+                }
+                Kind::Function(applied) => {
+                    let incoming: Vec<Direction> = adjoint
+                        .iter_mut()
+                        .map(|a| node.outputs().map(|i| take(a, i)).collect())
+                        .collect();
+                    if incoming.iter().flatten().all(Option::is_none) {
+                        continue;
+                    }
+                    let outgoing = self
+                        .pull_function(applied, node, &incoming, &needs)
+                        .map_err(|e| self.at(index, Phase::Pull, e))?;
+                    for (adjoint, dx) in adjoint.iter_mut().zip(outgoing) {
+                        for (slot, d) in dx.into_iter().enumerate().filter(|(i, _)| needs[*i]) {
+                            d.map_or(Ok(()), |d| add(adjoint, slot, d))?;
+                        }
                     }
                 }
             }
@@ -112,35 +131,39 @@ impl Arena {
         Ok(adjoint.iter().map(pick).collect())
     }
 
-    pub(super) fn pull_node(
+    /// The backward rule of a primitive on values; nothing for no cotangent.
+    pub(super) fn pull_primitive(
         &self,
         scratch: &mut Graph,
+        p: &dyn Primitive,
+        node: &Node,
+        dy: impl Iterator<Item = Option<Tensor>>,
+        needs: &[bool],
+    ) -> Result<Tensors> {
+        scratch.clear();
+        let dy: Slots<'_> = dy.map(|t| t.map(|t| scratch.slot(t))).collect();
+        if dy.iter().all(Option::is_none) {
+            return Ok(Tensors::new());
+        }
+        let (x, y) = self.load(scratch, node);
+        let dx = values(p.pull(&x, &y, &dy, Wrt(needs))?)?;
+        self.check_pulled(p.name(), node, &dx)?;
+        Ok(dx)
+    }
+
+    pub(super) fn pull_function(
+        &self,
+        applied: &Applied,
         node: &Node,
         dy: &[Direction],
         needs: &[bool],
     ) -> Result<Vec<Direction>> {
-        match &node.kind {
-            Kind::Input | Kind::Constant => Ok(vec![]),
-            Kind::Primitive(p) => {
-                let pull = |dy: &Direction| {
-                    if dy.iter().all(Option::is_none) {
-                        return Ok(vec![None; needs.len()]);
-                    }
-                    scratch.clear();
-                    let (x, y) = self.load(scratch, node);
-                    values(p.pull(&x, &y, &load(scratch, dy), Wrt(needs))?)
-                };
-                let dx = dy.iter().map(pull).collect::<Result<Vec<_>>>()?;
-                self.check_pulled(p.name(), node, &dx, dy.len())?;
-                Ok(dx)
-            }
-            Kind::Function(applied) => {
-                let x = || self.tensors(node.parents.iter().map(|&p| p as usize));
-                let dx = applied.map(needs, x)?.pull_many(dy)?;
-                self.check_pulled(applied.function.name(), node, &dx, dy.len())?;
-                Ok(dx)
-            }
-        }
+        let x = || self.tensors(node.parents.iter().map(|&p| p as usize));
+        let dx = applied.map(needs, x)?.pull_many(dy)?;
+        let name = applied.function.name();
+        count(name, PULLED, dy.len(), dx.len())?;
+        dx.iter().try_for_each(|d| self.check_pulled(name, node, d))?;
+        Ok(dx)
     }
 
     /// Forward sweep: the derivative of each slot of `of` along the seeds, for several directions at once.
@@ -177,26 +200,45 @@ impl Arena {
             }
             let needs: SmallVec<[bool; 4]> =
                 node.parents.iter().map(|&p| reached[p as usize]).collect();
-            let incoming: Vec<Direction> = tangent
-                .iter()
-                .map(|t| node.parents.iter().map(|&p| t[p as usize].clone()).collect())
-                .collect();
-            if incoming.iter().flatten().all(Option::is_none) {
-                continue;
-            }
-            let outgoing = self
-                .push_node(&mut scratch, node, &incoming, &needs)
-                .map_err(|e| self.at(index, Phase::Push, e))?;
-            for (tangent, dy) in tangent.iter_mut().zip(outgoing) {
-                for ((port, i), d) in
-                    node.outputs().enumerate().zip(dy).filter(|((_, i), _)| *i <= last as usize)
-                {
-                    if let Some(d) = d {
-                        if located {
-                            ensure_finite(&d, "", Phase::Push, port)
-                                .map_err(|e| e.renamed(|_| self.name(index)))?;
+            let add = |tangent: &mut Vec<Option<Tensor>>, port: usize, d: Tensor| {
+                let i = node.first as usize + port;
+                if last < i as u32 {
+                    return Ok(());
+                }
+                if located {
+                    ensure_finite(&d, "", Phase::Push, port)
+                        .map_err(|e| e.renamed(|_| self.name(index)))?;
+                }
+                accumulate(&mut tangent[i], d)
+            };
+            let along = |t: &Vec<Option<Tensor>>| -> Direction {
+                node.parents.iter().map(|&p| t[p as usize].clone()).collect()
+            };
+            match &node.kind {
+                Kind::Input | Kind::Constant => {}
+                Kind::Primitive(p) => {
+                    for tangent in &mut tangent {
+                        let dx = along(tangent);
+                        let dy = self
+                            .push_primitive(&mut scratch, &**p, node, &dx)
+                            .map_err(|e| self.at(index, Phase::Push, e))?;
+                        for (port, d) in dy.into_iter().enumerate() {
+                            d.map_or(Ok(()), |d| add(tangent, port, d))?;
                         }
-                        accumulate(&mut tangent[i], d)?;
+                    }
+                }
+                Kind::Function(applied) => {
+                    let incoming: Vec<Direction> = tangent.iter().map(along).collect();
+                    if incoming.iter().flatten().all(Option::is_none) {
+                        continue;
+                    }
+                    let outgoing = self
+                        .push_function(applied, node, &incoming, &needs)
+                        .map_err(|e| self.at(index, Phase::Push, e))?;
+                    for (tangent, dy) in tangent.iter_mut().zip(outgoing) {
+                        for (port, d) in dy.into_iter().enumerate() {
+                            d.map_or(Ok(()), |d| add(tangent, port, d))?;
+                        }
                     }
                 }
             }
@@ -205,35 +247,36 @@ impl Arena {
         Ok(tangent.iter().map(pick).collect())
     }
 
-    fn push_node(
+    fn push_primitive(
         &self,
         scratch: &mut Graph,
+        p: &dyn Primitive,
+        node: &Node,
+        dx: &[Option<Tensor>],
+    ) -> Result<Tensors> {
+        if dx.iter().all(Option::is_none) {
+            return Ok(Tensors::new());
+        }
+        scratch.clear();
+        let (x, y) = self.load(scratch, node);
+        let dy = values(p.push(&x, &y, &load(scratch, dx))?)?;
+        self.check_pushed(p.name(), node, &dy)?;
+        Ok(dy)
+    }
+
+    fn push_function(
+        &self,
+        applied: &Applied,
         node: &Node,
         dx: &[Direction],
         needs: &[bool],
     ) -> Result<Vec<Direction>> {
-        match &node.kind {
-            Kind::Input | Kind::Constant => Ok(vec![]),
-            Kind::Primitive(p) => {
-                let push = |dx: &Direction| {
-                    if dx.iter().all(Option::is_none) {
-                        return Ok(vec![None; node.n_outputs as usize]);
-                    }
-                    scratch.clear();
-                    let (x, y) = self.load(scratch, node);
-                    values(p.push(&x, &y, &load(scratch, dx))?)
-                };
-                let dy = dx.iter().map(push).collect::<Result<Vec<_>>>()?;
-                self.check_pushed(p.name(), node, &dy, dx.len())?;
-                Ok(dy)
-            }
-            Kind::Function(applied) => {
-                let x = || self.tensors(node.parents.iter().map(|&p| p as usize));
-                let dy = applied.map(needs, x)?.push_many(dx)?;
-                self.check_pushed(applied.function.name(), node, &dy, dx.len())?;
-                Ok(dy)
-            }
-        }
+        let x = || self.tensors(node.parents.iter().map(|&p| p as usize));
+        let dy = applied.map(needs, x)?.push_many(dx)?;
+        let name = applied.function.name();
+        count(name, PUSHED, dx.len(), dy.len())?;
+        dy.iter().try_for_each(|d| self.check_pushed(name, node, d))?;
+        Ok(dy)
     }
 
     /// Which nodes lead to the slots of `of`.
@@ -264,14 +307,14 @@ impl Arena {
         )
     }
 
-    fn check_pulled(&self, name: &str, node: &Node, dx: &[Direction], k: usize) -> Result<()> {
+    fn check_pulled(&self, name: &str, node: &Node, dx: &[Option<Tensor>]) -> Result<()> {
         let at = node.parents.iter().map(|&p| &self.slots[p as usize].tensor);
-        check_slots(name, "derivatives pulled back", dx, k, at)
+        check_slots(name, PULLED, dx, at)
     }
 
-    fn check_pushed(&self, name: &str, node: &Node, dy: &[Direction], k: usize) -> Result<()> {
+    fn check_pushed(&self, name: &str, node: &Node, dy: &[Option<Tensor>]) -> Result<()> {
         let at = node.outputs().map(|i| &self.slots[i].tensor);
-        check_slots(name, "derivatives pushed forward", dy, k, at)
+        check_slots(name, PUSHED, dy, at)
     }
 
     /// Puts the name of a node into an error, and the sweep: the rules of primitives evaluate operations, but not as values.
@@ -288,33 +331,32 @@ impl Arena {
     }
 }
 
-/// A rule from outside must return `k` sets of derivatives, each of the right number and shape.
+fn count(node: &str, what: &'static str, expected: usize, got: usize) -> Result<()> {
+    match expected == got {
+        true => Ok(()),
+        false => Err(Error::Arity { node: node.into(), what, expected, got }),
+    }
+}
+
+/// A rule from outside must return the right number of derivatives, each of the right shape.
 fn check_slots<'a>(
     name: &str,
     what: &'static str,
-    directions: &[Direction],
-    k: usize,
-    at: impl ExactSizeIterator<Item = &'a Tensor> + Clone,
+    d: &[Option<Tensor>],
+    at: impl ExactSizeIterator<Item = &'a Tensor>,
 ) -> Result<()> {
-    let count = |expected: usize, got: usize| match expected == got {
-        true => Ok(()),
-        false => Err(Error::Arity { node: name.into(), what, expected, got }),
-    };
-    count(k, directions.len())?;
-    for d in directions {
-        count(at.len(), d.len())?;
-        for (d, t) in d.iter().zip(at.clone()) {
-            d.as_ref().map_or(Ok(()), |d| check_direction(name, d, t))?;
-        }
+    count(name, what, at.len(), d.len())?;
+    for (d, t) in d.iter().zip(at) {
+        d.as_ref().map_or(Ok(()), |d| check_direction(name, d, t))?;
     }
     Ok(())
 }
 
-fn load<'g>(scratch: &'g Graph, d: &Direction) -> Slots<'g> {
+fn load<'g>(scratch: &'g Graph, d: &[Option<Tensor>]) -> Slots<'g> {
     d.iter().map(|d| d.as_ref().map(|t| scratch.slot(t.clone()))).collect()
 }
 
-fn values(slots: Slots<'_>) -> Result<Direction> {
+fn values(slots: Slots<'_>) -> Result<Tensors> {
     slots.into_iter().map(|v| v.map(Var::value).transpose()).collect()
 }
 

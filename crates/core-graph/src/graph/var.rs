@@ -140,7 +140,7 @@ impl<'g> Var<'g> {
     /// A constant that holds a copy of the value: derivatives stop here.
     #[must_use]
     pub fn detach(self) -> Self {
-        self.compose(|v| Ok(v.graph.own(v.value()?)))
+        self.compose(|v| Ok(v.graph.copied(&v.value()?)))
     }
 }
 

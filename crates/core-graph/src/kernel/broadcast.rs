@@ -100,14 +100,14 @@ pub(crate) fn zip_broadcast<X: Copy + Sync, R: Copy + Default + Send>(
 }
 
 fn each<X: Copy, R>(out: &mut [R], x: &[X], f: impl Fn(X) -> R) {
-    pulp::Arch::new().dispatch(
+    super::vectorized(
         #[inline(always)]
         || out.iter_mut().zip(x).for_each(|(o, &x)| *o = f(x)),
     );
 }
 
 fn both<X: Copy, R>(out: &mut [R], x: &[X], y: &[X], f: impl Fn(X, X) -> R) {
-    pulp::Arch::new().dispatch(
+    super::vectorized(
         #[inline(always)]
         || out.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (&x, &y))| *o = f(x, y)),
     );

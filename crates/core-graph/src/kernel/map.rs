@@ -1,6 +1,5 @@
 //! Elementwise maps over one, two or three slices of equal length.
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 /// Elements per parallel chunk; below twice this, one thread works alone.
@@ -31,7 +30,7 @@ macro_rules! maps {
         fn $loop<$($X: Copy,)+ R>(out: &mut [R], $($x: &[$X],)+ f: impl Fn($($X),+) -> R) {
             let n = out.len();
             $(let $x = &$x[..n];)+
-            Arch::new().dispatch(
+            super::vectorized(
                 #[inline(always)]
                 || {
                     for i in 0..n {

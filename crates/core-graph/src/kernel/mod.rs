@@ -18,6 +18,27 @@ pub(crate) use special::Special;
 use crate::tensor::{from_vec, with_slice};
 use crate::{Result, with_real};
 
+/// Runs a loop compiled for the widest instructions that this processor has. Mark the closure `#[inline(always)]`.
+///
+/// The bits are the same on every processor: nothing is reassociated or fused.
+#[inline(always)]
+pub fn vectorized<R>(body: impl FnMut() -> R) -> R {
+    pulp::Arch::new().dispatch(Body(body))
+}
+
+/// Calls the closure through `FnMut`: the `FnOnce` shim of a closure is a function of its own, which need not be inlined into the code
+/// for wide instructions, and then stays narrow.
+struct Body<F>(F);
+
+impl<R, F: FnMut() -> R> pulp::NullaryFnOnce for Body<F> {
+    type Output = R;
+
+    #[inline(always)]
+    fn call(mut self) -> R {
+        (self.0)()
+    }
+}
+
 /// a + b for equal shapes and element types: how contributions meet in a sweep.
 pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     if !a.device().is_cpu() {

@@ -79,7 +79,7 @@ fn sum_step<T: Real>(x: &[T], outer: usize, r: usize, inner: usize) -> Vec<T> {
 /// Adds the rows of x (width `inner`), columns from `from` on, to `out`.
 fn columns<T: Real>(x: &[T], inner: usize, from: usize, out: &mut [T]) {
     let width = out.len();
-    pulp::Arch::new().dispatch(
+    super::vectorized(
         #[inline(always)]
         || {
             let mut part = vec![T::default(); width];
@@ -103,7 +103,7 @@ fn blocks<T: Real>(x: &[T]) -> T {
     if x.len() < 16 {
         return x.iter().copied().sum();
     }
-    pulp::Arch::new().dispatch(
+    super::vectorized(
         #[inline(always)]
         || {
             let mut total = T::default();

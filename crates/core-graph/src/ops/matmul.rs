@@ -6,7 +6,7 @@ use super::binary::check_alike;
 use crate::graph::Var;
 use crate::kernel::{broadcast_dims, matmul};
 use crate::primitive::{Primitive, Slots, Values, one, slot};
-use crate::tensor::{from_vec, is_real, room, with_slice};
+use crate::tensor::{from_vec, is_real, room, with_slice, with_strides};
 use crate::{Error, Result, Wrt, with_real};
 
 /// (…, m, k) × (…, k, n) → (…, m, n); batch dimensions broadcast.
@@ -47,10 +47,10 @@ impl Primitive for Matmul {
         {
             // One right-hand matrix: the batch joins the rows.
             let rows = a.reshape(((), k))?;
-            return one(rows.matmul(&b.reshape((k, n))?)?.reshape(dims)?);
+            return one(product(&rows, &b.reshape((k, n))?)?.reshape(dims)?);
         }
         if batch.is_empty() {
-            return one(a.matmul(b)?);
+            return one(product(a, b)?);
         }
         let flat = |t: &Tensor, own: &[usize], r: usize, c: usize| -> Result<Tensor> {
             let full: Vec<usize> = batch.iter().copied().chain([r, c]).collect();
@@ -66,7 +66,7 @@ impl Primitive for Matmul {
                 one(from_vec(c, &dims, a.device())?)
             });
         }
-        one(a.matmul(&b)?.reshape(dims)?)
+        one(product(&a, &b)?.reshape(dims)?)
     }
 
     fn push<'g>(&self, x: &[Var<'g>], y: &[Var<'g>], dx: &[Option<Var<'g>>]) -> Result<Slots<'g>> {
@@ -112,6 +112,25 @@ impl Primitive for Matmul {
         }
         Ok(out)
     }
+}
+
+/// A·B of two tensors of rank 2, or of rank 3 with the same batch.
+fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if !a.device().is_cpu() {
+        return Ok(a.matmul(b)?);
+    }
+    with_real!("matmul", a.dtype(), T => {
+        let ((batch, m, k), n) = match a.dims() {
+            [m, k] => ((1, *m, *k), b.dim(1)?),
+            _ => (a.dims3()?, b.dim(2)?),
+        };
+        let mut c = vec![T::default(); batch * m * n];
+        with_strides::<T, _>(a, |x, s| with_strides::<T, _>(b, |y, t| {
+            matmul::batched((batch, m, k, n), (x, s), (y, t), &mut c)
+        }))??.map_err(|e| Error::external("matmul", e))?;
+        let dims: &[usize] = &[batch, m, n];
+        from_vec(c, &dims[3 - a.rank()..], a.device())
+    })
 }
 
 impl<'g> Var<'g> {

@@ -226,12 +226,16 @@ fn tilted(dims: &[usize], seed: u64) -> Tensor {
 
 fn linear_algebra() -> Vec<Case> {
     let rhs = || spread(&[3, 2], -1.0, 1.0, 8);
+    let m = |dims: &[usize], seed| spread(dims, -1.5, 1.5, seed);
     vec![
         case("cholesky", vec![well(&[2, 3, 3], 1)], move |_, x| {
             Ok(vec![x[0].matmul(x[0].t()).cholesky()])
         }),
         case("cholesky_solve", vec![well(&[2, 3, 3], 1), rhs()], move |_, x| {
             Ok(vec![x[0].matmul(x[0].t()).cholesky_solve(x[1])])
+        }),
+        case("symmetric_product", vec![m(&[2, 3, 2], 1), m(&[2, 3, 2], 2)], |_, x| {
+            Ok(vec![x[0].symmetric_product(x[1])])
         }),
         case("logdet", vec![well(&[2, 3, 3], 1)], |_, x| Ok(vec![x[0].matmul(x[0].t()).logdet()])),
         case("triangular_solve", vec![well(&[2, 3, 3], 2), rhs()], |_, x| {

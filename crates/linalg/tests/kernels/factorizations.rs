@@ -1,7 +1,7 @@
 //! Cholesky, LU, triangular systems and QR: residuals, values, conventions.
 
 use nalgebra::DMatrix;
-use pullback_linalg::{self as linalg, Triangle};
+use pullback_linalg::{self as linalg, LinalgError, Triangle, View};
 
 use crate::tables::{
     Number, Random, SHAPES, SIZES, cast, definite, flat, matrix, rectangular, small, zeros,
@@ -46,6 +46,76 @@ fn cholesky_laws<T: Number>() {
 fn cholesky_factors_and_solves() {
     cholesky_laws::<f64>();
     cholesky_laws::<f32>();
+}
+
+#[test]
+fn the_two_triangles_carry_one_symmetric_matrix_together() {
+    for n in SIZES {
+        for batch in [1, 3, 20] {
+            // 20 matrices fill SIMD registers, the last of them not wholly.
+            let (mut a, mut symmetric) = (Vec::new(), Vec::new());
+            for seed in 0..batch {
+                let m = Random(seed).matrix(n, n);
+                let definite = &m * m.transpose() + DMatrix::identity(n, n) * n as f64;
+                let skew = DMatrix::from_fn(n, n, |i, j| i as f64 - j as f64);
+                a.extend(flat(&(&definite + &skew)));
+                symmetric.extend(flat(&definite));
+            }
+            let batch = batch as usize;
+            let (mut l, mut expected) = (zeros::<f64>(a.len()), zeros::<f64>(a.len()));
+            linalg::cholesky_of_symmetric_part(batch, n, &a, &mut l).unwrap();
+            linalg::cholesky(batch, n, &symmetric, &mut expected).unwrap();
+            for (l, e) in l.iter().zip(&expected) {
+                assert!((l - e).abs() <= 1e-13 * n as f64 * n as f64, "{n}: {l} {e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn products_of_any_layout() {
+    for (m, k, n) in [(1, 1, 1), (2, 3, 4), (7, 1, 5), (40, 33, 20), (1, 300, 1), (130, 70, 90)] {
+        let (a, b) = (Random(1).matrix(m, k), Random(2).matrix(k, n));
+        let expected = &a * &b;
+        let (rows, columns) = (flat(&a), flat(&a.transpose()));
+        let (right, turned) = (flat(&b), flat(&b.transpose()));
+        for (data, row, column) in [(&rows, k, 1), (&columns, 1, m)] {
+            for (other, r, c) in [(&right, n, 1), (&turned, 1, k)] {
+                let views = (View { data, row, column }, View { data: other, row: r, column: c });
+                let (mut one, mut many) = (vec![f64::NAN; m * n], vec![f64::NAN; m * n]);
+                linalg::matmul((m, n, k), views.0, views.1, &mut one, false).unwrap();
+                linalg::matmul((m, n, k), views.0, views.1, &mut many, true).unwrap();
+                assert_eq!(one, many, "threads change nothing");
+                let error = (matrix(m, n, &one) - &expected).amax();
+                assert!(error <= 1e-14 * k as f64, "{m}×{k}×{n}: {error}");
+            }
+        }
+    }
+    let empty = View { data: &[][..], row: 1, column: 1 };
+    let mut c = [f64::NAN; 6];
+    linalg::matmul((2, 3, 0), empty, empty, &mut c, true).unwrap();
+    assert_eq!(c, [0.0; 6], "a sum of nothing");
+    linalg::matmul((0, 3, 5), empty, empty, &mut [], true).unwrap();
+}
+
+#[test]
+fn a_view_beyond_its_slice_is_refused() {
+    let data = [1.0; 6];
+    let good = View { data: &data[..], row: 3, column: 1 };
+    for (row, column) in
+        [(5, 1), (3, 3), (usize::MAX, 1), (3, usize::MAX), (usize::MAX, usize::MAX)]
+    {
+        let bad = View { data: &data[..], row, column };
+        for (a, b, name) in [(bad, good, "a"), (good, bad, "b")] {
+            let refused = linalg::matmul((2, 2, 2), a, b, &mut [0.0; 4], false);
+            assert!(
+                matches!(refused, Err(LinalgError::Length { argument, .. }) if argument == name),
+                "{row} {column}: {refused:?}"
+            );
+        }
+    }
+    let short = linalg::matmul((2, 2, 2), good, good, &mut [0.0; 3], false);
+    assert!(matches!(short, Err(LinalgError::Length { argument: "c", .. })), "{short:?}");
 }
 
 fn permuted(n: usize, permutation: &[usize], a: &DMatrix<f64>) -> DMatrix<f64> {

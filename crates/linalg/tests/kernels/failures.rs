@@ -102,6 +102,12 @@ fn kernels() -> Vec<(&'static str, Call)> {
     vec![
         ("cholesky", Box::new(|b, n, a| linalg::cholesky(b, n, a, &mut vec![0.0; a.len()]))),
         (
+            "cholesky_of_symmetric_part",
+            Box::new(|b, n, a| {
+                linalg::cholesky_of_symmetric_part(b, n, a, &mut vec![0.0; a.len()])
+            }),
+        ),
+        (
             "cholesky_solve",
             Box::new(|b, n, a| {
                 linalg::cholesky_solve(b, n, 1, a, &vec![1.0; b * n], &mut vec![0.0; b * n])

@@ -1,5 +1,6 @@
 //! Bias and rectifier over NCHW arrays, and the sum over everything but the channels that is the bias's gradient.
 
+use pullback_core_graph::vectorized;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -45,12 +46,15 @@ pub fn add_bias<T: Real>(shape: &ChannelShape, bias: &[T], relu: bool, y: &mut [
     }
     for_each_target(y.par_chunks_exact_mut(shape.pixels), elements, |plane, y| {
         let bias = bias[plane % shape.channels];
-        Arch::new().dispatch(|| {
-            for y in y.iter_mut() {
-                let value = *y + bias;
-                *y = if relu && value < T::ZERO { T::ZERO } else { value };
-            }
-        });
+        vectorized(
+            #[inline(always)]
+            || {
+                for y in y.iter_mut() {
+                    let value = *y + bias;
+                    *y = if relu && value < T::ZERO { T::ZERO } else { value };
+                }
+            },
+        );
     });
     Ok(())
 }
@@ -117,11 +121,14 @@ pub fn relu<T: Real>(x: &[T], y: &mut [T]) -> Result<()> {
     let (elements, size) = (x.len(), CHUNK);
     for_each_target(y.par_chunks_mut(size), elements, |chunk, y| {
         let x = &x[chunk * size..];
-        Arch::new().dispatch(|| {
-            for (y, &x) in y.iter_mut().zip(x) {
-                *y = if x < T::ZERO { T::ZERO } else { x };
-            }
-        });
+        vectorized(
+            #[inline(always)]
+            || {
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y = if x < T::ZERO { T::ZERO } else { x };
+                }
+            },
+        );
     });
     Ok(())
 }
@@ -137,11 +144,14 @@ pub fn relu_gradient<T: Real>(y: &[T], dy: &[T], dx: &mut [T]) -> Result<()> {
     let (elements, size) = (y.len(), CHUNK);
     for_each_target(dx.par_chunks_mut(size), elements, |chunk, dx| {
         let (y, dy) = (&y[chunk * size..], &dy[chunk * size..]);
-        Arch::new().dispatch(|| {
-            for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
-                *dx = if y > T::ZERO { dy } else { T::ZERO };
-            }
-        });
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
+                    *dx = if y > T::ZERO { dy } else { T::ZERO };
+                }
+            },
+        );
     });
     Ok(())
 }

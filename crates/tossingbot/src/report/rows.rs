@@ -135,16 +135,19 @@ pub fn ceiling_rows() -> Result<Vec<Row>> {
             seed: 0,
         };
         let found = ceilings(&trial, &World::with_release(release))?;
-        let mean = |value: fn(&Ceiling) -> f64| {
-            100.0 * found.iter().map(value).sum::<f64>() / found.len().max(1) as f64
+        let mean = |value: fn(&Ceiling) -> Option<f64>| {
+            let sum = found.iter().map(value).sum::<Option<f64>>();
+            sum.map(|sum| 100.0 * sum / found.len().max(1) as f64)
         };
-        let mut row = |what: &str, value: f64| {
-            rows.push(Row::plain(format!("{robot} robot: ceiling, {what}"), "%", value));
+        let mut row = |what: &str, value: Option<f64>| {
+            let name = format!("{robot} robot: ceiling on rods + hammers, {what}");
+            rows.extend(value.map(|value| Row::plain(name, "%", value)));
         };
-        row("physics-only, random grasps", mean(|c| c.physics_random));
+        row("physics-only, random grasps", mean(|c| Some(c.physics_random)));
         row("physics-only, best grasps", mean(|c| c.physics));
         row("one best a, best grasps", mean(|c| c.learned));
-        row("residual, random grasps", mean(|c| c.residual));
+        row("residual, random grasps", mean(|c| c.residual_random));
+        row("residual, best grasps", mean(|c| c.residual));
     }
     Ok(rows)
 }

@@ -2,12 +2,15 @@
 
 use candle_core::Tensor;
 
-use super::{located, lower, matrices, square, symmetric, symmetric_part};
+use super::symmetric::{SymmetricProduct, symmetric, symmetrize};
+use super::{located, lower, matrices, square};
 use crate::graph::Var;
 use crate::primitive::{Primitive, Slots, Values, one, slot};
 use crate::tensor::{Real, from_vec, with_slice};
 use crate::{Error, Result, Wrt, with_real};
-use pullback_linalg::{LinalgError, Triangle, cholesky, cholesky_solve, symmetric_eigen};
+use pullback_linalg::{
+    LinalgError, Triangle, cholesky_of_symmetric_part, cholesky_solve, symmetric_eigen,
+};
 
 /// L with L·Lᵀ = (A + Aᵀ)/2.
 #[derive(Clone, Copy)]
@@ -23,8 +26,8 @@ impl Primitive for Cholesky {
         let (batch, n) = square("cholesky", a)?;
         with_real!("cholesky", a.dtype(), T => {
             let mut l = vec![T::default(); batch * n * n];
-            let factor = |a: &[T]| cholesky(batch, n, a, &mut l).map_err(|e| with_spectrum(a, n, e));
-            with_slice::<T, _>(&symmetric_part(a)?, factor)??;
+            let factor = |a: &[T]| cholesky_of_symmetric_part(batch, n, a, &mut l).map_err(|e| with_spectrum(a, n, e));
+            with_slice::<T, _>(a, factor)??;
             one(from_vec(l, a.dims(), a.device())?)
         })
     }
@@ -52,6 +55,10 @@ impl Primitive for Cholesky {
         let half = l.triangular_solve(inner, Triangle::LOWER.transpose());
         slot(symmetric(l.triangular_solve(half.t(), Triangle::LOWER.transpose())))
     }
+
+    fn keeps_finite(&self) -> bool {
+        true // each entry of a row enters its pivot squared, and every pivot is checked
+    }
 }
 
 /// A failed factorization's error, with λ_min/λ_max of the matrix in the place of its condition: negative if it is indefinite.
@@ -59,8 +66,9 @@ fn with_spectrum<T: Real + pullback_linalg::Real>(a: &[T], n: usize, e: LinalgEr
     let mut error = located("cholesky", e);
     if let Error::Matrix { batch, rcond, .. } = &mut error {
         let (mut w, mut v) = (vec![T::default(); n], vec![T::default(); n * n]);
-        let matrix = &a[*batch * n * n..(*batch + 1) * n * n];
-        if symmetric_eigen(1, n, matrix, &mut w, &mut v).is_ok() {
+        let mut matrix = a[*batch * n * n..(*batch + 1) * n * n].to_vec();
+        symmetrize(&mut matrix, n);
+        if symmetric_eigen(1, n, &matrix, &mut w, &mut v).is_ok() {
             let largest = w.iter().fold(0.0, |m: f64, x| m.max(x.wide().abs()));
             *rcond = w.first().map_or(0.0, |x| x.wide()) / largest.max(f64::MIN_POSITIVE);
         }
@@ -119,13 +127,16 @@ impl Primitive for PositiveSolve {
         let Some(dy) = dy[0] else { return Ok(out) };
         let b = x[0].graph().record(PositiveSolve, &[x[0], x[1], dy]);
         if wrt.needs(0) {
-            let product = b.matmul(y[0].t());
-            out[0] = Some(((product + product.t()) * -0.5).ok()?);
+            out[0] = Some(SymmetricProduct { scale: -1.0 }.of(b, y[0]).ok()?);
         }
         if wrt.needs(2) {
             out[2] = Some(b.ok()?);
         }
         Ok(out)
+    }
+
+    fn keeps_finite(&self) -> bool {
+        true // the kernel refuses to hand out anything else
     }
 }
 

@@ -3,7 +3,8 @@
 use candle_core::{DType, Tensor};
 use smallvec::smallvec;
 
-use super::{located, square, symmetric, symmetric_part, with_last};
+use super::symmetric::{symmetric, symmetric_part};
+use super::{located, square, with_last};
 use crate::graph::Var;
 use crate::primitive::{Primitive, Slots, Values, slot};
 use crate::tensor::{from_vec, to_f64, with_slice};

@@ -5,13 +5,14 @@ mod eigen;
 mod lu;
 mod qr;
 mod svd;
+mod symmetric;
 mod triangular;
 
 use candle_core::{Device, Tensor};
 
 use crate::graph::Var;
 use crate::tensor::from_vec;
-use crate::{Error, Phase, Result, with_real};
+use crate::{Error, Phase, Result};
 use pullback_linalg::LinalgError;
 
 /// A batch of matrices: (batch, rows, columns). Errors: rank below 2.
@@ -105,35 +106,7 @@ fn upper<'g>(x: Var<'g>, diagonal: f64) -> Var<'g> {
     })
 }
 
-/// (X + Xᵀ)/2.
-fn symmetric(x: Var<'_>) -> Var<'_> {
-    (x + x.t()) * 0.5
-}
-
-/// The symmetric part of each matrix, as values.
-fn symmetric_part(t: &Tensor) -> Result<Tensor> {
-    with_real!("symmetric part", t.dtype(), T => {
-        let (batch, n) = square("symmetric part", t)?;
-        let mut data = crate::tensor::with_slice::<T, _>(t, <[T]>::to_vec)?;
-        for a in data.chunks_mut((n * n).max(1)).take(batch) {
-            for i in 0..n {
-                for j in 0..i {
-                    let mean = (a[i * n + j] + a[j * n + i]) * 0.5;
-                    (a[i * n + j], a[j * n + i]) = (mean, mean);
-                }
-            }
-        }
-        from_vec(data, t.dims(), t.device())
-    })
-}
-
 impl<'g> Var<'g> {
-    /// (X + Xᵀ)/2 of each matrix. Errors: not square.
-    #[must_use]
-    pub fn symmetrized(self) -> Self {
-        self.compose(|x| square("symmetrized", &x.value()?).map(|_| symmetric(x)))
-    }
-
     /// The lower triangle of each square matrix, diagonal included. Errors: not square.
     #[must_use]
     pub fn tril(self) -> Self {

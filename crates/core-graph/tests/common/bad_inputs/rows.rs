@@ -79,6 +79,8 @@ const SHAPES: &[(&str, &str, Provoke)] = &[
     ("Shape", "tril", |g| Ok(var(g, &[3]).tril())),
     ("Shape", "triu", |g| Ok(var(g, &[]).triu())),
     ("Shape", "triu", |g| Ok(var(g, &[3, 1]).triu())),
+    ("Shape", "symmetric_product", |g| Ok(var(g, &[3, 2]).symmetric_product(var(g, &[2, 3])))),
+    ("Shape", "symmetric_product", |g| Ok(var(g, &[3]).symmetric_product(var(g, &[3])))),
     ("Shape", "symmetrized", |g| Ok(var(g, &[1, 3]).symmetrized())),
     ("Shape", "argmax", |g| var(g, &[2, 0]).argmax(1).map(|t| g.constant(&t))),
     ("Shape", "input", |g| g.record_gradient(var(g, &[2]), &[]).map(|v| v[0])),

@@ -9,7 +9,7 @@ use pullback_tossingbot::objects::{Builtin, builtin_models};
 use pullback_tossingbot::preset::Preset;
 
 #[derive(Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The robot: open-loop, half-compensated, clean, late or uncalibrated.
     #[arg(long, default_value = "open-loop")]
     robot: String,
@@ -27,7 +27,7 @@ pub struct Arguments {
     json: bool,
 }
 
-pub fn run(arguments: &Arguments) -> Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut release = super::robot(&arguments.robot)?;
     release.compensation = arguments.compensation.unwrap_or(release.compensation);
     let preset = Preset::quick();
@@ -44,19 +44,26 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     println!(
-        "{:<10}{:>8}{:>18}{:>14}{:>24}{:>18}",
-        "%", "grasps", "physics, random", "physics, best", "learned a, best", "residual, random"
+        "{:<10}{:>8}{:>18}{:>15}{:>24}{:>18}{:>16}",
+        "%",
+        "grasps",
+        "physics, random",
+        "physics, best",
+        "learned a, best",
+        "residual, random",
+        "residual, best"
     );
+    let percent = |share: Option<f64>| share.map_or("–".into(), |s| format!("{:.1}", 100.0 * s));
     for c in all {
-        let learned = format!("{:.1} (a = {:.1})", 100.0 * c.learned, c.gravity);
         println!(
-            "{:<10}{:>8}{:>18.1}{:>14.1}{:>24}{:>18.1}",
+            "{:<10}{:>8}{:>18}{:>15}{:>24}{:>18}{:>16}",
             c.class,
             c.grasps,
-            100.0 * c.physics_random,
-            100.0 * c.physics,
-            learned,
-            100.0 * c.residual
+            percent(Some(c.physics_random)),
+            percent(c.physics),
+            format!("{} (a = {:.2})", percent(c.learned), c.gravity),
+            percent(c.residual_random),
+            percent(c.residual)
         );
     }
     Ok(())
