@@ -5,9 +5,12 @@
 //! the throw with speed v really landed. So `a` acts on the loss along two paths, and dL/da sums over both.
 #![allow(clippy::print_stdout)] // an example talks
 
+use std::f64::consts::FRAC_PI_4;
+
 use anyhow::{Result, ensure};
 use pullback_core_graph::candle::{Device, Tensor};
 use pullback_core_graph::{Graph, Var};
+use pullback_tossingbot::physics_node::BallisticSpeed;
 
 /// Height of the release point above the box opening, m.
 const HEIGHT: f64 = -0.16;
@@ -80,6 +83,23 @@ fn by_hand_and_by_graph() -> Result<()> {
         number(graph.partial_holding(loss, a, &[hindsight])?)?
     );
     ensure!((total - through_label - through_network).abs() < 1e-12, "hand and graph disagree");
+
+    // The formula as one node, as the throwing robot uses it: value and slopes in closed form instead of five operations.
+    let graph = Graph::new();
+    let a = graph.input(&Tensor::new(a0, &Device::Cpu)?);
+    let formula = BallisticSpeed { angle: FRAC_PI_4 };
+    let at = |d: f64| -> Result<Var<'_>> {
+        let height = graph.constant(&tensor(&[HEIGHT])?);
+        Ok(formula.record(a, graph.constant(&tensor(&[d])?), height))
+    };
+    let residual = at(target)? * w + b;
+    let loss = 0.5 * (residual - (thrown.to_f64()? - at(landed)?)).sqr().sum(());
+    let slope = graph.record_gradient(loss, &[a])?[0];
+    let curvature = number(graph.total(slope, a)?)?;
+    println!("   by the graph, the formula one node of the robot's crate");
+    println!("     total                  dL/da                = {:+.9}", slope.to_f64()?);
+    println!("     and once more          d²L/da²              = {curvature:+.9}\n");
+    ensure!((total - slope.to_f64()?).abs() < 1e-12, "formula and node disagree");
     Ok(())
 }
 
