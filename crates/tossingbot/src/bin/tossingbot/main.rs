@@ -299,15 +299,18 @@ fn demo(arguments: &DemoArguments) -> Result<ExitCode> {
 }
 
 fn print_results(evaluation: &Evaluation) {
+    // Everything together is a column of its own only beside parts.
+    let parts = evaluation.groups.len();
+    let columns = if parts == 1 { 1 } else { parts + 1 };
     print!("\n{:<34}", "%");
     evaluation.groups.iter().for_each(|group| print!("{group:>18}"));
-    println!("{:>18}", "all");
+    println!("{}", if columns == parts { String::new() } else { format!("{:>18}", "all") });
     for (title, throws) in [("grasps that held", false), ("throws into the right box", true)] {
         println!("{title}");
         for (m, method) in evaluation.methods.iter().enumerate() {
             print!("  {:<32}", method.title());
-            for group in 0..=evaluation.groups.len() {
-                let of = |r: &_| group == evaluation.groups.len() || is_in(r, group);
+            for group in 0..columns {
+                let of = |r: &_| group == parts || is_in(r, group);
                 let rate = if throws {
                     evaluation.throw_rate(m, m, &of)
                 } else {
