@@ -152,3 +152,23 @@ fn errors_are_sticky_and_name_the_node() {
     let z = other.input(&scalar(1.0));
     assert!(matches!((x * z).ok().unwrap_err(), Error::ForeignVar { input: 1, .. }));
 }
+
+#[test]
+fn a_picture_shows_names_values_and_partial_derivatives() {
+    let graph = Graph::new();
+    let x = graph.input(&scalar(1.0)).named("x < 2 & more");
+    let g = (2.0 * x).named("g");
+    let f = (3.0 * x + 5.0 * g).named("f");
+    let svg = graph.to_svg(&[f]).unwrap();
+    let texts: Vec<&str> = svg
+        .split("<text ")
+        .skip(1)
+        .map(|t| t.split('>').nth(1).unwrap().trim_end_matches("</text"))
+        .collect();
+    for expected in ["x &lt; 2 &amp; more", "g", "f", "13", "2", "3", "5"] {
+        assert!(texts.contains(&expected), "{expected} is not in {texts:?}");
+    }
+    assert_eq!(svg.matches("<path ").count(), 5, "x → g, x → 3x, g → 5g, and two into f");
+    let failed = x.matmul(x);
+    assert!(matches!(graph.to_svg(&[failed]), Err(Error::Shape { .. })));
+}

@@ -4,16 +4,17 @@ use std::fmt::Write;
 
 use candle_core::Tensor;
 
+use super::layout::layout;
 use super::{Arena, Graph, Kind, Var};
 use crate::Result;
 use crate::tensor::to_f64;
 
-/// Columns are this far apart, in pixels.
-const COLUMN: usize = 190;
-/// Rows are this far apart, in pixels.
-const ROW: usize = 84;
 /// Size of a node, in pixels.
 const BOX: (usize, usize) = (130, 44);
+/// Space between columns, in pixels.
+const GAP: usize = 90;
+/// Columns are this far apart, in pixels.
+const COLUMN: usize = BOX.0 + GAP;
 
 impl Graph {
     /// An SVG picture of the network that computes `outputs`: parents to the left of their children, each node with its name and
@@ -24,39 +25,32 @@ impl Graph {
         let slots = self.parents("to_svg", outputs)?;
         let arena = self.arena();
         let nodes = arena.leading_to(&slots);
-        let places = arena.places(&nodes);
-        let width = places.iter().map(|p| p.0 + 1).max().unwrap_or(1) * COLUMN + 20;
-        let height = places.iter().map(|p| p.1 + 1).max().unwrap_or(1) * ROW + 20;
+        let at = |slot: u32| nodes.binary_search(&(arena.slots[slot as usize].node as usize)).ok();
+        let parents: Vec<Vec<usize>> = nodes
+            .iter()
+            .map(|&n| arena.nodes[n].parents.iter().filter_map(|&p| at(p)).collect())
+            .collect();
+        let plan = layout(&parents);
+        let (width, height) = (plan.columns * COLUMN + 20 - GAP, plan.height as usize + 20);
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
              font-family=\"sans-serif\" font-size=\"13\"><rect width=\"100%\" height=\"100%\" fill=\"white\"/>"
         );
-        for (&node, &(column, row)) in nodes.iter().zip(&places) {
-            for (port, &parent) in arena.nodes[node].parents.iter().enumerate() {
-                let from = arena.slots[parent as usize].node as usize;
-                let Some(at) = nodes.iter().position(|&n| n == from) else { continue };
-                let (x1, y1) =
-                    (places[at].0 * COLUMN + 10 + BOX.0, places[at].1 * ROW + 10 + BOX.1 / 2);
-                let (x2, y2) = (column * COLUMN + 10, row * ROW + 10 + BOX.1 / 2);
-                let bend = (x2 - x1) / 2;
-                let _ = write!(
-                    svg,
-                    "<path d=\"M{x1} {y1} C{} {y1} {} {y2} {x2} {y2}\" fill=\"none\" stroke=\"#888\"/>",
-                    x1 + bend,
-                    x2 - bend
-                );
+        let mut labels = Labels::default();
+        for (child, &node) in nodes.iter().enumerate() {
+            for (port, &slot) in arena.nodes[node].parents.iter().enumerate() {
+                let Some(parent) = at(slot) else { continue };
+                let (from, to) = (plan.nodes[parent], plan.nodes[child]);
+                let passes = plan.passes.get(&(parent, child)).map_or(&[][..], Vec::as_slice);
+                let edge = edge_path(from, to, passes);
+                let _ = write!(svg, "<path d=\"{}\" fill=\"none\" stroke=\"#888\"/>", edge.0);
                 if let Some(slope) = arena.edge(node, port)? {
-                    let (x, y) = (x2 - 8, y1.midpoint(y2) + y2.saturating_sub(y1) / 4);
-                    let label = short(slope);
-                    let _ = write!(
-                        svg,
-                        "<text x=\"{x}\" y=\"{y}\" text-anchor=\"end\" fill=\"#b5541c\">{label}</text>"
-                    );
+                    labels.place(to.0, edge.1, short(slope));
                 }
             }
         }
-        for (&node, &(column, row)) in nodes.iter().zip(&places) {
-            let (x, y) = (column * COLUMN + 10, row * ROW + 10);
+        for (&node, &(column, middle)) in nodes.iter().zip(&plan.nodes) {
+            let (x, y) = (column * COLUMN + 10, middle as usize + 10 - BOX.1 / 2);
             let fill = match arena.nodes[node].kind {
                 Kind::Input => "#dceefb",
                 Kind::Constant => "#eeeeee",
@@ -75,8 +69,64 @@ impl Graph {
                 y + 35
             );
         }
+        svg.push_str(&labels.svg);
         svg.push_str("</svg>\n");
         Ok(svg)
+    }
+}
+
+/// A curve from one node's right side to another's left side, horizontal at each place where it passes a column. Also the heights of the
+/// ends of its last part, which carries the label.
+fn edge_path(from: (usize, f64), to: (usize, f64), passes: &[f64]) -> (String, (f64, f64)) {
+    let left = |column: usize| (column * COLUMN + 10) as f64;
+    let (mut x, mut y) = (left(from.0) + BOX.0 as f64, from.1 + 10.0);
+    let mut path = format!("M{x} {y:.1}");
+    let mut bend = |x1: f64, y1: f64, x2: f64, y2: f64| {
+        let middle = 0.5 * (x1 + x2);
+        let _ = write!(path, " C{middle} {y1:.1} {middle} {y2:.1} {x2} {y2:.1}");
+    };
+    for (i, pass) in passes.iter().enumerate() {
+        let next = (left(from.0 + 1 + i), pass + 10.0);
+        bend(x, y, next.0, next.1);
+        (x, y) = (next.0 + BOX.0 as f64, next.1);
+        bend(next.0, next.1, x, y); // straight across the column
+    }
+    let end = to.1 + 10.0;
+    bend(x, y, left(to.0), end);
+    (path, (y, end))
+}
+
+/// Numbers on edges, moved along their edge where they would lie on one another.
+#[derive(Default)]
+struct Labels {
+    svg: String,
+    taken: Vec<(usize, f64, f64)>,
+}
+
+impl Labels {
+    fn place(&mut self, column: usize, (start, end): (f64, f64), text: String) {
+        let right = (column * COLUMN + 10) as f64;
+        let at = |t: f64| {
+            // The cubic with both handles in the middle.
+            let x = 3.0 * t * (1.0 - t) * 0.5 + t * t * t;
+            let y = t * t * (3.0 - 2.0 * t);
+            (right - GAP as f64 * (1.0 - x), start + (end - start) * y)
+        };
+        let clear = |&(x, y): &(f64, f64)| {
+            let near = |&(c, a, b): &(usize, f64, f64)| {
+                c == column && (x - a).abs() < 40.0 && (y - b).abs() < 14.0
+            };
+            !self.taken.iter().any(near)
+        };
+        let (x, y) =
+            [0.5, 0.62, 0.38, 0.74, 0.26].map(at).into_iter().find(clear).unwrap_or(at(0.5));
+        self.taken.push((column, x, y));
+        let _ = write!(
+            self.svg,
+            "<text x=\"{x:.0}\" y=\"{:.0}\" text-anchor=\"middle\" fill=\"#b5541c\" stroke=\"white\" stroke-width=\"4\" \
+             paint-order=\"stroke\">{text}</text>",
+            y + 4.0
+        );
     }
 }
 
@@ -95,24 +145,6 @@ impl Arena {
             }
         }
         (0..=last).filter(|&n| wanted[n]).collect()
-    }
-
-    /// (column, row) of each node: the column is the longest path from a leaf.
-    fn places(&self, nodes: &[usize]) -> Vec<(usize, usize)> {
-        let mut columns: Vec<usize> = Vec::with_capacity(nodes.len());
-        for &node in nodes {
-            let parents =
-                self.nodes[node].parents.iter().map(|&p| self.slots[p as usize].node as usize);
-            let after =
-                parents.filter_map(|p| nodes.binary_search(&p).ok()).map(|i| columns[i] + 1).max();
-            columns.push(after.unwrap_or(0));
-        }
-        let mut rows = vec![0; columns.iter().max().map_or(0, |m| m + 1)];
-        let mut place = |c: usize| {
-            rows[c] += 1;
-            (c, rows[c] - 1)
-        };
-        columns.into_iter().map(&mut place).collect()
     }
 
     /// The partial derivative along one edge, between single numbers.

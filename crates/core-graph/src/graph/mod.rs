@@ -6,6 +6,7 @@ mod closure;
 mod deep;
 mod derivative;
 mod draw;
+mod layout;
 mod recorded;
 mod sweep;
 mod total;
