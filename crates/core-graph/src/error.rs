@@ -29,6 +29,14 @@ impl std::fmt::Display for Phase {
     }
 }
 
+/// What a port of [`Error::NotFinite`] is.
+fn of_port(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Eval | Phase::Push => "output",
+        Phase::Pull => "the derivative of input",
+    }
+}
+
 /// Everything that can go wrong. Each variant names the node: `mul#17` is node 17 of its graph, a multiplication;
 /// `policy#3/mul#17` is that node inside the nested function `policy`.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -75,7 +83,7 @@ pub enum Error {
         got: Vec<DeviceLocation>,
     },
     /// NaN or an infinity appeared. `Ok` means finite.
-    #[error("{node}: {phase}: output {port} is {value} at flat index {index}")]
+    #[error("{node}: {phase}: {} {port} is {value} at flat index {index}", of_port(*phase))]
     NotFinite {
         /// The node.
         node: String,

@@ -58,7 +58,9 @@ pub trait Function: Send + Sync {
 
     /// The forward chain rule as a function again: `(x…, y…, dx…) ↦ dy…`, with one dx for each input marked in `wrt`.
     ///
-    /// y = f(x) is handed in so that nothing is solved twice. Together with [`Function::adjoint`] it makes second order exact.
+    /// y = f(x) is handed in so that nothing is solved twice; it is the node's own output, so a rule may use y, or x alone: derivatives of
+    /// the rule flow back through either. Directions are dense here: zeros where there was `None`. Together with [`Function::adjoint`] it
+    /// makes second order exact.
     fn tangent(&self, _wrt: Wrt<'_>) -> Result<Arc<dyn Function>> {
         Err(Error::NoHigherOrder { node: self.name().to_string() })
     }

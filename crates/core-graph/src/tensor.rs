@@ -88,6 +88,9 @@ macro_rules! with_real {
 ///
 /// Tensors on other devices are brought to the CPU.
 pub fn with_slice<T: WithDType, R>(t: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
+    if t.elem_count() == 0 {
+        return Ok(f(&[])); // its offset may lie behind the storage
+    }
     if !t.device().is_cpu() {
         return with_slice(&t.to_device(&Device::Cpu)?, f);
     }
@@ -112,7 +115,10 @@ pub(crate) fn with_strides<T: WithDType, R>(
 ) -> Result<R> {
     let (storage, layout) = t.storage_and_layout();
     match &*storage {
-        Storage::Cpu(cpu) => Ok(f(&slice_of::<T>(cpu)?[layout.start_offset()..], layout.stride())),
+        Storage::Cpu(cpu) => {
+            let all = slice_of::<T>(cpu)?;
+            Ok(f(&all[layout.start_offset().min(all.len())..], layout.stride()))
+        }
         _ => Err(Error::invalid("tensor", "storage is not on the CPU")),
     }
 }
@@ -159,6 +165,11 @@ pub(crate) fn room(node: &str, dims: &[usize], dtype: DType) -> Result<()> {
         return Ok(());
     }
     Err(Error::shape(node, format!("no memory for {bytes} bytes"), &[dims]))
+}
+
+/// Is there memory for a view that an operation may write out in full? Errors: as of [`room`].
+pub(crate) fn room_for_views(node: &str, x: &[&Tensor]) -> Result<()> {
+    x.iter().filter(|t| !t.is_contiguous()).try_for_each(|t| room(node, t.dims(), t.dtype()))
 }
 
 /// f32 or f64?

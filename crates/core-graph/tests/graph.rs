@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use pullback_core_graph::candle::{Device, Tensor};
+use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_core_graph::{Error, Function, Graph, LinearMap, Result, Wrt, function};
 
 fn scalar(x: f64) -> Tensor {
@@ -31,6 +31,71 @@ fn partial_is_three_and_total_is_seven() {
     assert_eq!(number(&graph.partial_holding(h, x, &[]).unwrap()), 7.0);
     assert_eq!(number(&graph.partial_holding(h, x, &[g]).unwrap()), 3.0);
     assert_eq!(number(&graph.partial(h, g).unwrap()), 2.0);
+}
+
+#[test]
+fn each_output_of_a_node_is_a_variable_of_its_own() {
+    let graph = Graph::new();
+    let x = graph.input(&scalar(0.3)).named("x");
+    let two = function("two", |_, v| Ok(vec![v[0].sin(), v[0].cos()]));
+    let y = graph.apply(&two, &[x]).unwrap();
+    let s = y[0].named("s");
+    let f = (2.0 * s + y[1]).named("f");
+    let close = |a: Tensor, b: f64| assert!((number(&a) - b).abs() < 1e-15, "{a} {b}");
+    let (sin, cos) = 0.3f64.sin_cos();
+    // s is a variable and held; the cosine has no name and belongs to f.
+    close(graph.partial(f, x).unwrap(), -sin);
+    close(graph.partial(f, s).unwrap(), 2.0);
+    close(graph.partial_holding(f, x, &[s]).unwrap(), -sin);
+    close(graph.partial_holding(f, x, &[y[1]]).unwrap(), 2.0 * cos);
+    close(graph.partial_holding(f, x, &[s, y[1]]).unwrap(), 0.0);
+    close(graph.total(f, x).unwrap(), 2.0 * cos - sin);
+    let c = y[1].named("c");
+    close(graph.partial(f, x).unwrap(), 0.0);
+    close(graph.partial(c, x).unwrap(), -sin);
+    assert_eq!([graph.node_name(s), graph.node_name(c)], ["s#1", "c#1"]);
+}
+
+#[test]
+fn views_of_nothing_behave_like_nothing() {
+    // The offset of this view lies behind the end of its storage.
+    let empty = Tensor::zeros((0, 4), DType::F64, &Device::Cpu).unwrap().narrow(1, 1, 2).unwrap();
+    let graph = Graph::new();
+    let v = graph.input(&empty);
+    for y in [v.exp(), v + v, v * 2.0, v.narrow(1, 1, 1).cos(), graph.cat(&[v, v], 0)] {
+        assert_eq!(y.value().unwrap().elem_count(), 0);
+    }
+    let sum = v.exp().sum(());
+    assert_eq!(number(&sum.value().unwrap()), 0.0);
+    assert_eq!(graph.gradient(sum, &[v]).unwrap()[0].dims(), [0, 2]);
+    assert_eq!(v.t().matmul(v).value().unwrap().dims(), [2, 2]);
+    assert!(graph.to_svg(&[]).unwrap().starts_with("<svg"));
+}
+
+#[test]
+fn einsum_without_an_output_keeps_what_is_written_once() {
+    let graph = Graph::new();
+    let m = graph.constant(&Tensor::new(&[[1.0f64, 2.0], [3.0, 4.0]], &Device::Cpu).unwrap());
+    assert_eq!(graph.einsum("ii", &[m]).to_f64().unwrap(), 5.0);
+    let batch = m.reshape(&[1, 2, 2]);
+    assert_eq!(graph.einsum("bii", &[batch]).value().unwrap().to_vec1::<f64>().unwrap(), [5.0]);
+    assert_eq!(graph.einsum("ij,jk", &[m, m]).dims().unwrap(), [2, 2]);
+    assert_eq!(graph.einsum("ba", &[m]).value().unwrap().to_vec2::<f64>().unwrap()[0], [1.0, 3.0]);
+}
+
+#[test]
+fn long_jacobians_are_made_some_rows_at_a_time() {
+    let graph = Graph::new();
+    let n = 30_000;
+    let x = graph.input(&scalar(0.5)).named("x");
+    let scale = graph.constant(&Tensor::arange(0.0, n as f64, &Device::Cpu).unwrap());
+    let f = (x * scale).named("f");
+    for d in [graph.partial(f, x), graph.total(f, x), graph.partial_holding(f, x, &[])] {
+        let d = d.unwrap().to_vec1::<f64>().unwrap();
+        assert!(d.iter().enumerate().all(|(i, d)| *d == i as f64));
+    }
+    let back = graph.total(f.sum(()), f).unwrap();
+    assert_eq!(back.dims(), [n]);
 }
 
 #[test]

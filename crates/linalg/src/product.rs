@@ -91,12 +91,13 @@ fn gemm_into<T: Field>(
     assert!(inside(c.len(), m, stride, n, 1), "the product does not fit its slice");
     assert!(inside(a.data.len(), m, a.row, k, a.column), "the left factor exceeds its slice");
     assert!(inside(b.data.len(), k, b.row, n, b.column), "the right factor exceeds its slice");
+    // The stride of an axis of length 1 is never taken, whatever it is.
+    let step = |length: usize, stride: usize| if length == 1 { 0 } else { stride as isize };
     // SAFETY: `gemm` reads entries (i, p) of A and (p, j) of B and reads (if told to) and writes entries (i, j) of C, for i < m,
     // j < n, p < k, at the addresses given by the strides. The asserts above show that the largest of these indices is inside the
-    // slices, without overflow (and a slice is at most isize::MAX bytes, so the strides of axes longer than 1 fit an isize; those of
-    // axes of length 1 are multiplied by 0 only); all strides are non-negative, so the smallest index is 0. `c` is borrowed mutably,
-    // so it overlaps neither `a` nor `b`, and n ≤ stride makes the entries of C distinct. T is f32 or f64 (sealed), which `gemm`
-    // accepts by type.
+    // slices, without overflow (and a slice is at most isize::MAX bytes, so the strides of axes longer than 1 fit an isize); all
+    // strides are non-negative, so the smallest index is 0. `c` is borrowed mutably, so it overlaps neither `a` nor `b`, and n ≤ stride
+    // makes the entries of C distinct. T is f32 or f64 (sealed), which `gemm` accepts by type.
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(
@@ -108,11 +109,11 @@ fn gemm_into<T: Field>(
             stride as isize,
             add.is_some(),
             a.data.as_ptr(),
-            a.column as isize,
-            a.row as isize,
+            step(k, a.column),
+            step(m, a.row),
             b.data.as_ptr(),
-            b.column as isize,
-            b.row as isize,
+            step(n, b.column),
+            step(k, b.row),
             T::ONE,
             add.unwrap_or(T::ONE),
             false,

@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::error::{Error, Result};
 
-/// The key under which the description stands in the file's header.
+/// The key under which a fingerprint of everything and, on the next line, the description stand in the file's header.
 const DESCRIPTION: &str = "description";
 
 /// An archive in memory: named arrays in order.
@@ -108,7 +108,9 @@ impl Archive {
                 Ok((name.as_str(), TensorView::new(*dtype, dims.clone(), bytes)?))
             })
             .collect();
-        let header = HashMap::from([(DESCRIPTION.to_owned(), self.description.clone())]);
+        // One entry: the order of several would change from run to run, and with it the file.
+        let described = format!("{}\n{}", self.checksum(), self.description);
+        let header = HashMap::from([(DESCRIPTION.to_owned(), described)]);
         let bytes = views
             .and_then(|views| safetensors::serialize(views, Some(header)))
             .map_err(|e: safetensors::SafeTensorError| broken(path, e.to_string()))?;
@@ -120,16 +122,40 @@ impl Archive {
     /// # Errors
     /// `Io`, `Checkpoint` for a file that is no archive.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).map_err(|e| io(path, &e))?;
+        let bytes = read(path).map_err(|e| io(path, &e))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, e.to_string()))?;
         let (_, header) =
             SafeTensors::read_metadata(&bytes).map_err(|e| broken(path, e.to_string()))?;
-        let description = header.metadata().as_ref().and_then(|m| m.get(DESCRIPTION));
+        let described = header.metadata().as_ref().and_then(|m| m.get(DESCRIPTION));
+        let Some((checksum, description)) = described.and_then(|d| d.split_once('\n')) else {
+            return Err(broken(path, "it has no description".into()));
+        };
         let arrays = tensors
             .tensors()
             .into_iter()
             .map(|(name, view)| (name, view.dtype(), view.shape().to_vec(), view.data().to_vec()));
-        Ok(Self { arrays: arrays.collect(), description: description.cloned().unwrap_or_default() })
+        let archive = Self { arrays: arrays.collect(), description: description.to_owned() };
+        if checksum != archive.checksum() {
+            return Err(broken(
+                path,
+                "its checksum is wrong: the file was damaged or changed".into(),
+            ));
+        }
+        Ok(archive)
+    }
+
+    /// A fingerprint of everything in it; the order of the arrays does not matter.
+    fn checksum(&self) -> String {
+        let mut parts: Vec<String> = self
+            .arrays
+            .iter()
+            .map(|(name, dtype, dims, bytes)| {
+                format!("{name} {dtype:?} {dims:?} {}", fingerprint(bytes))
+            })
+            .collect();
+        parts.sort();
+        parts.push(self.description.clone());
+        fingerprint(parts.join("\n").as_bytes())
     }
 }
 
@@ -156,6 +182,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         Ok(())
     };
     write().map_err(|e| io(path, &e))
+}
+
+/// The bytes of a plain file: a pipe or a device, which may never end, is refused.
+pub(crate) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    match fs::metadata(path)?.is_file() {
+        true => fs::read(path),
+        false => Err(std::io::Error::other("not a plain file")),
+    }
 }
 
 /// An `Io` error.

@@ -48,7 +48,7 @@ pub struct Ceiling {
     pub class: String,
     /// Grasps that were drawn.
     pub grasps: usize,
-    /// Physics-only from random grasps.
+    /// Physics-only from random grasps; 0 if none held.
     pub physics_random: f64,
     /// Physics-only from the best cell; `None` if no cell of some row holds enough grasps.
     pub physics: Option<f64>,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::archive::{broken, fingerprint, io, replace};
+use crate::archive::{broken, fingerprint, io, read, replace};
 use crate::attempt::World;
 use crate::error::Result;
 use crate::evaluate::{Evaluation, Pilot, SceneRecord, Trial, groups};
@@ -155,7 +155,7 @@ impl Demo {
             })
             .collect();
         let trainers = trainers?;
-        let (records, seconds) = match fs::read(plan.notes()) {
+        let (records, seconds) = match read(&plan.notes()) {
             Ok(bytes) => {
                 let notes: Notes = serde_json::from_slice(&bytes)
                     .map_err(|e| broken(&plan.notes(), e.to_string()))?;

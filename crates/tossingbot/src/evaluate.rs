@@ -1,9 +1,10 @@
 //! All methods on the same scenes, with the same release noise.
 //!
-//! Protocol: scene i of the evaluation holds a full bin that no method has seen. Every method looks at it, picks its best grasp, and
-//! throws once into box i mod 12. Then, so that the choice of grasps cannot hide what the throws are worth, each method also throws from
-//! the grasps that each other method picked, and from a grasp that no method picked: the first that holds among random ones. Grasp failures and release noise are the same function of (seed, i) throughout, so that two
-//! methods differ by their decisions alone and can be compared pairwise.
+//! Protocol: scene i of the evaluation holds a full bin that no method has seen, of group i mod G of the G groups of objects. Every method
+//! looks at it, picks its best grasp, and throws once into box ⌊i/G⌋ mod 12. Then, so that the choice of grasps cannot hide what the throws
+//! are worth, each method also throws from the grasps that each other method picked, and from a grasp that no method picked: the first that
+//! holds among random ones. Grasp failures and release noise are the same function of (seed, i) throughout, so that two methods differ by
+//! their decisions alone and can be compared pairwise.
 
 use std::sync::Arc;
 
@@ -164,7 +165,8 @@ impl Trial {
         let (group, scene) = self.scene(index)?;
         let map = Heightmap::render(&scene);
         let heights = millimetres(&map);
-        let target = index % world.boxes.len().max(1);
+        // Every group meets every box: the box changes once all groups had a turn.
+        let target = (index / self.groups.len().max(1)) % world.boxes.len().max(1);
         let throwing = Throwing::new(world, target)?;
         let bases: Result<Vec<f64>> =
             pilots.iter().map(|pilot| throwing.aim.speed(pilot.gravity())).collect();

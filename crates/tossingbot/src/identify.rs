@@ -8,11 +8,16 @@ use candle_core::{Device, Tensor};
 use pullback_core_graph::Graph;
 
 use crate::ballistics::Aim;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flight::{Medium, land};
 use crate::loss::{UNIT, huber};
 use crate::physics_node::{BallisticSpeed, column};
 use crate::rng::{Purpose, Stream};
+
+/// Largest |dL/da| in 1/(m/s²) at which a descent has settled.
+const SETTLED: f64 = 1e-3;
+/// Most throws that are simulated.
+const MOST_THROWS: usize = 10_000_000;
 
 /// One throw: what was commanded and where it came down.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,6 +79,10 @@ pub fn simulated_throws(
     deviation: f64,
     seed: u64,
 ) -> Result<Vec<ObservedThrow>> {
+    if MOST_THROWS < count {
+        let (value, expected) = (count as f64, "at most ten million");
+        return Err(Error::InvalidArgument { name: "number of throws", value, expected });
+    }
     let mut rng = Stream::new(seed, Purpose::Noise);
     let medium = Medium { gravity, drag: 0.0 };
     let mut throws = Vec::with_capacity(count);
@@ -115,7 +124,7 @@ fn column_of<'g>(
 /// Gradient descent with momentum on gravity. The result is the gravity after the last step, and every step.
 ///
 /// # Errors
-/// As [`loss_and_gradient`].
+/// As [`loss_and_gradient`]; `InvalidArgument` for a start from which the steps do not reach a point where dL/da is 0.
 pub fn identify_gravity(
     throws: &[ObservedThrow],
     descent: &Descent,
@@ -127,6 +136,10 @@ pub fn identify_gravity(
         steps.push(DescentStep { gravity, loss, gradient });
         velocity = descent.momentum * velocity - descent.rate * gradient;
         gravity += velocity;
+    }
+    if steps.last().is_some_and(|step| SETTLED < step.gradient.abs()) {
+        let expected = "near enough to gravity that the steps reach a slope of 0";
+        return Err(Error::InvalidArgument { name: "start", value: descent.start, expected });
     }
     Ok((gravity, steps))
 }

@@ -24,7 +24,7 @@
 use std::f64::consts::{FRAC_PI_2, FRAC_PI_4};
 
 use crate::ballistics::STANDARD_GRAVITY;
-use crate::error::{Result, finite, positive};
+use crate::error::{Error, Result, finite, positive};
 
 /// Integration steps in seconds: while stuck before the command (only the torque is watched), while pivoting before it, after it.
 const STUCK_STEP: f64 = 2e-3;
@@ -101,6 +101,11 @@ impl ReleaseModel {
 
     /// Names of the presets.
     pub const NAMES: [&str; 5] = ["open-loop", "half-compensated", "clean", "late", "uncalibrated"];
+
+    /// Name of the preset that this is, or `custom`.
+    pub fn name(&self) -> &'static str {
+        Self::NAMES.into_iter().find(|n| Self::preset(n).as_ref() == Some(self)).unwrap_or("custom")
+    }
 
     /// A preset by its name.
     pub fn preset(name: &str) -> Option<Self> {
@@ -378,8 +383,11 @@ impl ReleaseModel {
         ] {
             positive(name, value)?;
         }
+        if !(0.0..=1.0).contains(&self.compensation) {
+            let (value, expected) = (self.compensation, "between 0 and 1");
+            return Err(Error::InvalidArgument { name: "compensation", value, expected });
+        }
         for (name, value) in [
-            ("compensation", self.compensation),
             ("timing_deviation", self.timing_deviation),
             ("torsion_log_deviation", self.torsion_log_deviation),
             ("forward", held.forward),

@@ -19,7 +19,7 @@ use crate::rng::{Purpose, Stream};
 
 /// Tries to place one object before the scene is started anew, and how often that is done.
 const TRIES: usize = 200;
-const RESTARTS: usize = 50;
+const RESTARTS: usize = 1000;
 
 /// The rectangle that is seen and grasped in.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

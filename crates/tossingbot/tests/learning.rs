@@ -264,7 +264,15 @@ fn a_checkpoint_of_another_setup_or_a_damaged_one_is_refused() {
         std::fs::write(&path, &bytes[..keep]).unwrap();
         assert!(Trainer::load(setup(Method::Physics), &path).is_err());
     }
+    // Every bit counts, in the header and in the arrays.
+    for at in (9..bytes.len()).step_by(bytes.len() / 60 + 1) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        std::fs::write(&path, &damaged).unwrap();
+        assert!(Trainer::load(setup(Method::Physics), &path).is_err(), "byte {at}");
+    }
     assert!(Archive::load(&path.with_file_name("absent")).is_err());
+    assert!(Archive::load(path.parent().unwrap()).is_err(), "a folder is no file");
 }
 
 #[test]

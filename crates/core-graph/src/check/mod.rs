@@ -248,6 +248,11 @@ fn linearity(
         let all = apply(&[like(combine(&p, &q)?, from)?, p, q])?;
         let all: Result<Vec<Direction>> = all.into_iter().map(|d| dense(d, to)).collect();
         let all = all?;
+        if all.len() != 3 {
+            let what =
+                if forward { "directions pushed at once" } else { "directions pulled at once" };
+            return Err(Error::Arity { node: name.to_string(), what, expected: 3, got: all.len() });
+        }
         let error = norm(&sub(&all[0], &combine(&all[1], &all[2])?)?)?;
         if t.dot * norm(&all[0])?.max(norm(&all[1])?).max(f64::MIN_POSITIVE) < error {
             let side = if forward { "push" } else { "pull" };

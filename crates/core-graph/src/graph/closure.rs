@@ -224,7 +224,7 @@ impl LinearMap for Recording {
         let wrt = |i: usize| Wrt(&self.wrt).needs(i);
         let seeds: Vec<_> = dx.iter().map(|d| self.seeds(&self.inputs, d, wrt)).collect();
         let sweep =
-            |located| deeper(&self.name, || self.arena.push(&seeds, &self.outputs, located));
+            |located| deeper(&self.name, || self.arena.push(&seeds, &self.outputs, &[], located));
         let (out, again) = (sweep(false), || sweep(true));
         finite_or_located(self.options.finite, out, again, Phase::Push)
             .map_err(|e| located(&self.name, e))

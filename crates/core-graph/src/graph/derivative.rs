@@ -47,7 +47,7 @@ impl Graph {
     /// Each dx has the shape of its x. A slot is `None` where the variable depends on no x.
     pub fn push<'g>(&'g self, seeds: &[(Var<'g>, Tensor)], of: &[Var<'g>]) -> Result<Direction> {
         let seeds = vec![self.seeds("push", Phase::Push, seeds)?];
-        Ok(self.push_ids(&seeds, &self.ids("push", of)?)?.swap_remove(0))
+        Ok(self.push_ids(&seeds, &self.ids("push", of)?, &[])?.swap_remove(0))
     }
 
     /// [`Graph::pull`] for several sets of cotangents in one sweep.
@@ -69,7 +69,7 @@ impl Graph {
     ) -> Result<Vec<Direction>> {
         let seeds: Result<Vec<_>> =
             seeds.iter().map(|s| self.seeds("push", Phase::Push, s)).collect();
-        self.push_ids(&seeds?, &self.ids("push", of)?)
+        self.push_ids(&seeds?, &self.ids("push", of)?, &[])
     }
 
     pub(super) fn pull_ids(
@@ -92,10 +92,12 @@ impl Graph {
         &self,
         seeds: &[Vec<(u32, Tensor)>],
         of: &[u32],
+        held: &[u32],
     ) -> Result<Vec<Direction>> {
         let arena = self.arena();
-        let out = arena.push(seeds, of, false);
-        finite_or_located(self.options.finite, out, || arena.push(seeds, of, true), Phase::Push)
+        let out = arena.push(seeds, of, held, false);
+        let again = || arena.push(seeds, of, held, true);
+        finite_or_located(self.options.finite, out, again, Phase::Push)
     }
 
     /// The gradient of a variable of one element: one tensor for each variable of `wrt`, zeros where it does not depend on it.

@@ -31,7 +31,8 @@ impl Graph {
             .map(|&n| arena.nodes[n].parents.iter().filter_map(|&p| at(p)).collect())
             .collect();
         let plan = layout(&parents);
-        let (width, height) = (plan.columns * COLUMN + 20 - GAP, plan.height as usize + 20);
+        let (width, height) =
+            ((plan.columns * COLUMN + 20).saturating_sub(GAP), plan.height as usize + 20);
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
              font-family=\"sans-serif\" font-size=\"13\"><rect width=\"100%\" height=\"100%\" fill=\"white\"/>"
@@ -54,7 +55,7 @@ impl Graph {
             let fill = match arena.nodes[node].kind {
                 Kind::Input => "#dceefb",
                 Kind::Constant => "#eeeeee",
-                _ if arena.names.contains_key(&(node as u32)) => "#dff3e3",
+                _ if arena.is_named(node) => "#dff3e3",
                 _ => "#fff8e6",
             };
             let (w, h) = BOX;
@@ -174,10 +175,8 @@ impl Arena {
         }
     }
 
-    /// The user's name for a node, else that of its operation.
-    fn label(&self, node: usize) -> String {
-        let name = self.name(node);
-        name.rsplit_once('#').map_or(name.clone(), |(name, _)| name.to_string())
+    fn is_named(&self, node: usize) -> bool {
+        self.nodes[node].outputs().any(|i| self.names.contains_key(&(i as u32)))
     }
 
     fn shown(&self, node: usize) -> Result<String> {
@@ -211,5 +210,6 @@ fn short(x: f64) -> String {
 }
 
 fn escaped(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

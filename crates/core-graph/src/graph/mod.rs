@@ -23,7 +23,7 @@ pub use closure::{Closure, Recording, function};
 pub use var::Var;
 
 use crate::primitive::Values;
-use crate::tensor::{ensure_finite, is_real};
+use crate::tensor::{ensure_finite, is_real, room_for_views};
 use crate::{Error, Function, LinearMap, Phase, Primitive, Result, Wrt};
 
 /// What a graph does beside recording.
@@ -70,6 +70,7 @@ impl std::fmt::Debug for Graph {
 pub(crate) struct Arena {
     slots: Vec<Slot>,
     nodes: Vec<Node>,
+    /// The user's names, by slot.
     names: HashMap<u32, String>,
     errors: Vec<Error>,
     /// A scratch arena keeps values only: what rules compute while a sweep runs.
@@ -267,6 +268,7 @@ impl Graph {
         let inputs: SmallVec<[&Tensor; 4]> =
             parents.iter().map(|&p| &arena.slots[p as usize].tensor).collect();
         let locate = |e| arena.locate(e, op.name());
+        room_for_views(op.name(), &inputs).map_err(locate)?;
         let values = op.eval(&inputs).map_err(locate)?;
         if values.is_empty() {
             let (node, what) = (op.name().into(), "or more outputs");
@@ -390,21 +392,34 @@ impl Arena {
         e.renamed(|_| format!("{name}#{index}"))
     }
 
-    pub(crate) fn name(&self, node: usize) -> String {
-        let label = self.names.get(&(node as u32)).cloned();
-        let op = || match &self.nodes[node].kind {
+    /// The user's names for a node's outputs, else the name of its operation.
+    fn label(&self, node: usize) -> String {
+        let node = &self.nodes[node];
+        let names: Vec<&str> = node
+            .outputs()
+            .filter_map(|i| self.names.get(&(i as u32)))
+            .map(String::as_str)
+            .collect();
+        if !names.is_empty() {
+            return names.join(", ");
+        }
+        match &node.kind {
             Kind::Input => "input".to_string(),
             Kind::Constant => "constant".to_string(),
             Kind::Primitive(p) => p.name().to_string(),
             Kind::Function(a) => a.function.name().to_string(),
-        };
-        format!("{}#{node}", label.unwrap_or_else(op))
+        }
+    }
+
+    pub(crate) fn name(&self, node: usize) -> String {
+        format!("{}#{node}", self.label(node))
     }
 
     fn name_of_slot(&self, slot: u32) -> String {
-        match self.slots[slot as usize].node {
-            u32::MAX => "value".to_string(),
-            node => self.name(node as usize),
+        match (self.slots[slot as usize].node, self.names.get(&slot)) {
+            (u32::MAX, _) => "value".to_string(),
+            (node, Some(name)) => format!("{name}#{node}"),
+            (node, None) => self.name(node as usize),
         }
     }
 }

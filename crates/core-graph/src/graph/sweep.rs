@@ -47,7 +47,7 @@ impl Arena {
 
     /// Backward sweep: the derivative of Σ ⟨seed, slot⟩ with respect to each slot of `wrt`, for several sets of seeds at once.
     ///
-    /// Nothing passes through the nodes of `held`.
+    /// Nothing passes through the slots of `held`.
     pub(super) fn pull(
         &self,
         seeds: &[Vec<(u32, Tensor)>],
@@ -75,7 +75,6 @@ impl Arena {
             let node = &self.nodes[index];
             if matches!(node.kind, Kind::Input | Kind::Constant)
                 || !node.parents.iter().any(|&p| reached[p as usize])
-                || held.contains(&(index as u32))
             {
                 continue;
             }
@@ -83,6 +82,7 @@ impl Arena {
                 node.parents.iter().map(|&p| reached[p as usize]).collect();
             let take = |adjoint: &mut Vec<Option<Tensor>>, i: usize| match keep.get(i) {
                 None => None,
+                Some(_) if held.contains(&(i as u32)) => None,
                 Some(true) => adjoint[i].clone(),
                 Some(false) => adjoint[i].take(),
             };
@@ -167,10 +167,13 @@ impl Arena {
     }
 
     /// Forward sweep: the derivative of each slot of `of` along the seeds, for several directions at once.
+    ///
+    /// The slots of `held` do not move.
     pub(super) fn push(
         &self,
         seeds: &[Vec<(u32, Tensor)>],
         of: &[u32],
+        held: &[u32],
         located: bool,
     ) -> Result<Vec<Direction>> {
         let k = seeds.len();
@@ -181,6 +184,7 @@ impl Arena {
         let reached = self.reached(&from, last);
         let wanted = self.ancestors(of, last);
         let mut scratch = Graph::scratch();
+        let held: HashSet<u32> = held.iter().copied().collect();
         let mut tangent: Vec<Vec<Option<Tensor>>> = vec![vec![None; last as usize + 1]; k];
         for (tangent, seeds) in tangent.iter_mut().zip(seeds) {
             for (id, t) in seeds.iter().filter(|(id, _)| *id <= last) {
@@ -202,7 +206,7 @@ impl Arena {
                 node.parents.iter().map(|&p| reached[p as usize]).collect();
             let add = |tangent: &mut Vec<Option<Tensor>>, port: usize, d: Tensor| {
                 let i = node.first as usize + port;
-                if last < i as u32 {
+                if last < i as u32 || held.contains(&(i as u32)) {
                     return Ok(());
                 }
                 if located {

@@ -8,6 +8,8 @@ use crate::{Direction, Error, Result, with_real};
 
 /// Jacobians above this number of elements are refused: pull or push what is needed instead.
 const LIMIT: usize = 1 << 28;
+/// Numbers in the unit directions that are swept together.
+const UNITS: usize = 1 << 22;
 
 impl Graph {
     /// The total derivative df/dx: the sum over all paths from `x` to `f` of the products of partial derivatives.
@@ -24,22 +26,12 @@ impl Graph {
 
     /// [`Graph::total`] by the forward chain rule: one push per element of x.
     pub fn total_forward<'g>(&'g self, f: Var<'g>, x: Var<'g>) -> Result<Tensor> {
-        let (ft, xt) = (f.value()?, x.value()?);
-        self.limit(f, &ft, &xt)?;
-        let directions: Result<Vec<_>> =
-            units(&xt)?.into_iter().map(|u| Ok(vec![(x, u)])).collect();
-        let columns = self.push_many(&directions?, &[f])?;
-        assemble(&columns, &ft, &xt, false)
+        self.holding(f, x, Vec::new(), false)
     }
 
     /// [`Graph::total`] by the backward chain rule: one pull per element of f.
     pub fn total_backward<'g>(&'g self, f: Var<'g>, x: Var<'g>) -> Result<Tensor> {
-        let (ft, xt) = (f.value()?, x.value()?);
-        self.limit(f, &ft, &xt)?;
-        let directions: Result<Vec<_>> =
-            units(&ft)?.into_iter().map(|u| Ok(vec![(f, u)])).collect();
-        let rows = self.pull_many(&directions?, &[x])?;
-        assemble(&rows, &ft, &xt, true)
+        self.holding(f, x, Vec::new(), true)
     }
 
     /// The partial derivative ∂f/∂x: every other *named* variable is held fixed.
@@ -49,7 +41,9 @@ impl Graph {
     /// df/dx sums over all. Zero if there is no such path. Shape: that of f, then that of x.
     pub fn partial<'g>(&'g self, f: Var<'g>, x: Var<'g>) -> Result<Tensor> {
         let held: Vec<u32> = self.arena().names.keys().copied().collect();
-        self.holding(f, x, held)
+        let backward =
+            f.ok()?.shape().iter().product::<usize>() <= x.ok()?.shape().iter().product();
+        self.holding(f, x, held, backward)
     }
 
     /// The partial derivative ∂f/∂x where the listed variables are held fixed.
@@ -59,20 +53,37 @@ impl Graph {
         x: Var<'g>,
         fixed: &[Var<'g>],
     ) -> Result<Tensor> {
-        let slots = self.parents("partial", fixed)?;
-        let held = slots.iter().map(|&s| self.arena().slots[s as usize].node).collect();
-        self.holding(f, x, held)
+        let held = self.parents("partial", fixed)?.to_vec();
+        let backward =
+            f.ok()?.shape().iter().product::<usize>() <= x.ok()?.shape().iter().product();
+        self.holding(f, x, held, backward)
     }
 
-    fn holding<'g>(&'g self, f: Var<'g>, x: Var<'g>, mut held: Vec<u32>) -> Result<Tensor> {
+    /// ∂f/∂x with the slots of `held` fixed, by one pull per element of f or one push per element of x, some at a time.
+    fn holding<'g>(
+        &'g self,
+        f: Var<'g>,
+        x: Var<'g>,
+        mut held: Vec<u32>,
+        backward: bool,
+    ) -> Result<Tensor> {
         let (ft, xt) = (f.value()?, x.value()?);
         self.limit(f, &ft, &xt)?;
         let ids = self.parents("partial", &[f, x])?;
-        let own = self.arena().slots[ids[0] as usize].node;
-        held.retain(|&node| node != own);
-        let seeds: Vec<_> = units(&ft)?.into_iter().map(|u| vec![(ids[0], u)]).collect();
-        let rows = self.pull_ids(&seeds, &[ids[1]], &held)?;
-        assemble(&rows, &ft, &xt, true)
+        held.retain(|&slot| slot != ids[0]);
+        let (seed, from, to) = if backward { (ids[0], &ft, ids[1]) } else { (ids[1], &xt, ids[0]) };
+        let n = from.elem_count();
+        let mut parts = Vec::with_capacity(n);
+        for start in (0..n).step_by((UNITS / n.max(1)).max(1)) {
+            let end = n.min(start + (UNITS / n.max(1)).max(1));
+            let seeds: Result<Vec<_>> =
+                (start..end).map(|i| Ok(vec![(seed, unit(from, i)?)])).collect();
+            parts.extend(match backward {
+                true => self.pull_ids(&seeds?, &[to], &held)?,
+                false => self.push_ids(&seeds?, &[to], &held)?,
+            });
+        }
+        assemble(&parts, &ft, &xt, backward)
     }
 
     /// The operation that computes `f`, and the variables it reads.
@@ -92,17 +103,13 @@ impl Graph {
     }
 }
 
-/// The unit directions of a tensor, one per element.
-fn units(t: &Tensor) -> Result<Vec<Tensor>> {
-    let n = t.elem_count();
-    let unit = |i: usize| {
-        with_real!("jacobian", t.dtype(), T => {
-            let mut data = vec![0 as T; n];
-            data[i] = 1.0;
-            from_vec(data, t.dims(), t.device())
-        })
-    };
-    (0..n).map(unit).collect()
+/// The unit direction of element `i`.
+fn unit(t: &Tensor, i: usize) -> Result<Tensor> {
+    with_real!("jacobian", t.dtype(), T => {
+        let mut data = vec![0 as T; t.elem_count()];
+        data[i] = 1.0;
+        from_vec(data, t.dims(), t.device())
+    })
 }
 
 /// Stacks rows ∂f_i/∂x (or columns ∂f/∂x_j) into a tensor of shape f.dims ++ x.dims.

@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use smallvec::SmallVec;
 
 use super::Graph;
+use crate::tensor::room;
 use crate::{Error, Result};
 
 const FAILED: u32 = 1 << 31;
@@ -98,13 +99,13 @@ impl<'g> Var<'g> {
         Ok(self.value()?.device().clone())
     }
 
-    /// Gives the node a name of the user's, which errors and drawings show.
+    /// Gives the variable a name of the user's, which errors and drawings show. A second name takes the place of the first.
+    ///
+    /// Each output of a node with several has a name of its own.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
         if self.ok().is_ok() {
-            let mut arena = self.graph.arena.borrow_mut();
-            let node = arena.slots[self.id as usize].node;
-            arena.names.insert(node, name.into());
+            self.graph.arena.borrow_mut().names.insert(self.id, name.into());
         }
         self
     }
@@ -128,13 +129,21 @@ impl<'g> Var<'g> {
     /// A constant of zeros with this shape, element type and device.
     #[must_use]
     pub fn zeros_like(self) -> Self {
-        self.compose(|v| Ok(v.graph.own(v.value()?.zeros_like()?)))
+        self.compose(|v| {
+            let t = v.value()?;
+            room("zeros_like", t.dims(), t.dtype())?;
+            Ok(v.graph.own(t.zeros_like()?))
+        })
     }
 
     /// A constant of ones with this shape, element type and device.
     #[must_use]
     pub fn ones_like(self) -> Self {
-        self.compose(|v| Ok(v.graph.own(v.value()?.ones_like()?)))
+        self.compose(|v| {
+            let t = v.value()?;
+            room("ones_like", t.dims(), t.dtype())?;
+            Ok(v.graph.own(t.ones_like()?))
+        })
     }
 
     /// A constant that holds a copy of the value: derivatives stop here.

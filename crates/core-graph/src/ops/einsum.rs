@@ -35,6 +35,7 @@ impl Graph {
         self.check_own("einsum", x)?;
         let mut sizes: BTreeMap<char, usize> = BTreeMap::new();
         let mut terms = Vec::with_capacity(x.len());
+        let mut written: Vec<char> = Vec::new();
         for (labels, var) in operands.iter().zip(x) {
             let dims = var.dims()?;
             let labels = expand(labels, dims.len()).map_err(bad)?;
@@ -46,6 +47,7 @@ impl Graph {
                 }
                 *known = (*known).max(n);
             }
+            written.extend(&labels);
             terms.push(diagonals(Term { var: *var, labels }));
         }
         let output = match right {
@@ -60,7 +62,7 @@ impl Graph {
                 let dots = if dots > 0 && r.contains("...") { longest.unwrap_or(0) } else { 0 };
                 expand(r, n + dots).map_err(bad)?
             }
-            None => implicit(&terms),
+            None => implicit(&written),
         };
         for (i, c) in output.iter().enumerate() {
             if output[..i].contains(c) {
@@ -98,9 +100,10 @@ fn expand(labels: &str, rank: usize) -> std::result::Result<Vec<char>, String> {
     Ok(before.chars().chain(dots).chain(after.chars()).collect())
 }
 
-fn implicit(terms: &[Term<'_>]) -> Vec<char> {
+/// The output where none is written: the dots, then every letter that was written once.
+fn implicit(written: &[char]) -> Vec<char> {
     let mut count: BTreeMap<char, usize> = BTreeMap::new();
-    terms.iter().flat_map(|t| &t.labels).for_each(|&c| *count.entry(c).or_default() += 1);
+    written.iter().for_each(|&c| *count.entry(c).or_default() += 1);
     let mut dots: Vec<char> = count.keys().copied().filter(char::is_ascii_digit).collect();
     dots.reverse();
     dots.into_iter()

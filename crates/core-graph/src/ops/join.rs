@@ -6,6 +6,7 @@ use super::axes::resolve;
 use super::binary::check_alike;
 use crate::graph::{Graph, Var};
 use crate::primitive::{Primitive, Slots, Values, one, slot};
+use crate::tensor::room;
 use crate::{Error, Result, Wrt};
 
 /// Tensors one after the other along an axis.
@@ -30,6 +31,12 @@ impl Primitive for Cat {
                 format!("equal shapes but for axis {}", self.0),
                 &dims,
             ));
+        }
+        let mut dims = x[0].dims().to_vec();
+        dims[self.0] = x.iter().map(|t| t.dims()[self.0]).fold(0, usize::saturating_add);
+        room("cat", &dims, x[0].dtype())?;
+        if dims.contains(&0) {
+            return one(Tensor::zeros(dims, x[0].dtype(), x[0].device())?);
         }
         one(Tensor::cat(x, self.0)?)
     }

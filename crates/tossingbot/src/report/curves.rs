@@ -72,8 +72,12 @@ pub(super) fn residuals(trainers: &[Trainer]) -> String {
 
 /// Gravity over the steps of its identification, and over the training of the method that learns it.
 pub(super) fn gravity(steps: &[DescentStep], trainers: &[Trainer]) -> String {
-    let ticks = [6.0, 7.0, 8.0, 9.0, 10.0, 11.0];
-    let mut plane = Plane::new(500.0, 250.0, [0.0, steps.len().max(1) as f64], [6.0, 11.0]);
+    let all = steps.iter().map(|s| s.gravity);
+    let all = all.chain(trainers.iter().flat_map(Trainer::history).map(|a| a.gravity));
+    let (low, high) = all.fold((7.0f64, 10.0f64), |(l, h), a| (l.min(a), h.max(a)));
+    let ticks: Vec<f64> = (low.floor() as i64..=high.ceil() as i64).map(|a| a as f64).collect();
+    let range = [low.floor(), high.ceil()];
+    let mut plane = Plane::new(500.0, 250.0, [0.0, steps.len().max(1) as f64], range);
     let xs: Vec<f64> =
         (0..=4).map(|i| (0.25 * f64::from(i) * steps.len() as f64).round()).collect();
     plane.axes("identified from vacuum throws", ["gradient steps", "a, m/s²"], &xs, &ticks, [0, 0]);
@@ -86,7 +90,7 @@ pub(super) fn gravity(steps: &[DescentStep], trainers: &[Trainer]) -> String {
     if let Some(trainer) = trainers.iter().find(|t| t.setup().method.learns_gravity()) {
         let history = trainer.history();
         let n = history.len().max(1) as f64;
-        let mut plane = Plane::new(500.0, 250.0, [0.0, n], [6.0, 11.0]);
+        let mut plane = Plane::new(500.0, 250.0, [0.0, n], range);
         let xs: Vec<f64> = (0..=4).map(|i| (0.25 * f64::from(i) * n).round()).collect();
         plane.axes("learned by the robot", ["attempts of stage C", "a, m/s²"], &xs, &ticks, [0, 0]);
         plane.line([[0.0, 9.81], [n, 9.81]], "stroke:#888;stroke-dasharray:4 4");

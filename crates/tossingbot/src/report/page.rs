@@ -44,8 +44,8 @@ pub fn page(demo: &Demo) -> Result<String> {
     section(
         "Is it the throw or the grasp?",
         "A grasp network that is taught by throws learns to avoid grasps that are hard to throw from, and can hide what the throws are \
-         worth: with enough training, physics alone finds the few grasps whose error happens to cancel. So every method also throws from the \
-         grasps that each other method picked, and from random grasps that hold.",
+         worth: physics alone learns to look for grasps whose errors cancel. So every method also throws from the grasps that each other \
+         method picked, and from random grasps that hold.",
         &format!("{}{}", table::crossed(&evaluation), table::comparisons(&evaluation)),
     );
     section(
@@ -107,11 +107,12 @@ pub fn page(demo: &Demo) -> Result<String> {
     Ok(format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>tossingbot: seed {seed}</title><style>{STYLE}</style><body><header><h1>tossingbot</h1>\
-         <p>A robot that learns to grasp and to throw, through a physics formula inside its networks. Preset {preset}, seed {seed}, {objects} \
-         kinds of objects, {minutes}.</p>{legend}</header>{body}</body></html>",
+         <p>A robot that learns to grasp and to throw, through a physics formula inside its networks. Preset {preset}, seed {seed}, robot \
+         {robot}, {objects} kinds of objects, {minutes}.</p>{legend}</header>{body}</body></html>",
         seed = plan.seed,
         preset = plan.preset.name,
         objects = plan.catalogue.len(),
+        robot = plan.world.release.name(),
         minutes = duration(demo.seconds()),
         legend = legend(),
     ))

@@ -12,7 +12,7 @@ pub(super) struct Plane {
 }
 
 /// Margins in pixels: left, right, top, bottom.
-const MARGIN: [f64; 4] = [46.0, 12.0, 22.0, 36.0];
+const MARGIN: [f64; 4] = [46.0, 20.0, 22.0, 36.0];
 
 impl Plane {
     /// A drawing of `width` × `height` pixels that shows x in `x` and y in `y`.

@@ -133,7 +133,7 @@ pub(super) fn comparisons(evaluation: &Evaluation) -> String {
     for (second, method) in evaluation.methods.iter().enumerate().filter(|(m, _)| *m != first) {
         let title = method.title();
         html += &comparison(
-            &format!("{title}: own grasps, throws"),
+            &format!("{title}: own grasps, throws where both held"),
             evaluation.compare_throws(first, second, &of),
         );
         html += &comparison(

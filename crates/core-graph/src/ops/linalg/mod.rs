@@ -57,7 +57,10 @@ fn located(node: &str, e: LinalgError) -> Error {
             value,
             rcond: reciprocal_condition,
         },
-        LinalgError::NotFinite { index, .. } | LinalgError::Overflow { index, .. } => {
+        LinalgError::Overflow { index, .. } => {
+            Error::NotFinite { node, phase: Phase::Eval, port: 0, index, value: f64::INFINITY }
+        }
+        LinalgError::NotFinite { index, .. } => {
             Error::NotFinite { node, phase: Phase::Eval, port: 0, index, value: f64::NAN }
         }
         LinalgError::NoConvergence { iterations, .. } => {

@@ -384,6 +384,16 @@ fn jacobians(t: &mut Tally) {
         let x = graph.input(&spread(&[1 << 15], 0.0, 1.0, 1));
         graph.total(x.sin(), x).map(|_| ())
     };
+    let vast = || {
+        let graph = Graph::new();
+        let x = var(&graph, &[1]).broadcast_to(&[1 << 31]);
+        graph.cat(&[x, x], 0).value().map(|_| ())
+    };
+    t.expect(
+        || "two views of 2³¹ numbers in a row".into(),
+        vast,
+        |e| kind(e) == "Shape" && names(e, "cat"),
+    );
     t.expect(|| "a wide Jacobian".into(), wide_jacobian, |e| kind(e) == "Shape" && names(e, "sin"));
     let unchecked = || {
         let graph = Graph::with_options(Options { finite: false });

@@ -17,8 +17,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     compensation: Option<f64>,
     /// Scenes from which grasps are drawn.
-    #[arg(long, default_value_t = 2000)]
-    scenes: usize,
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    scenes: u64,
     /// Seed of the scenes.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let preset = Preset::quick();
     let trial = Trial {
         groups: groups(&builtin_models(&Builtin::SEEN)?, 6),
-        scenes: arguments.scenes,
+        scenes: arguments.scenes as usize,
         workspace: preset.workspace,
         objects: preset.objects,
         seed: arguments.seed,

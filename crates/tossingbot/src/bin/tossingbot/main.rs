@@ -276,6 +276,12 @@ fn demo(arguments: &DemoArguments) -> Result<ExitCode> {
         }
         Demo::resume(plan)?
     } else {
+        if resumable(&plan.folder) {
+            eprintln!(
+                "starting anew: what an earlier run left in {} is removed",
+                plan.folder.display()
+            );
+        }
         Demo::start(plan)?
     };
     let mut display = Display::new();
