@@ -129,7 +129,7 @@ pub fn ceiling_rows() -> Result<Vec<Row>> {
         let Some(release) = ReleaseModel::preset(robot) else { continue };
         let trial = Trial {
             groups: groups(&builtin_models(&[Builtin::Rod, Builtin::Hammer])?, 2),
-            scenes: 1000,
+            scenes: 3000,
             workspace: preset.workspace,
             objects: preset.objects,
             seed: 0,
