@@ -1,0 +1,190 @@
+//! Dual numbers: a value with its derivatives in N directions.
+
+use std::cmp::Ordering;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use crate::Real;
+
+/// value + Σ slopes\[i\]·εᵢ with εᵢ·εⱼ = 0. `T` may be a dual number again: derivatives of second order.
+#[derive(Debug, Clone, Copy)]
+pub struct Dual<T, const N: usize> {
+    /// The value.
+    pub value: T,
+    /// Its derivatives in N directions.
+    pub slopes: [T; N],
+}
+
+impl<T: Real, const N: usize> Dual<T, N> {
+    /// A variable whose derivative is 1 in direction `i` and 0 in the others.
+    pub fn variable(value: T, i: usize) -> Self {
+        let mut slopes = [T::lit(0.0); N];
+        if let Some(slope) = slopes.get_mut(i) {
+            *slope = T::lit(1.0);
+        }
+        Dual { value, slopes }
+    }
+
+    /// f(self), where f has this value and slope.
+    fn chain(self, value: T, slope: T) -> Self {
+        Dual { value, slopes: self.slopes.map(|s| slope * s) }
+    }
+
+    /// f(self, other), where f has this value and these slopes.
+    fn chain2(self, other: Self, value: T, [first, second]: [T; 2]) -> Self {
+        let mut slopes = self.slopes;
+        slopes.iter_mut().zip(&other.slopes).for_each(|(a, &b)| *a = first * *a + second * b);
+        Dual { value, slopes }
+    }
+
+    fn constant(value: T) -> Self {
+        Dual { value, slopes: [T::lit(0.0); N] }
+    }
+}
+
+impl<T: PartialEq, const N: usize> PartialEq for Dual<T, N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<T: PartialOrd, const N: usize> PartialOrd for Dual<T, N> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.value.partial_cmp(&other.value)
+    }
+}
+
+impl<T: Real, const N: usize> Add for Dual<T, N> {
+    type Output = Self;
+    fn add(self, o: Self) -> Self {
+        let one = T::lit(1.0);
+        self.chain2(o, self.value + o.value, [one, one])
+    }
+}
+
+impl<T: Real, const N: usize> Sub for Dual<T, N> {
+    type Output = Self;
+    fn sub(self, o: Self) -> Self {
+        self.chain2(o, self.value - o.value, [T::lit(1.0), T::lit(-1.0)])
+    }
+}
+
+impl<T: Real, const N: usize> Mul for Dual<T, N> {
+    type Output = Self;
+    fn mul(self, o: Self) -> Self {
+        self.chain2(o, self.value * o.value, [o.value, self.value])
+    }
+}
+
+impl<T: Real, const N: usize> Div for Dual<T, N> {
+    type Output = Self;
+    fn div(self, o: Self) -> Self {
+        let ratio = self.value / o.value;
+        self.chain2(o, ratio, [o.value.recip(), -(ratio / o.value)])
+    }
+}
+
+impl<T: Real, const N: usize> Neg for Dual<T, N> {
+    type Output = Self;
+    fn neg(self) -> Self {
+        self.chain(-self.value, T::lit(-1.0))
+    }
+}
+
+macro_rules! with_number {
+    ($($Trait:ident, $method:ident;)+) => {
+        $(
+            impl<T: Real, const N: usize> $Trait<f64> for Dual<T, N> {
+                type Output = Self;
+                fn $method(self, other: f64) -> Self {
+                    $Trait::$method(self, Self::lit(other))
+                }
+            }
+        )+
+    };
+}
+with_number! {
+    Add, add;
+    Sub, sub;
+    Mul, mul;
+    Div, div;
+}
+
+macro_rules! functions {
+    ($($name:ident: |$x:ident, $y:ident| $slope:expr;)+) => {
+        $(
+            fn $name(self) -> Self {
+                let $x = self.value;
+                let $y = $x.$name();
+                self.chain($y, $slope)
+            }
+        )+
+    };
+}
+
+impl<T: Real, const N: usize> Real for Dual<T, N> {
+    fn lit(x: f64) -> Self {
+        Self::constant(T::lit(x))
+    }
+    functions! {
+        sqrt: |_x, y| T::lit(0.5) / y;
+        abs: |x, _y| x.sign();
+        exp: |_x, y| y;
+        exp_m1: |_x, y| y + 1.0;
+        ln: |x, _y| x.recip();
+        ln_1p: |x, _y| (x + 1.0).recip();
+        sin: |x, _y| x.cos();
+        cos: |x, _y| -x.sin();
+        tan: |_x, y| y * y + 1.0;
+        asin: |x, _y| ((-x + 1.0) * (x + 1.0)).sqrt().recip();
+        acos: |x, _y| -((-x + 1.0) * (x + 1.0)).sqrt().recip();
+        atan: |x, _y| (x * x + 1.0).recip();
+        sinh: |x, _y| x.cosh();
+        cosh: |x, _y| x.sinh();
+        tanh: |x, _y| x.cosh().recip().sqr();
+        asinh: |x, _y| x.hypot(T::lit(1.0)).recip();
+        acosh: |x, _y| ((x - 1.0) * (x + 1.0)).sqrt().recip();
+        atanh: |x, _y| ((-x + 1.0) * (x + 1.0)).recip();
+    }
+    fn sign(self) -> Self {
+        Self::constant(self.value.sign())
+    }
+    fn floor(self) -> Self {
+        Self::constant(self.value.floor())
+    }
+    fn min(self, other: Self) -> Self {
+        let side = ((other.value - self.value).sign() + 1.0) * 0.5;
+        self.chain2(other, self.value.min(other.value), [side, -side + 1.0])
+    }
+    fn max(self, other: Self) -> Self {
+        let side = ((self.value - other.value).sign() + 1.0) * 0.5;
+        self.chain2(other, self.value.max(other.value), [side, -side + 1.0])
+    }
+    fn atan2(self, other: Self) -> Self {
+        let (y, x) = (self.value, other.value);
+        let r = y.hypot(x);
+        self.chain2(other, y.atan2(x), [x / r / r, -(y / r / r)])
+    }
+    fn hypot(self, other: Self) -> Self {
+        let r = self.value.hypot(other.value);
+        self.chain2(other, r, [self.value / r, other.value / r])
+    }
+    fn pow(self, p: Self) -> Self {
+        let value = self.value.pow(p.value);
+        self.chain2(p, value, [p.value * self.value.pow(p.value - 1.0), value * self.value.ln()])
+    }
+    fn less(self, other: Self) -> Self {
+        Self::constant(self.value.less(other.value))
+    }
+    fn less_equal(self, other: Self) -> Self {
+        Self::constant(self.value.less_equal(other.value))
+    }
+    fn equal(self, other: Self) -> Self {
+        Self::constant(self.value.equal(other.value))
+    }
+    fn select(condition: Self, yes: Self, no: Self) -> Self {
+        let c = condition.value;
+        let mut slopes = yes.slopes;
+        slopes.iter_mut().zip(&no.slopes).for_each(|(y, &n)| *y = T::select(c, *y, n));
+        Dual { value: T::select(c, yes.value, no.value), slopes }
+    }
+}

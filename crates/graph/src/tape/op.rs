@@ -1,0 +1,341 @@
+//! The instructions: their values, and their partial derivatives as formulas of other instructions.
+
+use super::dag::{Dag, Id};
+use crate::math;
+
+/// What an instruction computes from its operands a, b, c.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Op {
+    /// A constant.
+    Const,
+    /// An input.
+    Input,
+    /// a + b
+    Add,
+    /// a − b
+    Sub,
+    /// a·b
+    Mul,
+    /// a/b
+    Div,
+    /// −a
+    Neg,
+    /// √a
+    Sqrt,
+    /// |a|, derivative 0 at 0
+    Abs,
+    /// −1, 0 or 1
+    Sign,
+    /// The smaller; where equal, each has derivative ½
+    Min,
+    /// The larger; where equal, each has derivative ½
+    Max,
+    /// The largest integer that is not above a; derivative 0
+    Floor,
+    /// eᵃ
+    Exp,
+    /// eᵃ − 1
+    ExpM1,
+    /// ln a
+    Ln,
+    /// ln(1 + a)
+    Ln1p,
+    /// sin a
+    Sin,
+    /// cos a
+    Cos,
+    /// tan a
+    Tan,
+    /// arcsin a
+    Asin,
+    /// arccos a
+    Acos,
+    /// arctan a
+    Atan,
+    /// sinh a
+    Sinh,
+    /// cosh a
+    Cosh,
+    /// tanh a
+    Tanh,
+    /// arsinh a
+    Asinh,
+    /// arcosh a
+    Acosh,
+    /// artanh a
+    Atanh,
+    /// The angle of the point (b, a)
+    Atan2,
+    /// √(a² + b²)
+    Hypot,
+    /// aᵇ
+    Pow,
+    /// 1 where a < b, else 0
+    Less,
+    /// 1 where a ≤ b, else 0
+    LessEqual,
+    /// 1 where a = b, else 0
+    Equal,
+    /// b where a ≠ 0, else c
+    Select,
+}
+
+impl Op {
+    /// All instructions.
+    pub const ALL: [Op; 36] = [
+        Op::Const,
+        Op::Input,
+        Op::Add,
+        Op::Sub,
+        Op::Mul,
+        Op::Div,
+        Op::Neg,
+        Op::Sqrt,
+        Op::Abs,
+        Op::Sign,
+        Op::Min,
+        Op::Max,
+        Op::Floor,
+        Op::Exp,
+        Op::ExpM1,
+        Op::Ln,
+        Op::Ln1p,
+        Op::Sin,
+        Op::Cos,
+        Op::Tan,
+        Op::Asin,
+        Op::Acos,
+        Op::Atan,
+        Op::Sinh,
+        Op::Cosh,
+        Op::Tanh,
+        Op::Asinh,
+        Op::Acosh,
+        Op::Atanh,
+        Op::Atan2,
+        Op::Hypot,
+        Op::Pow,
+        Op::Less,
+        Op::LessEqual,
+        Op::Equal,
+        Op::Select,
+    ];
+
+    /// Number of operands.
+    pub const fn arity(self) -> usize {
+        match self {
+            Op::Const | Op::Input => 0,
+            Op::Add
+            | Op::Sub
+            | Op::Mul
+            | Op::Div
+            | Op::Min
+            | Op::Max
+            | Op::Atan2
+            | Op::Hypot
+            | Op::Pow
+            | Op::Less
+            | Op::LessEqual
+            | Op::Equal => 2,
+            Op::Select => 3,
+            _ => 1,
+        }
+    }
+
+    /// Do the operands commute?
+    pub const fn commutes(self) -> bool {
+        matches!(self, Op::Add | Op::Mul | Op::Min | Op::Max | Op::Hypot | Op::Equal)
+    }
+
+    /// The value on numbers.
+    #[inline(always)]
+    pub fn value(self, a: f64, b: f64, c: f64) -> f64 {
+        let truth = |holds: bool| if holds { 1.0 } else { 0.0 };
+        match self {
+            Op::Const | Op::Input => a,
+            Op::Add => a + b,
+            Op::Sub => a - b,
+            Op::Mul => a * b,
+            Op::Div => a / b,
+            Op::Neg => -a,
+            Op::Sqrt => a.sqrt(),
+            Op::Abs => a.abs(),
+            Op::Sign => truth(0.0 < a) - truth(a < 0.0),
+            Op::Min => {
+                if a < b {
+                    a
+                } else {
+                    b
+                }
+            }
+            Op::Max => {
+                if a > b {
+                    a
+                } else {
+                    b
+                }
+            }
+            Op::Floor => a.floor(),
+            Op::Exp => math::exp(a),
+            Op::ExpM1 => a.exp_m1(),
+            Op::Ln => math::ln(a),
+            Op::Ln1p => a.ln_1p(),
+            Op::Sin => math::sin_anywhere(a),
+            Op::Cos => math::cos_anywhere(a),
+            Op::Tan => a.tan(),
+            Op::Asin => a.asin(),
+            Op::Acos => a.acos(),
+            Op::Atan => a.atan(),
+            Op::Sinh => a.sinh(),
+            Op::Cosh => a.cosh(),
+            Op::Tanh => a.tanh(),
+            Op::Asinh => a.asinh(),
+            Op::Acosh => a.acosh(),
+            Op::Atanh => a.atanh(),
+            Op::Atan2 => a.atan2(b),
+            Op::Hypot => a.hypot(b),
+            Op::Pow => a.powf(b),
+            Op::Less => truth(a < b),
+            Op::LessEqual => truth(a <= b),
+            Op::Equal => truth(a == b),
+            Op::Select => {
+                if a != 0.0 {
+                    b
+                } else {
+                    c
+                }
+            }
+        }
+    }
+
+    /// The partial derivative with respect to operand `port`, recorded; `None` where it is 0 everywhere.
+    ///
+    /// `x`: the operands; `y`: the instruction itself, whose value many derivatives use again.
+    pub(super) fn partial(self, dag: &mut Dag, port: usize, x: [Id; 3], y: Id) -> Option<Id> {
+        let [a, b, _] = x;
+        let one = dag.constant(1.0);
+        let first = port == 0;
+        Some(match self {
+            Op::Const | Op::Input | Op::Sign | Op::Floor | Op::Less | Op::LessEqual | Op::Equal => {
+                return None;
+            }
+            Op::Add => one,
+            Op::Sub => {
+                if first {
+                    one
+                } else {
+                    dag.constant(-1.0)
+                }
+            }
+            Op::Mul => {
+                if first {
+                    b
+                } else {
+                    a
+                }
+            }
+            Op::Div => {
+                if first {
+                    dag.two(Op::Div, one, b)
+                } else {
+                    let ratio = dag.two(Op::Div, y, b);
+                    dag.one(Op::Neg, ratio)
+                }
+            }
+            Op::Neg => dag.constant(-1.0),
+            Op::Sqrt => {
+                let half = dag.constant(0.5);
+                dag.two(Op::Div, half, y)
+            }
+            Op::Abs => dag.one(Op::Sign, a),
+            Op::Min | Op::Max => {
+                // ½·(1 ± sign(a − b))
+                let (left, right) = if first == (self == Op::Max) { (a, b) } else { (b, a) };
+                let difference = dag.two(Op::Sub, left, right);
+                let sign = dag.one(Op::Sign, difference);
+                let sum = dag.two(Op::Add, one, sign);
+                dag.scaled(0.5, sum)
+            }
+            Op::Exp => y,
+            Op::ExpM1 => dag.two(Op::Add, y, one),
+            Op::Ln => dag.two(Op::Div, one, a),
+            Op::Ln1p => {
+                let shifted = dag.two(Op::Add, one, a);
+                dag.two(Op::Div, one, shifted)
+            }
+            Op::Sin => dag.one(Op::Cos, a),
+            Op::Cos => {
+                let sine = dag.one(Op::Sin, a);
+                dag.one(Op::Neg, sine)
+            }
+            Op::Tan => {
+                let square = dag.two(Op::Mul, y, y);
+                dag.two(Op::Add, one, square)
+            }
+            Op::Asin | Op::Acos => {
+                // 1/√((1 − a)(1 + a)), without cancellation at ±1
+                let (less, more) = (dag.two(Op::Sub, one, a), dag.two(Op::Add, one, a));
+                let product = dag.two(Op::Mul, less, more);
+                let root = dag.one(Op::Sqrt, product);
+                let top = if self == Op::Asin { one } else { dag.constant(-1.0) };
+                dag.two(Op::Div, top, root)
+            }
+            Op::Atan => {
+                let square = dag.two(Op::Mul, a, a);
+                let sum = dag.two(Op::Add, one, square);
+                dag.two(Op::Div, one, sum)
+            }
+            Op::Sinh => dag.one(Op::Cosh, a),
+            Op::Cosh => dag.one(Op::Sinh, a),
+            Op::Tanh => {
+                // sech² a, without the cancellation of 1 − y²
+                let cosh = dag.one(Op::Cosh, a);
+                let sech = dag.two(Op::Div, one, cosh);
+                dag.two(Op::Mul, sech, sech)
+            }
+            Op::Asinh => {
+                let root = dag.two(Op::Hypot, one, a);
+                dag.two(Op::Div, one, root)
+            }
+            Op::Acosh => {
+                let (less, more) = (dag.two(Op::Sub, a, one), dag.two(Op::Add, a, one));
+                let product = dag.two(Op::Mul, less, more);
+                let root = dag.one(Op::Sqrt, product);
+                dag.two(Op::Div, one, root)
+            }
+            Op::Atanh => {
+                let (less, more) = (dag.two(Op::Sub, one, a), dag.two(Op::Add, one, a));
+                let product = dag.two(Op::Mul, less, more);
+                dag.two(Op::Div, one, product)
+            }
+            Op::Atan2 => {
+                // b/r², −a/r²
+                let radius = dag.two(Op::Hypot, a, b);
+                let (top, sense) = if first { (b, 1.0) } else { (a, -1.0) };
+                let once = dag.two(Op::Div, top, radius);
+                let twice = dag.two(Op::Div, once, radius);
+                dag.scaled(sense, twice)
+            }
+            Op::Hypot => dag.two(Op::Div, if first { a } else { b }, y),
+            Op::Pow => {
+                if first {
+                    let less = dag.two(Op::Sub, b, one);
+                    let power = dag.two(Op::Pow, a, less);
+                    dag.two(Op::Mul, b, power)
+                } else {
+                    let logarithm = dag.one(Op::Ln, a);
+                    dag.two(Op::Mul, y, logarithm)
+                }
+            }
+            Op::Select => match port {
+                0 => return None,
+                _ => {
+                    let zero = dag.constant(0.0);
+                    let (yes, no) = if port == 1 { (one, zero) } else { (zero, one) };
+                    dag.add(Op::Select, [a, yes, no])
+                }
+            },
+        })
+    }
+}
