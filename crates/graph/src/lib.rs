@@ -1,3 +1,4 @@
+//! Scalar function networks as flat tapes over SIMD lanes.
 #![doc = include_str!("../README.md")]
 
 mod dual;
