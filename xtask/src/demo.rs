@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 /// Options of `demo`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Passed on to the program: --seed N, --resume, --objects DIR, --out DIR (all of them: `demo -- --help`).
+    /// Passed on to the program: --quick, --seed N, --resume, --objects DIR, --out DIR, --preset NAME, --robot NAME (all of them:
+    /// `demo -- --help`).
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
 }

@@ -47,7 +47,7 @@ enum Command {
     Tidy,
     /// Build the documentation with formulas that render offline.
     Doc(doc::Arguments),
-    /// Draw the pictures of the READMEs again.
+    /// Draw the pictures that the examples and the demo make (the demo takes minutes; name single figures).
     Figures(figures::Arguments),
     /// Measure speed, next to other systems with --peers.
     Bench(bench::BenchArguments),

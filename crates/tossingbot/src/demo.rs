@@ -274,5 +274,6 @@ impl Demo {
 
 /// Whether a folder holds a job that can be resumed.
 pub fn resumable(folder: &Path) -> bool {
-    folder.join("progress.json").exists()
+    let checkpoint = |m: &Method| folder.join(format!("{}.checkpoint", m.name())).exists();
+    folder.join("progress.json").exists() || Method::ALL.iter().any(checkpoint)
 }

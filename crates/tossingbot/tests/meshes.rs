@@ -254,6 +254,9 @@ fn bad_urdf_is_named() {
         }),
         ("other format", robot("<mesh filename='mesh.stl'/>"), 3, |p| matches!(p, FileProblem::Unsupported { .. })),
         ("NaN mesh", robot("<mesh filename='nan.obj'/>"), 1, |p| matches!(p, FileProblem::NonFiniteVertex { index: 1 })),
+        ("many spheres", robot(&"<sphere radius='.01'/>\n".repeat(2000)), 1956, |p| {
+            matches!(p, FileProblem::TooManyFaces { .. })
+        }),
         ("short size", robot("<box size='1 1'/>"), 3, |p| {
             *p == FileProblem::Truncated { statement: "size", found: 2, needed: 3 }
         }),

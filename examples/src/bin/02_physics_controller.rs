@@ -49,7 +49,8 @@ fn by_hand_and_by_graph() -> Result<()> {
     let loss = (0.5 * (residual - (thrown - hindsight)).sqr()).named("L");
 
     println!(
-        "1. One throw at a box {target} m away, with a = {a0} m/s² believed and {WORLD} true\n"
+        "1. One throw at a box {target} m away and {} m up, with a = {a0} m/s² believed and {WORLD} true\n",
+        -HEIGHT
     );
     println!("   thrown at {:.4} m/s, landed at {landed:.4} m", thrown.to_f64()?);
     let (v_p, v_l) = (controller.to_f64()?, hindsight.to_f64()?);
@@ -63,7 +64,7 @@ fn by_hand_and_by_graph() -> Result<()> {
     let error = residual.to_f64()? - (thrown.to_f64()? - v_l);
     let through_label = error * v_l / (2.0 * a0);
     let through_network = error * w * v_p / (2.0 * a0);
-    println!("   by hand, with e = {error:.6} and dv̂/da = v̂/(2a):");
+    println!("   by hand, with L = e²/2, e = δ − label = {error:.6} and dv̂/da = v̂/(2a):");
     println!("     through the label      e · dv̂(p̂)/da         = {through_label:+.9}");
     println!("     through the network    e · ∂δ/∂v̂ · dv̂(p)/da = {through_network:+.9}");
     println!(

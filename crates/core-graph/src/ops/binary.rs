@@ -67,7 +67,11 @@ impl Primitive for Binary {
         check_alike(self.0.name, x)?;
         let (a, b) = (x[0], x[1]);
         let Some(dims) = broadcast_dims(a.dims(), b.dims()) else {
-            return Err(Error::shape(self.0.name, "shapes that broadcast", &[a.dims(), b.dims()]));
+            return Err(Error::shape(
+                self.0.name,
+                "needs shapes that broadcast",
+                &[a.dims(), b.dims()],
+            ));
         };
         room(self.0.name, &dims, a.dtype())?;
         if let (false, Some(device)) = (a.device().is_cpu(), self.0.device) {

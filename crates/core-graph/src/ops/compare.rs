@@ -29,7 +29,11 @@ impl Primitive for Compare {
         check_alike(self.name(), x)?;
         let (a, b) = (x[0], x[1]);
         let Some(dims) = broadcast_dims(a.dims(), b.dims()) else {
-            return Err(Error::shape(self.name(), "shapes that broadcast", &[a.dims(), b.dims()]));
+            return Err(Error::shape(
+                self.name(),
+                "needs shapes that broadcast",
+                &[a.dims(), b.dims()],
+            ));
         };
         room(self.name(), &dims, a.dtype())?;
         crate::with_real!(self.name(), a.dtype(), T => {
@@ -82,7 +86,7 @@ impl Primitive for Select {
         let Some(dims) = dims else {
             return Err(Error::shape(
                 "select",
-                "shapes that broadcast",
+                "needs shapes that broadcast",
                 &[c.dims(), a.dims(), b.dims()],
             ));
         };

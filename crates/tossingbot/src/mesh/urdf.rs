@@ -10,7 +10,7 @@ use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::obj::{number, read_text};
-use super::{Part, cuboid, cylinder, read_obj, sphere};
+use super::{MAX_TRIANGLES, Part, cuboid, cylinder, read_obj, sphere};
 use crate::error::{Error, FileProblem, Result};
 
 /// Deepest nesting of elements that is read.
@@ -75,6 +75,7 @@ impl<'a> Reader<'a> {
             parts: Vec::new(),
             meshes: Vec::new(),
         };
+        let mut triangles = 0;
         for link in links() {
             let frame =
                 frames.get(link.attribute("name").unwrap_or_default()).copied().unwrap_or_default();
@@ -84,6 +85,11 @@ impl<'a> Reader<'a> {
                     .flat_map(|g| g.children().filter(Node::is_element))
                 {
                     let parts = self.shape(shape, &mut urdf.meshes)?;
+                    triangles += parts.iter().map(|p| p.mesh.triangles.len()).sum::<usize>();
+                    if MAX_TRIANGLES < triangles {
+                        let problem = FileProblem::TooManyFaces { limit: MAX_TRIANGLES };
+                        return Err(self.fail(shape, problem));
+                    }
                     urdf.parts.extend(
                         parts
                             .into_iter()

@@ -156,7 +156,14 @@ fn main() -> ExitCode {
         Command::Ceilings(arguments) => limits::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        // Many errors say their cause themselves: it is not said twice.
+        let mut text = error.to_string();
+        for cause in error.chain().skip(1).map(ToString::to_string) {
+            if !text.contains(&cause) {
+                text = format!("{text}: {cause}");
+            }
+        }
+        eprintln!("error: {text}");
         ExitCode::FAILURE
     })
 }
