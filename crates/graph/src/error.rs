@@ -43,16 +43,6 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
-    /// Something that grows without bound, or an index that names nothing.
-    #[error("{what}: {got}, at most {limit}")]
-    Limit {
-        /// What was counted.
-        what: &'static str,
-        /// The largest allowed.
-        limit: usize,
-        /// What was asked for.
-        got: usize,
-    },
 }
 
 /// The result of this crate's functions.
