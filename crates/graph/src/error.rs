@@ -1,7 +1,7 @@
 //! What can go wrong, with the place and the numbers.
 
-/// Why a tape could not be recorded, differentiated or run.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+/// Why a tape, a plan or an analysis failed.
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Recorded code compared two expressions, which would freeze the branch that was taken: use `select`.
@@ -20,20 +20,27 @@ pub enum Error {
     /// An expression of one recording was used in another.
     #[error("recording: an expression of another recording")]
     ForeignExpression,
-    /// A workspace was made for another tape.
-    #[error("the workspace belongs to another tape")]
-    ForeignWorkspace,
-    /// A slice does not have the length that the tape asks for.
+    /// A workspace, or a plan, was made for another tape.
+    #[error("{what} was made for the tape {expected:016x}, not for {got:016x}")]
+    ForeignTape {
+        /// What was made for another tape.
+        what: &'static str,
+        /// The hash of the tape that it was made for.
+        expected: u64,
+        /// The hash of the tape that came.
+        got: u64,
+    },
+    /// A slice does not have the length that is asked for.
     #[error("{what}: {expected} numbers expected, {got} given")]
     Length {
         /// Which slice.
         what: &'static str,
-        /// The length that the tape asks for.
+        /// The length that is asked for.
         expected: usize,
         /// The slice's length.
         got: usize,
     },
-    /// A number that comes out of the tape is NaN or infinite.
+    /// A number that comes out of a tape is NaN or infinite.
     #[error("output {output} of sample {sample} is {value}")]
     OutputNotFinite {
         /// Which output.
@@ -43,6 +50,52 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
+    /// Bytes that are not a tape.
+    #[error("not a tape: byte {at}: {what}")]
+    Format {
+        /// The byte at which it shows.
+        at: usize,
+        /// What is wrong, with the numbers.
+        what: String,
+    },
+    /// An argument outside its domain, or larger than what is allowed.
+    #[error("{place}: {what}")]
+    Invalid {
+        /// The function, plan or node.
+        place: String,
+        /// What is wrong, with the numbers.
+        what: String,
+    },
+    /// An iteration that did not converge.
+    #[error("{place}: no convergence after {iterations} iterations, residual {residual:e}")]
+    NoConvergence {
+        /// The function, plan or node.
+        place: String,
+        /// Iterations made.
+        iterations: usize,
+        /// What was left.
+        residual: f64,
+    },
+    /// An error of a function network, with the name of its node.
+    #[error(transparent)]
+    Network(#[from] pullback_core_graph::Error),
+}
+
+impl Error {
+    /// An argument outside its domain.
+    pub(crate) fn invalid(place: impl Into<String>, what: impl Into<String>) -> Self {
+        Error::Invalid { place: place.into(), what: what.into() }
+    }
+}
+
+/// So that what this crate does works with `?` inside functions of a network.
+impl From<Error> for pullback_core_graph::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Network(inner) => inner,
+            own => pullback_core_graph::Error::external("graph", own),
+        }
+    }
 }
 
 /// The result of this crate's functions.

@@ -202,7 +202,10 @@ fn mistakes_are_named() {
     assert_eq!(folded.unwrap().eval(&[4.0]).unwrap(), [8.0]);
 
     let tape = Tape::record(2, |x| vec![x[0].ln(), x[0] / x[1]]).unwrap();
-    assert_eq!(tape.eval(&[1.0]), Err(Error::Length { what: "inputs", expected: 2, got: 1 }));
+    assert!(matches!(
+        tape.eval(&[1.0]),
+        Err(Error::Length { what: "inputs", expected: 2, got: 1 })
+    ));
     let mut workspace = Workspace::new(&tape);
     let mut y = [0.0; 4];
     assert!(matches!(
@@ -214,7 +217,10 @@ fn mistakes_are_named() {
         Err(Error::Length { what: "outputs", expected: 4, got: 3 })
     ));
     let other = Tape::record(1, |x| vec![x[0].ln()]).unwrap();
-    assert_eq!(other.run(1, &[1.0], &mut y[..1], &mut workspace), Err(Error::ForeignWorkspace));
+    assert!(matches!(
+        other.run(1, &[1.0], &mut y[..1], &mut workspace),
+        Err(Error::ForeignTape { .. })
+    ));
     let nothing = Tape::record(0, |_| vec![]).unwrap();
     assert_eq!(nothing.eval(&[]).unwrap(), Vec::<f64>::new());
     let constant = Tape::record(0, |_| vec![Real::lit(2.5)]).unwrap();

@@ -3,28 +3,7 @@
 use super::dag::{Dag, Id};
 use super::op::Op;
 use super::{Builder, Tape};
-
-/// The non-zero entries of a matrix of derivatives, in the order of a tape's outputs: row by row, columns ascending.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Entries {
-    /// Number of rows.
-    pub rows: usize,
-    /// Number of columns.
-    pub columns: usize,
-    /// (row, column) of each entry.
-    pub places: Vec<(usize, usize)>,
-}
-
-impl Entries {
-    /// The matrix, row-major, from the entries' values.
-    pub fn dense(&self, values: &[f64]) -> Vec<f64> {
-        let mut dense = vec![0.0; self.rows * self.columns];
-        for (&(i, j), &v) in self.places.iter().zip(values) {
-            dense[i * self.columns + j] = v;
-        }
-        dense
-    }
-}
+use crate::sparsity::Pattern;
 
 /// Sum of two contributions, of which each may be a structural zero.
 fn plus(dag: &mut Dag, a: Option<Id>, b: Option<Id>) -> Option<Id> {
@@ -113,7 +92,7 @@ impl Tape {
     ///
     /// Written column by column (forward) or row by row (backward), whichever has fewer; a structural zero costs nothing either way.
     #[must_use]
-    pub fn jacobian(&self) -> (Tape, Entries) {
+    pub fn jacobian(&self) -> (Tape, Pattern) {
         let mut b = Builder::over(self);
         let last = b.dag.nodes.len();
         let one = b.dag.constant(1.0);
@@ -141,12 +120,12 @@ impl Tape {
         found.sort_unstable();
         let (places, ids): (Vec<_>, Vec<Id>) = found.into_iter().unzip();
         let tape = b.finish(&ids);
-        (tape, Entries { rows: self.outputs.len(), columns: self.inputs, places })
+        (tape, Pattern::new(self.outputs.len(), self.inputs, places))
     }
 
     /// The Hessian of Σ λᵢ·yᵢ: (x, λ) ↦ its lower triangle's entries that are not 0 everywhere, and where they stand.
     #[must_use]
-    pub fn hessian(&self) -> (Tape, Entries) {
+    pub fn hessian(&self) -> (Tape, Pattern) {
         let reverse = self.reverse();
         let (n, m) = (self.inputs, self.outputs.len());
         let mut b = Builder::over(&reverse);
@@ -162,6 +141,6 @@ impl Tape {
         }
         found.sort_unstable();
         let (places, ids): (Vec<_>, Vec<Id>) = found.into_iter().unzip();
-        (b.finish(&ids), Entries { rows: n, columns: n, places })
+        (b.finish(&ids), Pattern::new(n, n, places))
     }
 }

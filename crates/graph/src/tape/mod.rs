@@ -8,7 +8,6 @@ mod program;
 mod run;
 
 use dag::{Dag, Id, Node};
-pub use derivative::Entries;
 pub use expr::Expr;
 use expr::Recorder;
 pub use op::Op;
@@ -27,8 +26,8 @@ use crate::{Error, Result};
 /// # fn main() -> pullback_graph::Result<()> {
 /// let tape = Tape::record(2, |x| f(x))?;
 /// assert_eq!(tape.eval(&[2.0, 0.5])?, f(&[2.0, 0.5]));
-/// let (jacobian, entries) = tape.jacobian();
-/// assert_eq!(entries.places, [(0, 0), (0, 1), (1, 0)]);
+/// let (jacobian, pattern) = tape.jacobian();
+/// assert_eq!(pattern.places().collect::<Vec<_>>(), [(0, 0), (0, 1), (1, 0)]);
 /// assert_eq!(jacobian.eval(&[2.0, 0.5])?, [0.5f64.sin(), 2.0 * 0.5f64.cos(), 2.0f64.exp()]);
 /// # Ok(())
 /// # }

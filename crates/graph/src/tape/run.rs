@@ -49,7 +49,7 @@ impl Tape {
     /// Values of `batch` samples: `x` is batch × inputs, `y` batch × outputs, row-major.
     ///
     /// # Errors
-    /// `Length` of a slice; `ForeignWorkspace`; `OutputNotFinite` with the first output that is NaN or infinite.
+    /// `Length` of a slice; `ForeignTape`; `OutputNotFinite` with the first output that is NaN or infinite.
     pub fn run(
         &self,
         batch: usize,
@@ -59,7 +59,8 @@ impl Tape {
     ) -> Result<()> {
         self.check(batch, x, y)?;
         if workspace.hash != self.hash() {
-            return Err(Error::ForeignWorkspace);
+            let (what, expected) = ("the workspace", workspace.hash);
+            return Err(Error::ForeignTape { what, expected, got: self.hash() });
         }
         self.samples(x, y, workspace);
         self.check_finite(y)
