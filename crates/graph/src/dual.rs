@@ -29,6 +29,12 @@ impl<T: Real, const N: usize> Dual<T, N> {
         Dual { value, slopes: self.slopes.map(|s| slope * s) }
     }
 
+    /// As [`Dual::chain`], where the slope may be infinite: a direction of 0 stays 0.
+    fn chain_guarded(self, value: T, slope: T) -> Self {
+        let guarded = |s: T| T::select(s, slope * s, T::lit(0.0));
+        Dual { value, slopes: self.slopes.map(guarded) }
+    }
+
     /// f(self, other), where f has this value and these slopes.
     fn chain2(self, other: Self, value: T, [first, second]: [T; 2]) -> Self {
         let mut slopes = self.slopes;
@@ -109,13 +115,18 @@ with_number! {
     Div, div;
 }
 
+/// a/b, and 0 where a = 0: the slope of a norm at the origin.
+fn over<T: Real>(a: T, b: T) -> T {
+    T::select(a, a / b, T::lit(0.0))
+}
+
 macro_rules! functions {
-    ($($name:ident: |$x:ident, $y:ident| $slope:expr;)+) => {
+    ($chain:ident: $($name:ident: |$x:ident, $y:ident| $slope:expr;)+) => {
         $(
             fn $name(self) -> Self {
                 let $x = self.value;
                 let $y = $x.$name();
-                self.chain($y, $slope)
+                self.$chain($y, $slope)
             }
         )+
     };
@@ -125,23 +136,25 @@ impl<T: Real, const N: usize> Real for Dual<T, N> {
     fn lit(x: f64) -> Self {
         Self::constant(T::lit(x))
     }
-    functions! {
-        sqrt: |_x, y| T::lit(0.5) / y;
+    functions! { chain:
         abs: |x, _y| x.sign();
         exp: |_x, y| y;
         exp_m1: |_x, y| y + 1.0;
-        ln: |x, _y| x.recip();
-        ln_1p: |x, _y| (x + 1.0).recip();
         sin: |x, _y| x.cos();
         cos: |x, _y| -x.sin();
         tan: |_x, y| y * y + 1.0;
-        asin: |x, _y| ((-x + 1.0) * (x + 1.0)).sqrt().recip();
-        acos: |x, _y| -((-x + 1.0) * (x + 1.0)).sqrt().recip();
         atan: |x, _y| (x * x + 1.0).recip();
         sinh: |x, _y| x.cosh();
         cosh: |x, _y| x.sinh();
         tanh: |x, _y| x.cosh().recip().sqr();
         asinh: |x, _y| x.hypot(T::lit(1.0)).recip();
+    }
+    functions! { chain_guarded:
+        sqrt: |_x, y| T::lit(0.5) / y;
+        ln: |x, _y| x.recip();
+        ln_1p: |x, _y| (x + 1.0).recip();
+        asin: |x, _y| ((-x + 1.0) * (x + 1.0)).sqrt().recip();
+        acos: |x, _y| -((-x + 1.0) * (x + 1.0)).sqrt().recip();
         acosh: |x, _y| ((x - 1.0) * (x + 1.0)).sqrt().recip();
         atanh: |x, _y| ((-x + 1.0) * (x + 1.0)).recip();
     }
@@ -162,11 +175,11 @@ impl<T: Real, const N: usize> Real for Dual<T, N> {
     fn atan2(self, other: Self) -> Self {
         let (y, x) = (self.value, other.value);
         let r = y.hypot(x);
-        self.chain2(other, y.atan2(x), [x / r / r, -(y / r / r)])
+        self.chain2(other, y.atan2(x), [over(over(x, r), r), -over(over(y, r), r)])
     }
     fn hypot(self, other: Self) -> Self {
         let r = self.value.hypot(other.value);
-        self.chain2(other, r, [self.value / r, other.value / r])
+        self.chain2(other, r, [over(self.value, r), over(other.value, r)])
     }
     fn pow(self, p: Self) -> Self {
         let value = self.value.pow(p.value);

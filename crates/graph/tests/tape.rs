@@ -63,6 +63,9 @@ fn apply<T: Real>(op: Op, a: T, b: T, c: T) -> T {
         Op::LessEqual => a.less_equal(b),
         Op::Equal => a.equal(b),
         Op::Select => T::select(a.less(b), b, c),
+        // Made by derivatives only.
+        Op::GuardedMul => a * b,
+        Op::GuardedDiv => a / positive(b),
     }
 }
 
@@ -153,6 +156,128 @@ fn a_batch_of_any_size_gives_the_bits_of_single_samples() {
             assert_eq!(tape.eval(x).unwrap(), y);
         }
     }
+}
+
+#[test]
+fn a_tape_with_equal_parts_gives_one_sample_the_bits_of_a_batch() {
+    // Paths of random networks: many equal parts, which one sample runs side by side, with irregular ends.
+    for (seed, steps) in [(3, 40), (11, 17), (20, 64), (31, 9)] {
+        let tape = Tape::record(steps + 3, |x| {
+            let mut y: Vec<_> = x.windows(4).flat_map(|x| network(seed, 50, x)).collect();
+            let sum = y.iter().fold(x[0] * 0.5, |sum, &y| sum + y);
+            y.extend([sum, sum, x[1], Real::lit(0.25), y[0] * x[steps]]);
+            y
+        })
+        .unwrap();
+        let (both, _) = tape.value_and_jacobian();
+        let mut random = Random(seed);
+        for tape in [&tape, &both, &tape.reverse()] {
+            let (n, m) = (tape.inputs(), tape.outputs());
+            let x: Vec<f64> = (0..4 * n).map(|_| random.uniform(-1.5, 1.5)).collect();
+            let mut y = vec![0.0; 4 * m];
+            tape.run(4, &x, &mut y, &mut Workspace::new(tape)).unwrap();
+            for (x, y) in x.chunks(n).zip(y.chunks(m)) {
+                assert_eq!(tape.eval(x).unwrap(), y, "seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn shared_inputs_are_inputs_and_sums_are_sums() {
+    let tape = Tape::record(4, |x| network(7, 60, x)).unwrap();
+    let mut random = Random(9);
+    let mut workspace = Workspace::new(&tape);
+    for batch in [0, 1, 3, 5, 16, 300, 1111] {
+        for common in 0..=4 {
+            let shared: Vec<f64> = (0..common).map(|_| random.uniform(-1.0, 1.0)).collect();
+            let x: Vec<f64> =
+                (0..batch * (4 - common)).map(|_| random.uniform(-1.0, 1.0)).collect();
+            let rows: Vec<&[f64]> =
+                (0..batch).map(|i| &x[i * (4 - common)..][..4 - common]).collect();
+            let full: Vec<f64> = rows.iter().flat_map(|row| [&shared[..], row].concat()).collect();
+            let mut expected = vec![0.0; 3 * batch];
+            tape.run(batch, &full, &mut expected, &mut workspace).unwrap();
+            let (mut y, mut parallel) = (vec![1.0; 3 * batch], vec![2.0; 3 * batch]);
+            tape.run_shared(batch, &shared, &x, &mut y, &mut workspace).unwrap();
+            tape.run_shared_parallel(batch, &shared, &x, &mut parallel).unwrap();
+            assert_eq!((&y, &parallel), (&expected, &expected));
+            let (mut sums, mut parallel) = ([7.0; 3], [8.0; 3]);
+            tape.sum_shared(batch, &shared, &x, &mut sums, &mut workspace).unwrap();
+            tape.sum_shared_parallel(batch, &shared, &x, &mut parallel).unwrap();
+            assert_eq!(sums, parallel, "the same bits on threads");
+            let direct: Vec<f64> =
+                (0..3).map(|k| expected.chunks(3).map(|row| row[k]).sum()).collect();
+            near("sums", &sums, &direct, 1e-12 * (1.0 + batch as f64));
+        }
+    }
+    let few = tape.run_shared(1, &[0.0; 5], &[], &mut [0.0; 3], &mut workspace);
+    assert!(matches!(few, Err(Error::Length { expected: 4, got: 5, .. })), "{few:?}");
+    let sums = tape.sum_shared(1, &[0.0; 4], &[], &mut [0.0; 2], &mut workspace);
+    assert!(matches!(sums, Err(Error::Length { what: "sums", expected: 3, got: 2 })), "{sums:?}");
+}
+
+#[test]
+fn a_gradient_has_the_rows_that_are_asked_for() {
+    let f = |x: &[Dual<f64, 4>]| network(5, 70, x)[0] + network(5, 70, x)[1];
+    let tape = Tape::record(4, |x| vec![network(5, 70, x)[0] + network(5, 70, x)[1]]).unwrap();
+    let x = [0.3, -0.8, 1.1, 0.2];
+    let dual: Vec<Dual<f64, 4>> = (0..4).map(|i| Dual::variable(x[i], i)).collect();
+    let exact = f(&dual);
+    for wrt in [0..4, 1..3, 2..2, 3..4] {
+        let y = tape.gradient(wrt.clone()).unwrap().eval(&x).unwrap();
+        near("value", &y[..1], &[exact.value], 1e-14);
+        near("gradient", &y[1..], &exact.slopes[wrt], 1e-11);
+    }
+    assert!(matches!(tape.gradient(2..5), Err(Error::Invalid { .. })));
+    let two = Tape::record(1, |x| vec![x[0], x[0] * 2.0]).unwrap();
+    assert!(matches!(two.gradient(0..1), Err(Error::Invalid { .. })));
+    assert_eq!(two.outputs_only(&[1, 1, 0]).unwrap().eval(&[3.0]).unwrap(), [6.0, 6.0, 3.0]);
+    assert!(matches!(two.outputs_only(&[2]), Err(Error::Invalid { .. })));
+}
+
+/// What stands behind a branch that is not taken is not felt, whatever its slope is there; norms and angles have slope 0 at the origin.
+#[test]
+fn derivatives_stay_finite_beside_singular_branches() {
+    fn guarded<T: Real>(x: &[T]) -> Vec<T> {
+        let zero = T::lit(0.0);
+        let positive = zero.less(x[0]);
+        vec![
+            T::select(positive, x[0].sqrt(), zero),
+            T::select(positive, x[0].ln() * x[1], x[0]),
+            T::select(positive, (x[0] * 1e3).exp().ln(), x[1] / 1.0),
+            T::select(zero.less(x[0] - 2.0), x[1] / (x[0] - x[0].floor()), x[1]),
+            x[0].hypot(x[0] * 2.0) + x[1].sin(),
+            x[0].atan2(x[0] * 3.0) + x[1],
+        ]
+    }
+    let tape = Tape::record(2, |x| guarded(x)).unwrap();
+    let x = [0.0, 0.7];
+    let expected =
+        [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 0.7f64.cos()], [0.0, 1.0]].concat();
+    let (jacobian, pattern) = tape.jacobian();
+    near("columns pushed", &pattern.dense(&jacobian.eval(&x).unwrap()), &expected, 1e-15);
+    for row in 0..6 {
+        let one = tape.outputs_only(&[row]).unwrap();
+        let slopes = &one.gradient(0..2).unwrap().eval(&x).unwrap()[1..];
+        near("row pulled", slopes, &expected[2 * row..][..2], 1e-15);
+        let (jacobian, pattern) = one.jacobian();
+        let dense = pattern.dense(&jacobian.eval(&x).unwrap());
+        near("row of a Jacobian", &dense, &expected[2 * row..][..2], 1e-15);
+        let reverse = one.reverse().eval(&[0.0, 0.7, 1.0]).unwrap();
+        near("pull", &reverse[1..], &expected[2 * row..][..2], 1e-15);
+    }
+    let forward = tape.forward().eval(&[0.0, 0.7, 1.0, 0.0]).unwrap();
+    let first: Vec<f64> = expected.chunks(2).map(|row| row[0]).collect();
+    near("push", &forward[6..], &first, 1e-15);
+    let duals = guarded(&[Dual::<f64, 2>::variable(0.0, 0), Dual::variable(0.7, 1)]);
+    let slopes: Vec<f64> = duals.iter().flat_map(|y| y.slopes).collect();
+    near("duals", &slopes, &expected, 1e-15);
+    // Without a branch around it an infinite slope is an error, not a number.
+    let root = Tape::record(1, |x| vec![x[0].sqrt()]).unwrap();
+    assert!(matches!(root.jacobian().0.eval(&[0.0]), Err(Error::OutputNotFinite { .. })));
+    // No change, no derivative.
+    assert_eq!(root.forward().eval(&[0.0, 0.0]).unwrap(), [0.0, 0.0]);
 }
 
 #[test]

@@ -30,12 +30,15 @@ impl Node {
 pub(super) struct Dag {
     pub(super) nodes: Vec<Node>,
     pub(super) inputs: usize,
-    known: HashMap<(Op, [Id; 3], u64), Id, BuildHasherDefault<Mixer>>,
+    known: HashMap<(Op, [Id; 3], u64), Id, Mixed>,
 }
+
+/// Hashing for keys of a few small numbers.
+pub(super) type Mixed = BuildHasherDefault<Mixer>;
 
 /// Multiplies and folds: keys are three small numbers and an instruction.
 #[derive(Default)]
-struct Mixer(u64);
+pub(super) struct Mixer(u64);
 
 impl Hasher for Mixer {
     fn finish(&self) -> u64 {
@@ -205,6 +208,23 @@ impl Dag {
                 let one = self.constant(1.0);
                 self.two(Op::Div, one, a)
             }
+            Op::GuardedMul | Op::GuardedDiv if self.is(a, 0.0) => a,
+            Op::GuardedMul if self.known(a).is_some() || self.known(b).is_some() => {
+                self.two(Op::Mul, a, b)
+            }
+            Op::GuardedDiv if self.known(a).is_some() => self.two(Op::Div, a, b),
+            Op::GuardedDiv if self.known(b).is_some_and(|b| b != 0.0) => self.two(Op::Div, a, b),
+            Op::GuardedMul | Op::GuardedDiv => match (self.negated(a), self.negated(b)) {
+                (Some(inner), _) => {
+                    let value = self.two(op, inner, b);
+                    self.one(Op::Neg, value)
+                }
+                (None, Some(inner)) => {
+                    let value = self.two(op, a, inner);
+                    self.one(Op::Neg, value)
+                }
+                (None, None) => return None,
+            },
             Op::Select if b == c => b,
             Op::Select => match self.known(a)? {
                 0.0 => c,
@@ -226,20 +246,16 @@ impl Dag {
     }
 }
 
-/// FNV-1a over everything that the instructions are.
+/// A hash of everything that the instructions are, by words: FNV-1a's steps, and a rotation so that high bits come down.
 pub(super) fn hash(inputs: usize, nodes: &[Node], outputs: &[Id]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    let mut word = |x: u64| {
-        for byte in x.to_le_bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    };
+    let mut word = |x: u64| hash = (hash ^ x).wrapping_mul(0x0100_0000_01b3).rotate_left(29);
     word(inputs as u64);
     for node in nodes {
-        word(node.op as u64);
-        node.args.iter().for_each(|&a| word(a.into()));
+        word(node.op as u64 | u64::from(node.args[0]) << 32);
+        word(u64::from(node.args[1]) | u64::from(node.args[2]) << 32);
         word(node.value.to_bits());
     }
     outputs.iter().for_each(|&id| word(id.into()));
-    hash
+    (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

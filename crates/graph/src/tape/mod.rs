@@ -3,16 +3,22 @@
 mod dag;
 mod derivative;
 mod expr;
+mod fuse;
+mod grouped;
+mod machine;
 mod op;
 mod program;
 mod run;
+mod sparse;
 
 use dag::{Dag, Id, Node};
 pub use expr::Expr;
 use expr::Recorder;
 pub use op::Op;
-use program::Program;
+use run::Programs;
 pub use run::Workspace;
+
+use std::sync::Arc;
 
 use crate::{Error, Result};
 
@@ -37,7 +43,7 @@ pub struct Tape {
     inputs: usize,
     nodes: Vec<Node>,
     outputs: Vec<Id>,
-    program: Program,
+    programs: Arc<Programs>,
     hash: u64,
 }
 
@@ -90,7 +96,7 @@ impl Tape {
 
     /// Number of registers that the machine needs, constants included.
     pub fn registers(&self) -> usize {
-        self.program.registers
+        self.batch_program().registers
     }
 
     /// The same for the same instructions.
@@ -124,8 +130,7 @@ impl Builder {
 
     fn finish(self, outputs: &[Id]) -> Tape {
         let (nodes, outputs) = program::without_dead(&self.dag, outputs);
-        let program = program::compile(&nodes, &outputs);
         let hash = dag::hash(self.dag.inputs, &nodes, &outputs);
-        Tape { inputs: self.dag.inputs, nodes, outputs, program, hash }
+        Tape { inputs: self.dag.inputs, nodes, outputs, programs: Arc::default(), hash }
     }
 }

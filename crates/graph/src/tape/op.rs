@@ -79,11 +79,15 @@ pub enum Op {
     Equal,
     /// b where a ≠ 0, else c
     Select,
+    /// a·b, and 0 where a = 0, whatever b is: how derivatives leave a branch that was not taken
+    GuardedMul,
+    /// a/b, and 0 where a = 0, whatever b is: the slope of a norm at the origin
+    GuardedDiv,
 }
 
 impl Op {
     /// All instructions.
-    pub const ALL: [Op; 36] = [
+    pub const ALL: [Op; 38] = [
         Op::Const,
         Op::Input,
         Op::Add,
@@ -120,6 +124,8 @@ impl Op {
         Op::LessEqual,
         Op::Equal,
         Op::Select,
+        Op::GuardedMul,
+        Op::GuardedDiv,
     ];
 
     /// Number of operands.
@@ -137,7 +143,9 @@ impl Op {
             | Op::Pow
             | Op::Less
             | Op::LessEqual
-            | Op::Equal => 2,
+            | Op::Equal
+            | Op::GuardedMul
+            | Op::GuardedDiv => 2,
             Op::Select => 3,
             _ => 1,
         }
@@ -146,6 +154,48 @@ impl Op {
     /// Do the operands commute?
     pub const fn commutes(self) -> bool {
         matches!(self, Op::Add | Op::Mul | Op::Min | Op::Max | Op::Hypot | Op::Equal)
+    }
+
+    /// One of the functions that cost many operations?
+    pub(super) const fn is_elementary(self) -> bool {
+        matches!(
+            self,
+            Op::Exp
+                | Op::ExpM1
+                | Op::Ln
+                | Op::Ln1p
+                | Op::Sin
+                | Op::Cos
+                | Op::Tan
+                | Op::Asin
+                | Op::Acos
+                | Op::Atan
+                | Op::Sinh
+                | Op::Cosh
+                | Op::Tanh
+                | Op::Asinh
+                | Op::Acosh
+                | Op::Atanh
+                | Op::Atan2
+                | Op::Hypot
+                | Op::Pow
+        )
+    }
+
+    /// Can the slope be infinite, or not a number, where operands and value are finite?
+    pub(super) const fn is_singular(self) -> bool {
+        matches!(
+            self,
+            Op::Div
+                | Op::Sqrt
+                | Op::Ln
+                | Op::Ln1p
+                | Op::Asin
+                | Op::Acos
+                | Op::Acosh
+                | Op::Atanh
+                | Op::Pow
+        )
     }
 
     /// The value on numbers.
@@ -205,6 +255,14 @@ impl Op {
                 } else {
                     c
                 }
+            }
+            Op::GuardedMul => {
+                let product = a * b;
+                if a == 0.0 { 0.0 } else { product }
+            }
+            Op::GuardedDiv => {
+                let ratio = a / b;
+                if a == 0.0 { 0.0 } else { ratio }
             }
         }
     }
@@ -313,11 +371,26 @@ impl Op {
                 // b/r², −a/r²
                 let radius = dag.two(Op::Hypot, a, b);
                 let (top, sense) = if first { (b, 1.0) } else { (a, -1.0) };
-                let once = dag.two(Op::Div, top, radius);
-                let twice = dag.two(Op::Div, once, radius);
+                let once = dag.two(Op::GuardedDiv, top, radius);
+                let twice = dag.two(Op::GuardedDiv, once, radius);
                 dag.scaled(sense, twice)
             }
-            Op::Hypot => dag.two(Op::Div, if first { a } else { b }, y),
+            Op::Hypot => dag.two(Op::GuardedDiv, if first { a } else { b }, y),
+            Op::GuardedMul => {
+                if first {
+                    b
+                } else {
+                    a
+                }
+            }
+            Op::GuardedDiv => {
+                if first {
+                    dag.two(Op::Div, one, b)
+                } else {
+                    let ratio = dag.two(Op::GuardedDiv, y, b);
+                    dag.one(Op::Neg, ratio)
+                }
+            }
             Op::Pow => {
                 if first {
                     let less = dag.two(Op::Sub, b, one);
@@ -328,14 +401,8 @@ impl Op {
                     dag.two(Op::Mul, y, logarithm)
                 }
             }
-            Op::Select => match port {
-                0 => return None,
-                _ => {
-                    let zero = dag.constant(0.0);
-                    let (yes, no) = if port == 1 { (one, zero) } else { (zero, one) };
-                    dag.add(Op::Select, [a, yes, no])
-                }
-            },
+            // Its rules are not products; they stand beside the chain rules.
+            Op::Select => return None,
         })
     }
 }

@@ -1,25 +1,46 @@
-//! From single assignments to registers: dead code removed, registers used again when their number is no longer needed.
+//! From steps to registers, used again when their number is no longer needed; and the code that leads nowhere removed.
 
 use super::dag::{Dag, Id, Node};
+use super::fuse::{Code, fuse};
 use super::op::Op;
 
-/// One step of the machine.
+/// One step of the machine. Registers have a number of lanes: one for each sample of a batch, or one for each of several equal
+/// computations on one sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Step {
-    /// r\[to\] ← op(r\[a\], r\[b\], r\[c\])
-    Compute { op: Op, to: u32, args: [u32; 3] },
-    /// r\[to\] ← x\[input\]
+    /// r\[to\] ← code(r\[a\], r\[b\], r\[c\]) for `blocks` registers in a row; an operand in `fixed` (bit k: operand k) stays where it
+    /// is. `second` is where cosines go.
+    Compute { code: Code, fixed: u8, to: u32, second: u32, args: [u32; 3], blocks: u32 },
+    /// r\[to\] ← x\[input\], a lane for each sample.
     Load { to: u32, input: u32 },
-    /// y\[output\] ← r\[from\]
+    /// y\[output\] ← r\[from\], a lane for each sample.
     Store { from: u32, output: u32 },
+    /// Lanes from r\[to\] on ← the inputs in `lists[list..][..count]`.
+    LoadMany { to: u32, list: u32, count: u32 },
+    /// The outputs in `lists[list..][..count]` ← lanes from r\[from\] on.
+    StoreMany { from: u32, list: u32, count: u32 },
+    /// Lanes from r\[to\] on ← the lanes in `lists[list..][..count]`.
+    Gather { to: u32, list: u32, count: u32 },
 }
 
-/// Steps in order, over `registers` registers of which the last `constants.len()` hold constants.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// What the last registers hold.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Constants {
+    /// One number a register, in all its lanes.
+    Registers(Vec<f64>),
+    /// One number a lane.
+    Lanes(Vec<f64>),
+}
+
+/// Steps in order, over `registers` registers of which the last hold constants.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Program {
     pub(super) steps: Vec<Step>,
     pub(super) registers: usize,
-    pub(super) constants: Vec<f64>,
+    pub(super) constants: Constants,
+    /// The first of the registers that hold constants.
+    pub(super) first_constant: usize,
+    pub(super) lists: Vec<u32>,
 }
 
 /// The nodes that the outputs need, renumbered; the order is kept.
@@ -32,7 +53,7 @@ pub(super) fn without_dead(dag: &Dag, outputs: &[Id]) -> (Vec<Node>, Vec<Id>) {
         }
     }
     let mut place = vec![0; dag.nodes.len()];
-    let mut nodes = Vec::new();
+    let mut nodes = Vec::with_capacity(needed.iter().filter(|n| **n).count());
     for (id, node) in dag.nodes.iter().enumerate().filter(|(id, _)| needed[*id]) {
         place[id] = nodes.len() as Id;
         let mut kept = *node;
@@ -51,93 +72,136 @@ enum Home {
     Constant(u32),
 }
 
-/// Registers by live range: inputs are loaded just before their first use, outputs stored as soon as they are known.
+/// Registers under construction.
+struct Allocation<'a> {
+    nodes: &'a [Node],
+    home: Vec<Home>,
+    free: Vec<u32>,
+    used: u32,
+    steps: Vec<Step>,
+}
+
+impl Allocation<'_> {
+    fn take(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.used += 1;
+            self.used - 1
+        })
+    }
+
+    /// The register of a number; an input is loaded when it is first asked for. Constants are counted from the end.
+    fn register(&mut self, id: Id) -> u32 {
+        match self.home[id as usize] {
+            Home::Register(r) => r,
+            Home::Constant(k) => u32::MAX - k,
+            Home::Nowhere => {
+                let to = self.take();
+                self.steps.push(Step::Load { to, input: self.nodes[id as usize].args[0] });
+                self.home[id as usize] = Home::Register(to);
+                to
+            }
+        }
+    }
+
+    fn release(&mut self, id: Id) {
+        if let Home::Register(r) = self.home[id as usize] {
+            self.free.push(r);
+        }
+    }
+}
+
+/// A register for each number while it lives: inputs are loaded just before their first use, outputs stored as soon as they are known.
 pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Program {
-    let mut last = vec![0usize; nodes.len()];
-    for (id, node) in nodes.iter().enumerate() {
-        node.operands().iter().for_each(|&a| last[a as usize] = id);
+    let items = fuse(nodes, outputs);
+    let mut last = vec![usize::MAX; nodes.len()];
+    for (at, item) in items.iter().enumerate() {
+        item.operands().iter().for_each(|&a| last[a as usize] = at);
     }
     let mut stored: Vec<Vec<u32>> = vec![Vec::new(); nodes.len()];
     for (output, &id) in outputs.iter().enumerate() {
         stored[id as usize].push(output as u32);
     }
     let mut home = vec![Home::Nowhere; nodes.len()];
-    let (mut free, mut used): (Vec<u32>, u32) = (Vec::new(), 0);
-    let (mut steps, mut constants) = (Vec::new(), Vec::new());
-    let take = |free: &mut Vec<u32>, used: &mut u32| {
-        free.pop().unwrap_or_else(|| {
-            *used += 1;
-            *used - 1
-        })
-    };
-    for (id, node) in nodes.iter().enumerate() {
-        match node.op {
-            Op::Const => {
-                home[id] = Home::Constant(constants.len() as u32);
-                constants.push(node.value);
-            }
-            // Loaded where it is first read.
-            Op::Input if stored[id].is_empty() => {}
-            Op::Input => {
-                let to = take(&mut free, &mut used);
-                steps.push(Step::Load { to, input: node.args[0] });
-                home[id] = Home::Register(to);
-            }
-            op => {
-                for &a in node.operands() {
-                    if home[a as usize] == Home::Nowhere {
-                        let to = take(&mut free, &mut used);
-                        steps.push(Step::Load { to, input: nodes[a as usize].args[0] });
-                        home[a as usize] = Home::Register(to);
-                    }
-                }
-                let mut args = [0; 3];
-                for (arg, &a) in args.iter_mut().zip(node.operands()) {
-                    *arg = match home[a as usize] {
-                        Home::Register(r) => r,
-                        // Counted from the end; moved behind the others below.
-                        Home::Constant(k) => u32::MAX - k,
-                        Home::Nowhere => 0,
-                    };
-                }
-                for (i, &a) in node.operands().iter().enumerate() {
-                    let again = node.operands()[..i].contains(&a);
-                    if let (Home::Register(r), false, true) =
-                        (home[a as usize], again, last[a as usize] == id)
-                    {
-                        free.push(r);
-                    }
-                }
-                let to = take(&mut free, &mut used);
-                home[id] = Home::Register(to);
-                steps.push(Step::Compute { op, to, args });
-            }
+    let mut constants = Vec::new();
+    for (id, node) in nodes.iter().enumerate().filter(|(_, node)| node.op == Op::Const) {
+        home[id] = Home::Constant(constants.len() as u32);
+        constants.push(node.value);
+    }
+    let mut a = Allocation { nodes, home, free: Vec::new(), used: 0, steps: Vec::new() };
+    // Inputs and constants that are outputs themselves.
+    for (id, node) in nodes.iter().enumerate().filter(|(_, node)| node.op.arity() == 0) {
+        if stored[id].is_empty() {
+            continue;
         }
-        for &output in &stored[id] {
-            let from = match home[id] {
-                Home::Register(r) => r,
-                Home::Constant(k) => u32::MAX - k,
-                Home::Nowhere => 0,
-            };
-            steps.push(Step::Store { from, output });
-        }
-        // Stored and never read again.
-        if let (Home::Register(r), true) = (home[id], last[id] <= id) {
-            free.push(r);
+        let from = a.register(id as Id);
+        a.steps.extend(stored[id].iter().map(|&output| Step::Store { from, output }));
+        if node.op == Op::Input && last[id] == usize::MAX {
+            a.release(id as Id);
         }
     }
-    let count = constants.len() as u32;
+    for (at, item) in items.iter().enumerate() {
+        let mut args = [0; 3];
+        for (arg, &id) in args.iter_mut().zip(item.operands()) {
+            *arg = a.register(id);
+        }
+        for (i, &id) in item.operands().iter().enumerate() {
+            if last[id as usize] == at && !item.operands()[..i].contains(&id) {
+                a.release(id);
+            }
+        }
+        let mut to = [0; 2];
+        for (to, id) in to.iter_mut().zip(item.results()) {
+            *to = a.take();
+            a.home[id as usize] = Home::Register(*to);
+        }
+        let [to, second] = to;
+        a.steps.push(Step::Compute { code: item.code, fixed: 0, to, second, args, blocks: 1 });
+        for id in item.results() {
+            let from = a.register(id);
+            let stores = stored[id as usize].iter().map(|&output| Step::Store { from, output });
+            a.steps.extend(stores);
+            if last[id as usize] == usize::MAX {
+                a.release(id);
+            }
+        }
+    }
+    let (used, count) = (a.used, constants.len() as u32);
     let settle = |r: &mut u32| {
         if u32::MAX - count < *r {
             *r = used + (u32::MAX - *r);
         }
     };
-    for step in &mut steps {
+    for step in &mut a.steps {
         match step {
             Step::Compute { args, .. } => args.iter_mut().for_each(settle),
             Step::Store { from, .. } => settle(from),
-            Step::Load { .. } => {}
+            _ => {}
         }
     }
-    Program { steps, registers: used as usize + constants.len(), constants }
+    Program {
+        steps: a.steps,
+        registers: used as usize + constants.len(),
+        first_constant: used as usize,
+        constants: Constants::Registers(constants),
+        lists: Vec::new(),
+    }
+}
+
+/// What one sample costs, in units of a simple step.
+pub(super) fn cost(program: &Program) -> f64 {
+    let each = |step: &Step| match *step {
+        Step::Compute { blocks, code, .. } => {
+            let work = match code {
+                Code::Op(op) if op.is_elementary() => 8.0,
+                Code::SinCos => 12.0,
+                _ => 0.6,
+            };
+            1.0 + work * f64::from(blocks)
+        }
+        Step::Load { .. } | Step::Store { .. } => 1.0,
+        Step::LoadMany { count, .. }
+        | Step::StoreMany { count, .. }
+        | Step::Gather { count, .. } => 1.0 + 0.4 * f64::from(count),
+    };
+    program.steps.iter().map(each).sum()
 }

@@ -1,51 +1,73 @@
-//! The machine: a program over `L` samples at a time, the samples innermost, so that each step is a loop over a register's lanes.
+//! Running a tape: one sample, or a batch over SIMD lanes; rows of outputs, or their sums over the samples.
 
-use pulp::NullaryFnOnce;
+use std::sync::OnceLock;
+
 use rayon::prelude::*;
 
-use super::Tape;
-use super::op::Op;
-use super::program::{Program, Step};
-use crate::{Error, Result, math};
+use super::machine::{Register, Run, Sink, Source, registers};
+use super::program::Program;
+use super::{Tape, grouped, program};
+use crate::{Error, Result};
 
 /// Samples that the machine works on at once.
 const LANES: usize = 16;
 /// Samples of one parallel task: fixed, so that nothing depends on the number of threads.
 const TASK: usize = 256;
-
-/// Fewer samples than this run one at a time, on registers of one lane.
+/// Fewer samples than this run one at a time.
 const FEW: usize = 4;
 
-type Register<const L: usize> = [f64; L];
-
-/// Registers of one thread: made once, used for any number of calls of one tape without another allocation.
-#[derive(Debug, Clone)]
-pub struct Workspace {
-    hash: u64,
-    /// Powers of two, at least the program's registers.
-    wide: Vec<Register<LANES>>,
-    narrow: Vec<Register<1>>,
+/// The programs of a tape, each made when it is first run.
+#[derive(Debug, Default)]
+pub(super) struct Programs {
+    batch: OnceLock<Program>,
+    /// For one sample at a time; `None` where the batch's program is as good on one lane.
+    single: OnceLock<Option<Program>>,
 }
 
-/// Registers of `L` lanes, the constants in their places.
-fn registers<const L: usize>(program: &Program) -> Vec<Register<L>> {
-    let mut registers = vec![[0.0; L]; program.registers.next_power_of_two()];
-    let first = program.registers - program.constants.len();
-    for (register, &value) in registers[first..].iter_mut().zip(&program.constants) {
-        *register = [value; L];
-    }
-    registers
+/// Registers of one thread: made once, used for any number of calls of one tape without another allocation.
+///
+/// What a kind of call needs is allocated at the first such call.
+#[derive(Debug, Clone, Default)]
+pub struct Workspace {
+    hash: u64,
+    wide: Vec<Register<LANES>>,
+    narrow: Vec<Register<1>>,
+    grouped: Vec<Register<{ grouped::LANES }>>,
+    sums: Vec<Register<LANES>>,
 }
 
 impl Workspace {
-    /// Registers for `tape`.
+    /// For `tape`.
     pub fn new(tape: &Tape) -> Self {
-        let program = &tape.program;
-        Workspace { hash: tape.hash(), wide: registers(program), narrow: registers(program) }
+        Workspace { hash: tape.hash(), ..Workspace::default() }
     }
 }
 
+/// The registers, made at the first call.
+fn ready<'a, const L: usize>(
+    registers_of: &'a mut Vec<Register<L>>,
+    program: &Program,
+) -> &'a mut [Register<L>] {
+    if registers_of.is_empty() {
+        *registers_of = registers(program);
+    }
+    registers_of
+}
+
 impl Tape {
+    pub(super) fn batch_program(&self) -> &Program {
+        self.programs.batch.get_or_init(|| program::compile(&self.nodes, &self.outputs))
+    }
+
+    fn single_program(&self) -> Option<&Program> {
+        let make = || {
+            let grouped = grouped::compile(&self.nodes, &self.outputs);
+            let better = program::cost(&grouped) < program::cost(self.batch_program());
+            better.then_some(grouped)
+        };
+        self.programs.single.get_or_init(make).as_ref()
+    }
+
     /// Values of `batch` samples: `x` is batch × inputs, `y` batch × outputs, row-major.
     ///
     /// # Errors
@@ -57,12 +79,25 @@ impl Tape {
         y: &mut [f64],
         workspace: &mut Workspace,
     ) -> Result<()> {
-        self.check(batch, x, y)?;
-        if workspace.hash != self.hash() {
-            let (what, expected) = ("the workspace", workspace.hash);
-            return Err(Error::ForeignTape { what, expected, got: self.hash() });
-        }
-        self.samples(x, y, workspace);
+        self.run_shared(batch, &[], x, y, workspace)
+    }
+
+    /// As [`Tape::run`], where the first inputs, `shared`, are the same for all samples: `x` is batch × the others.
+    ///
+    /// # Errors
+    /// As [`Tape::run`].
+    pub fn run_shared(
+        &self,
+        batch: usize,
+        shared: &[f64],
+        x: &[f64],
+        y: &mut [f64],
+        workspace: &mut Workspace,
+    ) -> Result<()> {
+        let row = self.check(batch, shared, x)?;
+        self.check_outputs(batch, y)?;
+        self.check_own(workspace)?;
+        self.rows(Source { shared, x, row, count: batch }, y, workspace);
         self.check_finite(y)
     }
 
@@ -71,20 +106,84 @@ impl Tape {
     /// # Errors
     /// As [`Tape::run`].
     pub fn run_parallel(&self, batch: usize, x: &[f64], y: &mut [f64]) -> Result<()> {
-        self.check(batch, x, y)?;
-        let (n, m) = (self.inputs, self.outputs.len());
+        self.run_shared_parallel(batch, &[], x, y)
+    }
+
+    /// As [`Tape::run_shared`], on rayon's current threads. The numbers do not depend on how many there are.
+    ///
+    /// # Errors
+    /// As [`Tape::run`].
+    pub fn run_shared_parallel(
+        &self,
+        batch: usize,
+        shared: &[f64],
+        x: &[f64],
+        y: &mut [f64],
+    ) -> Result<()> {
+        let row = self.check(batch, shared, x)?;
+        self.check_outputs(batch, y)?;
+        let m = self.outputs.len();
         if m == 0 {
             return Ok(());
         }
         y.par_chunks_mut(m * TASK).enumerate().for_each_init(
             || Workspace::new(self),
             |workspace, (task, y)| {
-                let first = task * TASK;
-                let count = y.len() / m;
-                self.samples(&x[first * n..(first + count) * n], y, workspace);
+                let source = Source { shared, x, row, count: batch }.task(task);
+                self.rows(source, y, workspace);
             },
         );
         self.check_finite(y)
+    }
+
+    /// Σ over `batch` samples of every output, where the first inputs, `shared`, are the same for all samples: `sums` has one number
+    /// for each output. The order of the additions is fixed.
+    ///
+    /// # Errors
+    /// As [`Tape::run`]; the sample of a sum that is not finite is 0.
+    pub fn sum_shared(
+        &self,
+        batch: usize,
+        shared: &[f64],
+        x: &[f64],
+        sums: &mut [f64],
+        workspace: &mut Workspace,
+    ) -> Result<()> {
+        let row = self.check(batch, shared, x)?;
+        self.check_sums(sums)?;
+        self.check_own(workspace)?;
+        sums.fill(0.0);
+        let all = Source { shared, x, row, count: batch };
+        for task in 0..batch.div_ceil(TASK) {
+            self.sums(all.task(task), sums, workspace);
+        }
+        self.check_finite(sums)
+    }
+
+    /// As [`Tape::sum_shared`], on rayon's current threads: the same bits.
+    ///
+    /// # Errors
+    /// As [`Tape::sum_shared`].
+    pub fn sum_shared_parallel(
+        &self,
+        batch: usize,
+        shared: &[f64],
+        x: &[f64],
+        sums: &mut [f64],
+    ) -> Result<()> {
+        let row = self.check(batch, shared, x)?;
+        self.check_sums(sums)?;
+        let (m, all) = (self.outputs.len(), Source { shared, x, row, count: batch });
+        let mut parts = vec![0.0; m * batch.div_ceil(TASK)];
+        parts.par_chunks_mut(m.max(1)).enumerate().for_each_init(
+            || Workspace::new(self),
+            |workspace, (task, part)| self.sums(all.task(task), part, workspace),
+        );
+        sums.fill(0.0);
+        for part in parts.chunks(m.max(1)) {
+            sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        }
+        self.check_finite(sums)
     }
 
     /// Values of one sample.
@@ -97,15 +196,43 @@ impl Tape {
         Ok(y)
     }
 
-    fn check(&self, batch: usize, x: &[f64], y: &[f64]) -> Result<()> {
-        let sides = [("inputs", self.inputs, x.len()), ("outputs", self.outputs.len(), y.len())];
-        for (what, each, got) in sides {
-            let expected = batch.saturating_mul(each);
-            if expected != got {
-                return Err(Error::Length { what, expected, got });
+    /// The length of a row of inputs that are not shared.
+    fn check(&self, batch: usize, shared: &[f64], x: &[f64]) -> Result<usize> {
+        let Some(row) = self.inputs.checked_sub(shared.len()) else {
+            let (expected, got) = (self.inputs, shared.len());
+            return Err(Error::Length { what: "shared inputs, at most,", expected, got });
+        };
+        let expected = batch.saturating_mul(row);
+        match expected == x.len() {
+            true => Ok(row),
+            false => Err(Error::Length { what: "inputs", expected, got: x.len() }),
+        }
+    }
+
+    fn check_outputs(&self, batch: usize, y: &[f64]) -> Result<()> {
+        let expected = batch.saturating_mul(self.outputs.len());
+        match expected == y.len() {
+            true => Ok(()),
+            false => Err(Error::Length { what: "outputs", expected, got: y.len() }),
+        }
+    }
+
+    fn check_sums(&self, sums: &[f64]) -> Result<()> {
+        match self.outputs.len() == sums.len() {
+            true => Ok(()),
+            false => {
+                let expected = self.outputs.len();
+                Err(Error::Length { what: "sums", expected, got: sums.len() })
             }
         }
-        Ok(())
+    }
+
+    fn check_own(&self, workspace: &Workspace) -> Result<()> {
+        let (expected, got) = (workspace.hash, self.hash());
+        match expected == got {
+            true => Ok(()),
+            false => Err(Error::ForeignTape { what: "the workspace", expected, got }),
+        }
     }
 
     fn check_finite(&self, y: &[f64]) -> Result<()> {
@@ -117,110 +244,69 @@ impl Tape {
         Err(Error::OutputNotFinite { output: at % m, sample: at / m, value: y[at] })
     }
 
-    fn samples(&self, x: &[f64], y: &mut [f64], workspace: &mut Workspace) {
-        let (n, m) = (self.inputs, self.outputs.len());
+    /// One row of outputs for each sample.
+    fn rows(&self, source: Source<'_>, y: &mut [f64], workspace: &mut Workspace) {
+        let m = self.outputs.len();
         if m == 0 {
             return;
         }
-        let (program, arch) = (&self.program, pulp::Arch::new());
         for (group, y) in y.chunks_mut(m * LANES).enumerate() {
-            let count = y.len() / m;
-            let x = &x[group * LANES * n..][..count * n];
-            if count < FEW {
-                for (i, y) in y.chunks_mut(m).enumerate() {
-                    let (x, registers) = (&x[i * n..][..n], &mut workspace.narrow[..]);
-                    arch.dispatch(Group { program, x, y, n, m, count: 1, registers });
-                }
-            } else {
-                let registers = &mut workspace.wide[..];
-                arch.dispatch(Group { program, x, y, n, m, count, registers });
+            let source = source.part(group * LANES, y.len() / m);
+            if FEW <= source.count {
+                let program = self.batch_program();
+                let registers = ready(&mut workspace.wide, program);
+                run(Run { program, source, sink: Sink::Rows(y, m), registers });
+                continue;
             }
+            for (i, y) in y.chunks_mut(m).enumerate() {
+                self.one(source.part(i, 1), y, workspace);
+            }
+        }
+    }
+
+    /// The outputs of one sample.
+    fn one(&self, source: Source<'_>, y: &mut [f64], workspace: &mut Workspace) {
+        let m = y.len();
+        if let Some(program) = self.single_program() {
+            let registers = ready(&mut workspace.grouped, program);
+            run(Run { program, source, sink: Sink::Rows(y, m), registers });
+        } else {
+            let program = self.batch_program();
+            let registers = ready(&mut workspace.narrow, program);
+            run(Run { program, source, sink: Sink::Rows(y, m), registers });
+        }
+    }
+
+    /// Adds the sums over the samples of one task.
+    fn sums(&self, source: Source<'_>, sums: &mut [f64], workspace: &mut Workspace) {
+        let program = self.batch_program();
+        let registers = ready(&mut workspace.wide, program);
+        workspace.sums.clear();
+        workspace.sums.resize(self.outputs.len(), [0.0; LANES]);
+        for first in (0..source.count).step_by(LANES) {
+            let source = source.part(first, LANES.min(source.count - first));
+            let sink = Sink::Sums(&mut workspace.sums);
+            run(Run { program, source, sink, registers });
+        }
+        for (sum, lanes) in sums.iter_mut().zip(&workspace.sums) {
+            *sum += lanes.iter().sum::<f64>();
         }
     }
 }
 
-/// Up to `L` samples.
-struct Group<'a, const L: usize> {
-    program: &'a Program,
-    x: &'a [f64],
-    y: &'a mut [f64],
-    n: usize,
-    m: usize,
-    count: usize,
-    registers: &'a mut [Register<L>],
+fn run<const L: usize>(call: Run<'_, L>) {
+    pulp::Arch::new().dispatch(call);
 }
 
-impl<const L: usize> NullaryFnOnce for Group<'_, L> {
-    type Output = ();
+impl<'a> Source<'a> {
+    /// `count` samples from sample `first` on.
+    fn part(self, first: usize, count: usize) -> Source<'a> {
+        Source { x: &self.x[first * self.row..(first + count) * self.row], count, ..self }
+    }
 
-    #[inline(always)]
-    fn call(self) {
-        let Group { program, x, y, n, m, count, registers } = self;
-        // The length is a power of two: a masked index is in bounds, and the compiler knows it.
-        let mask = registers.len() - 1;
-        for step in &program.steps {
-            match *step {
-                Step::Compute { op, to, args } => {
-                    let [a, b, c] = args.map(|i| registers[i as usize & mask]);
-                    compute(op, &mut registers[to as usize & mask], [&a, &b, &c]);
-                }
-                Step::Load { to, input } => {
-                    let register = &mut registers[to as usize & mask];
-                    for (lane, value) in register.iter_mut().enumerate() {
-                        // Lanes without a sample repeat the last one, so that they do nothing unusual.
-                        *value = x[lane.min(count - 1) * n + input as usize];
-                    }
-                }
-                Step::Store { from, output } => {
-                    let register = &registers[from as usize & mask];
-                    for (lane, &value) in register.iter().enumerate().take(count) {
-                        y[lane * m + output as usize] = value;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// One step on all lanes: the instruction is chosen once, outside the loop.
-#[inline(always)]
-fn compute<const L: usize>(op: Op, to: &mut Register<L>, [a, b, c]: [&Register<L>; 3]) {
-    // Plain loops throughout: an iterator's closure may be compiled apart, without the wide instructions around it.
-    // One large argument among the lanes must not change the others.
-    let mut large = false;
-    if matches!(op, Op::Sin | Op::Cos) {
-        for lane in 0..L {
-            large |= a[lane].abs() > math::REDUCIBLE || a[lane].is_nan();
-        }
-    }
-    macro_rules! lanes {
-        ($($name:ident)+) => {
-            match op {
-                Op::Sin | Op::Cos if large => {
-                    for lane in 0..L {
-                        to[lane] = op.value(a[lane], 0.0, 0.0);
-                    }
-                }
-                Op::Sin => {
-                    for lane in 0..L {
-                        to[lane] = math::sin(a[lane]);
-                    }
-                }
-                Op::Cos => {
-                    for lane in 0..L {
-                        to[lane] = math::cos(a[lane]);
-                    }
-                }
-                $(Op::$name => {
-                    for lane in 0..L {
-                        to[lane] = Op::$name.value(a[lane], b[lane], c[lane]);
-                    }
-                })+
-            }
-        };
-    }
-    lanes! {
-        Const Input Add Sub Mul Div Neg Sqrt Abs Sign Min Max Floor Exp ExpM1 Ln Ln1p Tan Asin Acos Atan Sinh Cosh Tanh
-        Asinh Acosh Atanh Atan2 Hypot Pow Less LessEqual Equal Select
+    /// The samples of a parallel task.
+    fn task(self, task: usize) -> Source<'a> {
+        let first = task * TASK;
+        self.part(first, TASK.min(self.count - first))
     }
 }

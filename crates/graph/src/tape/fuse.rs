@@ -1,0 +1,116 @@
+//! From instructions to what the machine does in one step: a product and the sum that takes it, a sine and the cosine beside it.
+//!
+//! A fused step rounds as its parts do, so the bits stay the same.
+
+use std::collections::HashMap;
+
+use super::dag::{Id, Node};
+use super::op::Op;
+
+/// What one step computes from its operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Code {
+    /// One instruction.
+    Op(Op),
+    /// a·b + c
+    MulAdd,
+    /// a·b − c
+    MulSub,
+    /// c − a·b
+    SubMul,
+    /// sin a and cos a: two results.
+    SinCos,
+}
+
+/// A step before registers: operands and results are nodes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Item {
+    pub(super) code: Code,
+    args: [Id; 3],
+    /// The result, and the cosine of a [`Code::SinCos`].
+    pub(super) results: [Option<Id>; 2],
+}
+
+impl Item {
+    /// The operands that the step has.
+    pub(super) fn operands(&self) -> &[Id] {
+        &self.args[..self.code.arity()]
+    }
+
+    pub(super) fn results(&self) -> impl Iterator<Item = Id> + '_ {
+        self.results.iter().flatten().copied()
+    }
+
+    /// Puts commuting operands in the order of `key`.
+    pub(super) fn sort_commuting(&mut self, key: impl Fn(Id) -> u32) {
+        if self.code.commutes() && key(self.args[1]) < key(self.args[0]) {
+            self.args.swap(0, 1);
+        }
+    }
+}
+
+impl Code {
+    fn arity(self) -> usize {
+        match self {
+            Code::Op(op) => op.arity(),
+            Code::MulAdd | Code::MulSub | Code::SubMul => 3,
+            Code::SinCos => 1,
+        }
+    }
+
+    /// Do the first two operands commute?
+    fn commutes(self) -> bool {
+        match self {
+            Code::Op(op) => op.commutes(),
+            Code::MulAdd | Code::MulSub | Code::SubMul => true,
+            Code::SinCos => false,
+        }
+    }
+}
+
+/// The steps, in the order of the nodes; inputs and constants are not among them.
+pub(super) fn fuse(nodes: &[Node], outputs: &[Id]) -> Vec<Item> {
+    let mut uses = vec![0u32; nodes.len()];
+    nodes.iter().flat_map(Node::operands).chain(outputs).for_each(|&id| uses[id as usize] += 1);
+    let mut pairs: HashMap<Id, [Option<Id>; 2]> = HashMap::new();
+    for (id, node) in nodes.iter().enumerate() {
+        let place = match node.op {
+            Op::Sin => 0,
+            Op::Cos => 1,
+            _ => continue,
+        };
+        pairs.entry(node.args[0]).or_default()[place] = Some(id as Id);
+    }
+    // The product among the operands that nothing else reads, and the other operand.
+    let single = |id: Id| nodes[id as usize].op == Op::Mul && uses[id as usize] == 1;
+    let mut taken = vec![false; nodes.len()];
+    let mut items = Vec::with_capacity(nodes.len());
+    for (id, node) in nodes.iter().enumerate() {
+        let [a, b, _] = node.args;
+        let product = match node.op {
+            Op::Add if single(a) => Some((Code::MulAdd, a, b)),
+            Op::Add if single(b) => Some((Code::MulAdd, b, a)),
+            Op::Sub if single(a) => Some((Code::MulSub, a, b)),
+            Op::Sub if single(b) => Some((Code::SubMul, b, a)),
+            _ => None,
+        };
+        let mut item =
+            Item { code: Code::Op(node.op), args: node.args, results: [Some(id as Id), None] };
+        if let Some((code, product, other)) = product {
+            let [x, y, _] = nodes[product as usize].args;
+            taken[product as usize] = true;
+            item = Item { code, args: [x, y, other], ..item };
+        } else if let (Op::Sin | Op::Cos, Some([Some(sin), Some(cos)])) = (node.op, pairs.get(&a)) {
+            if id as Id != *sin.min(cos) {
+                continue; // made beside the other
+            }
+            item = Item { code: Code::SinCos, results: [Some(*sin), Some(*cos)], ..item };
+        }
+        items.push(item);
+    }
+    items.retain(|item| {
+        let [Some(id), None] = item.results else { return item.code.arity() != 0 };
+        !taken[id as usize] && item.code.arity() != 0
+    });
+    items
+}
