@@ -7,19 +7,55 @@ use std::collections::HashMap;
 use super::dag::{Id, Node};
 use super::op::Op;
 
-/// What one step computes from its operands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Code {
-    /// One instruction.
-    Op(Op),
-    /// a·b + c
-    MulAdd,
-    /// a·b − c
-    MulSub,
-    /// c − a·b
-    SubMul,
-    /// sin a and cos a: two results.
-    SinCos,
+/// Codes for every instruction and for what the machine does beside them, in one flat list: one jump a step.
+macro_rules! codes {
+    ($($name:ident)+) => {
+        /// What one step does.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub(super) enum Code {
+            $($name,)+
+            /// a·b + c
+            MulAdd,
+            /// a·b − c
+            MulSub,
+            /// c − a·b
+            SubMul,
+            /// sin a, and cos a into the register that stands in b's place.
+            SinCos,
+            /// An input, a lane for each sample.
+            Load,
+            /// An output, a lane for each sample.
+            Store,
+            /// Many inputs of one sample.
+            LoadMany,
+            /// Many outputs of one sample.
+            StoreMany,
+            /// Lanes from anywhere.
+            Gather,
+        }
+
+        impl Code {
+            /// The code of an instruction.
+            fn of(op: Op) -> Self {
+                match op {
+                    $(Op::$name => Code::$name,)+
+                }
+            }
+
+            /// The instruction, if it is one alone.
+            pub(super) fn op(self) -> Option<Op> {
+                match self {
+                    $(Code::$name => Some(Op::$name),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+codes! {
+    Const Input Add Sub Mul Div Neg Sqrt Abs Sign Min Max Floor Exp ExpM1 Ln Ln1p Sin Cos Tan Asin Acos Atan Sinh Cosh Tanh
+    Asinh Acosh Atanh Atan2 Hypot Pow Less LessEqual Equal Select GuardedMul GuardedDiv
 }
 
 /// A step before registers: operands and results are nodes.
@@ -50,20 +86,19 @@ impl Item {
 }
 
 impl Code {
-    fn arity(self) -> usize {
+    pub(super) fn arity(self) -> usize {
         match self {
-            Code::Op(op) => op.arity(),
             Code::MulAdd | Code::MulSub | Code::SubMul => 3,
             Code::SinCos => 1,
+            other => other.op().map_or(0, Op::arity),
         }
     }
 
     /// Do the first two operands commute?
     fn commutes(self) -> bool {
         match self {
-            Code::Op(op) => op.commutes(),
             Code::MulAdd | Code::MulSub | Code::SubMul => true,
-            Code::SinCos => false,
+            other => other.op().is_some_and(Op::commutes),
         }
     }
 }
@@ -95,7 +130,7 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[Id]) -> Vec<Item> {
             _ => None,
         };
         let mut item =
-            Item { code: Code::Op(node.op), args: node.args, results: [Some(id as Id), None] };
+            Item { code: Code::of(node.op), args: node.args, results: [Some(id as Id), None] };
         if let Some((code, product, other)) = product {
             let [x, y, _] = nodes[product as usize].args;
             taken[product as usize] = true;

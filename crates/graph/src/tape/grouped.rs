@@ -209,6 +209,15 @@ impl Emission<'_> {
         list
     }
 
+    /// A list of whole registers: the last entry fills the last one, so that no lane has a number of chance.
+    fn full_list(&mut self, entries: impl IntoIterator<Item = u32>) -> (u32, u32) {
+        let list = self.list(entries);
+        let count = (self.lists.len() - list as usize).next_multiple_of(LANES);
+        let last = self.lists.last().copied().unwrap_or(0);
+        self.lists.resize(list as usize + count, last);
+        (list, count as u32)
+    }
+
     /// Brings the lanes of a fetch together, if that was not done before.
     fn fetch(&mut self, fetch: u32) -> u32 {
         let f = &self.plan.fetches[fetch as usize];
@@ -220,15 +229,15 @@ impl Emission<'_> {
         self.plan.fetches[fetch as usize].register = to;
         let classes = self.plan.classes;
         let value = classes.of[ids[0] as usize];
-        let count = count as u32;
         if value == INPUT {
             let nodes = self.plan.nodes;
-            let list = self.list(ids.iter().map(|&id| nodes[id as usize].args[0]));
-            self.steps.push(Step::LoadMany { to, list, count });
+            let (list, count) = self.full_list(ids.iter().map(|&id| nodes[id as usize].args[0]));
+            self.steps.push(Step::load_many(to, list, count));
         } else {
             let from = self.plan.runs[(value - FIRST) as usize].register * LANES as u32;
-            let list = self.list(ids.iter().map(|&id| from + classes.place[id as usize]));
-            self.steps.push(Step::Gather { to, list, count });
+            let (list, count) =
+                self.full_list(ids.iter().map(|&id| from + classes.place[id as usize]));
+            self.steps.push(Step::gather(to, list, count));
         }
         to
     }
@@ -249,7 +258,7 @@ impl Emission<'_> {
             }
             let count = entries.len() as u32;
             let list = self.list(entries);
-            self.steps.push(Step::StoreMany { from, list, count });
+            self.steps.push(Step::store_many(from, list, count));
             left = again;
         }
     }
@@ -298,8 +307,10 @@ impl Emission<'_> {
                 let run = &mut self.plan.runs[2 * class + second];
                 (run.register, run.blocks) = (*to, blocks);
             }
-            let [to, second] = to;
-            self.steps.push(Step::Compute { code, fixed, to, second, args, blocks });
+            if code == Code::SinCos {
+                args[1] = to[1];
+            }
+            self.steps.push(Step { code, fixed, to: to[0], args, blocks });
             for run in 2 * class..2 * class + members[0].results().count() {
                 let wanted = std::mem::take(&mut stored[run]);
                 let Run { register, blocks, last } = self.plan.runs[run];
@@ -339,9 +350,10 @@ impl Emission<'_> {
         }
         if !inputs.is_empty() {
             let nodes = self.plan.nodes;
-            let (to, count) = (self.space.take(blocks(inputs.len())), inputs.len() as u32);
-            let list = self.list(inputs.iter().map(|&(_, id)| nodes[id as usize].args[0]));
-            self.steps.push(Step::LoadMany { to, list, count });
+            let to = self.space.take(blocks(inputs.len()));
+            let (list, count) =
+                self.full_list(inputs.iter().map(|&(_, id)| nodes[id as usize].args[0]));
+            self.steps.push(Step::load_many(to, list, count));
             self.store(to, &lanes(&inputs));
             self.space.give(to, blocks(inputs.len()));
         }
@@ -351,18 +363,7 @@ impl Emission<'_> {
     fn finish(mut self) -> Program {
         let used = self.space.used;
         let count = (self.plan.constants.len() / LANES) as u32;
-        let settle = |r: &mut u32| {
-            if NEVER - count < *r {
-                *r = used + (NEVER - *r);
-            }
-        };
-        for step in &mut self.steps {
-            match step {
-                Step::Compute { args, .. } => args.iter_mut().for_each(settle),
-                Step::StoreMany { from, .. } => settle(from),
-                _ => {}
-            }
-        }
+        self.steps.iter_mut().for_each(|step| step.settle(used, count));
         Program {
             steps: self.steps,
             registers: (used + count) as usize,

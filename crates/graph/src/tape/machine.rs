@@ -104,134 +104,137 @@ impl<const L: usize> NullaryFnOnce for Run<'_, L> {
         let Run { program, source, mut sink, registers } = self;
         let mask = registers.len() - 1;
         for step in &program.steps {
-            match *step {
-                Step::Compute { code, fixed, to, second, args, blocks } => {
-                    let moving: [u32; 3] =
-                        std::array::from_fn(|k| u32::from(fixed & (1 << k) == 0));
-                    for block in 0..blocks {
-                        let from: [usize; 3] =
-                            std::array::from_fn(|k| (args[k] + moving[k] * block) as usize & mask);
-                        let to = [(to + block) as usize & mask, (second + block) as usize & mask];
-                        compute(code, registers, to, from);
-                    }
-                }
-                Step::Load { to, input } => {
-                    source.load(input, &mut registers[to as usize & mask]);
-                }
-                Step::Store { from, output } => {
-                    sink.store(output, source.count, &registers[from as usize & mask]);
-                }
-                Step::LoadMany { to, list, count } => {
-                    let list = &program.lists[list as usize..][..count as usize];
-                    for (block, inputs) in list.chunks(L).enumerate() {
-                        let to = &mut registers[(to as usize + block) & mask];
-                        for (lane, &input) in to.iter_mut().zip(inputs) {
-                            *lane = source.first(input);
+            let [a, b, c] = step.args;
+            // Plain loops throughout: an iterator's closure may be compiled apart, without the wide instructions around it. Results go
+            // through an array of their own, so that the compiler knows that they are not operands.
+            macro_rules! lanes {
+                (|$a:ident, $b:ident, $c:ident, $lane:ident| $value:expr) => {{
+                    let moves = |port: u32| u32::from(step.fixed >> port & 1 == 0);
+                    let (mut to, mut a, mut b, mut c) = (step.to, a, b, c);
+                    for _ in 0..step.blocks {
+                        let $a = &registers[a as usize & mask];
+                        let $b = &registers[b as usize & mask];
+                        let $c = &registers[c as usize & mask];
+                        let mut result = [0.0; L];
+                        for $lane in 0..L {
+                            result[$lane] = $value;
                         }
+                        registers[to as usize & mask] = result;
+                        (to, a, b, c) = (to + 1, a + moves(0), b + moves(1), c + moves(2));
                     }
-                }
-                Step::StoreMany { from, list, count } => {
-                    let list = &program.lists[list as usize..][..count as usize];
-                    for (block, outputs) in list.chunks(L).enumerate() {
-                        let from = registers[(from as usize + block) & mask];
-                        for (value, &output) in from.iter().zip(outputs) {
-                            match &mut sink {
-                                _ if output == u32::MAX => {}
-                                Sink::Rows(y, _) => y[output as usize] = *value,
-                                Sink::Sums(sums) => sums[output as usize][0] += *value,
+                }};
+            }
+            macro_rules! steps {
+                ($($name:ident)+) => {
+                    match step.code {
+                        Code::MulAdd => lanes!(|a, b, c, l| a[l] * b[l] + c[l]),
+                        Code::MulSub => lanes!(|a, b, c, l| a[l] * b[l] - c[l]),
+                        Code::SubMul => lanes!(|a, b, c, l| c[l] - a[l] * b[l]),
+                        $(Code::$name => lanes!(|a, b, c, l| Op::$name.value(a[l], b[l], c[l])),)+
+                        // One large argument among the lanes must not change the others.
+                        Code::Sin if large(registers, step, mask) => {
+                            lanes!(|a, _b, _c, l| math::sin_anywhere(a[l]));
+                        }
+                        Code::Cos if large(registers, step, mask) => {
+                            lanes!(|a, _b, _c, l| math::cos_anywhere(a[l]));
+                        }
+                        Code::Sin => lanes!(|a, _b, _c, l| math::sin(a[l])),
+                        Code::Cos => lanes!(|a, _b, _c, l| math::cos(a[l])),
+                        Code::SinCos => {
+                            let moves = u32::from(step.fixed & 1 == 0);
+                            let anywhere = large(registers, step, mask);
+                            for block in 0..step.blocks {
+                                let angle = registers[(a + moves * block) as usize & mask];
+                                let (mut sine, mut cosine) = ([0.0; L], [0.0; L]);
+                                if anywhere {
+                                    for lane in 0..L {
+                                        sine[lane] = math::sin_anywhere(angle[lane]);
+                                        cosine[lane] = math::cos_anywhere(angle[lane]);
+                                    }
+                                } else {
+                                    for lane in 0..L {
+                                        // The reduction of the argument is shared: both are inlined.
+                                        sine[lane] = math::sin(angle[lane]);
+                                        cosine[lane] = math::cos(angle[lane]);
+                                    }
+                                }
+                                registers[(step.to + block) as usize & mask] = sine;
+                                registers[(b + block) as usize & mask] = cosine;
                             }
                         }
-                    }
-                }
-                Step::Gather { to, list, count } => {
-                    let list = &program.lists[list as usize..][..count as usize];
-                    for (block, lanes) in list.chunks(L).enumerate() {
-                        let mut gathered = [1.0; L];
-                        for (value, &lane) in gathered.iter_mut().zip(lanes) {
-                            *value = registers[lane as usize / L & mask][lane as usize % L];
+                        Code::Load => source.load(a, &mut registers[step.to as usize & mask]),
+                        Code::Store => sink.store(b, source.count, &registers[a as usize & mask]),
+                        Code::LoadMany => {
+                            let list = &program.lists[a as usize..][..b as usize];
+                            load_many(&source, list, &mut registers[step.to as usize..]);
                         }
-                        registers[(to as usize + block) & mask] = gathered;
+                        Code::StoreMany => {
+                            let list = &program.lists[b as usize..][..c as usize];
+                            store_many(&mut sink, list, &registers[a as usize..]);
+                        }
+                        Code::Gather => {
+                            let list = &program.lists[a as usize..][..b as usize];
+                            gather(list, step.to as usize, registers);
+                        }
                     }
-                }
+                };
+            }
+            steps! {
+                Const Input Add Sub Mul Div Neg Sqrt Abs Sign Min Max Floor Exp ExpM1 Ln Ln1p Tan Asin Acos Atan Sinh Cosh
+                Tanh Asinh Acosh Atanh Atan2 Hypot Pow Less LessEqual Equal Select GuardedMul GuardedDiv
             }
         }
     }
 }
 
-/// One step on all lanes of one register: the code is chosen once, outside the loop.
 #[inline(always)]
-fn compute<const L: usize>(
-    code: Code,
-    registers: &mut [Register<L>],
-    [to, second]: [usize; 2],
-    [a, b, c]: [usize; 3],
-) {
-    let mask = registers.len() - 1;
-    let (to, second, a, b, c) = (to & mask, second & mask, a & mask, b & mask, c & mask);
-    // Plain loops throughout: an iterator's closure may be compiled apart, without the wide instructions around it. Results go through
-    // an array of their own, so that the compiler knows that they are not operands.
-    macro_rules! lanes {
-        (|$lane:ident| $value:expr) => {{
-            let mut result = [0.0; L];
-            for $lane in 0..L {
-                result[$lane] = $value;
-            }
-            registers[to] = result;
-        }};
+fn load_many<const L: usize>(source: &Source<'_>, list: &[u32], registers: &mut [Register<L>]) {
+    for (to, inputs) in registers.iter_mut().zip(list.as_chunks::<L>().0) {
+        let mut loaded = [0.0; L];
+        for lane in 0..L {
+            loaded[lane] = source.first(inputs[lane]);
+        }
+        *to = loaded;
     }
-    macro_rules! steps {
-        ($($name:ident)+) => {
-            match code {
-                Code::MulAdd => lanes!(|l| registers[a][l] * registers[b][l] + registers[c][l]),
-                Code::MulSub => lanes!(|l| registers[a][l] * registers[b][l] - registers[c][l]),
-                Code::SubMul => lanes!(|l| registers[c][l] - registers[a][l] * registers[b][l]),
-                // One large argument among the lanes must not change the others.
-                Code::Op(Op::Sin) if large(&registers[a]) => {
-                    lanes!(|l| math::sin_anywhere(registers[a][l]));
-                }
-                Code::Op(Op::Cos) if large(&registers[a]) => {
-                    lanes!(|l| math::cos_anywhere(registers[a][l]));
-                }
-                Code::SinCos if large(&registers[a]) => {
-                    let angle = registers[a];
-                    lanes!(|l| math::sin_anywhere(angle[l]));
-                    let to = second;
-                    let mut result = [0.0; L];
-                    for lane in 0..L {
-                        result[lane] = math::cos_anywhere(angle[lane]);
-                    }
-                    registers[to] = result;
-                }
-                Code::Op(Op::Sin) => lanes!(|l| math::sin(registers[a][l])),
-                Code::Op(Op::Cos) => lanes!(|l| math::cos(registers[a][l])),
-                Code::SinCos => {
-                    let (mut sine, mut cosine) = ([0.0; L], [0.0; L]);
-                    for lane in 0..L {
-                        // The reduction of the argument is shared: both are inlined.
-                        sine[lane] = math::sin(registers[a][lane]);
-                        cosine[lane] = math::cos(registers[a][lane]);
-                    }
-                    registers[to] = sine;
-                    registers[second] = cosine;
-                }
-                $(Code::Op(Op::$name) => {
-                    lanes!(|l| Op::$name.value(registers[a][l], registers[b][l], registers[c][l]));
-                })+
+}
+
+#[inline(always)]
+fn store_many<const L: usize>(sink: &mut Sink<'_, L>, list: &[u32], registers: &[Register<L>]) {
+    for (from, outputs) in registers.iter().zip(list.chunks(L)) {
+        for (value, &output) in from.iter().zip(outputs) {
+            match sink {
+                _ if output == u32::MAX => {}
+                Sink::Rows(y, _) => y[output as usize] = *value,
+                Sink::Sums(sums) => sums[output as usize][0] += *value,
             }
-        };
+        }
     }
-    steps! {
-        Const Input Add Sub Mul Div Neg Sqrt Abs Sign Min Max Floor Exp ExpM1 Ln Ln1p Tan Asin Acos Atan Sinh Cosh Tanh
-        Asinh Acosh Atanh Atan2 Hypot Pow Less LessEqual Equal Select GuardedMul GuardedDiv
+}
+
+#[inline(always)]
+fn gather<const L: usize>(list: &[u32], to: usize, registers: &mut [Register<L>]) {
+    let mask = registers.len() * L - 1;
+    for (block, lanes) in list.as_chunks::<L>().0.iter().enumerate() {
+        let flat = registers.as_flattened();
+        // A whole register is written at once: reading it again does not wait for single lanes.
+        let mut gathered = [0.0; L];
+        for lane in 0..L {
+            gathered[lane] = flat[lanes[lane] as usize & mask];
+        }
+        registers[to + block] = gathered;
     }
 }
 
 /// Is an angle beyond the reach of the fast reduction?
 #[inline(always)]
-fn large<const L: usize>(angles: &Register<L>) -> bool {
+fn large<const L: usize>(registers: &[Register<L>], step: &Step, mask: usize) -> bool {
+    let blocks = if step.fixed & 1 == 0 { step.blocks } else { 1 };
     let mut large = false;
-    for lane in 0..L {
-        large |= angles[lane].abs() > math::REDUCIBLE || angles[lane].is_nan();
+    for block in 0..blocks {
+        let angles = &registers[(step.args[0] + block) as usize & mask];
+        for lane in 0..L {
+            large |= angles[lane].abs() > math::REDUCIBLE || angles[lane].is_nan();
+        }
     }
     large
 }

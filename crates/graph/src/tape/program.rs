@@ -6,21 +6,60 @@ use super::op::Op;
 
 /// One step of the machine. Registers have a number of lanes: one for each sample of a batch, or one for each of several equal
 /// computations on one sample.
+///
+/// r\[to\] ← code(r\[a\], r\[b\], r\[c\]) for `blocks` registers in a row; an operand in `fixed` (bit k: operand k) stays where it is.
+/// What the operands of other codes are, say the functions that make such steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Step {
-    /// r\[to\] ← code(r\[a\], r\[b\], r\[c\]) for `blocks` registers in a row; an operand in `fixed` (bit k: operand k) stays where it
-    /// is. `second` is where cosines go.
-    Compute { code: Code, fixed: u8, to: u32, second: u32, args: [u32; 3], blocks: u32 },
+pub(super) struct Step {
+    pub(super) code: Code,
+    pub(super) fixed: u8,
+    pub(super) to: u32,
+    pub(super) args: [u32; 3],
+    pub(super) blocks: u32,
+}
+
+impl Step {
+    fn other(code: Code, to: u32, args: [u32; 3]) -> Self {
+        Step { code, fixed: 0, to, args, blocks: 1 }
+    }
+
     /// r\[to\] ← x\[input\], a lane for each sample.
-    Load { to: u32, input: u32 },
+    fn load(to: u32, input: u32) -> Self {
+        Step::other(Code::Load, to, [input, 0, 0])
+    }
+
     /// y\[output\] ← r\[from\], a lane for each sample.
-    Store { from: u32, output: u32 },
+    fn store(from: u32, output: u32) -> Self {
+        Step::other(Code::Store, 0, [from, output, 0])
+    }
+
     /// Lanes from r\[to\] on ← the inputs in `lists[list..][..count]`.
-    LoadMany { to: u32, list: u32, count: u32 },
+    pub(super) fn load_many(to: u32, list: u32, count: u32) -> Self {
+        Step::other(Code::LoadMany, to, [list, count, 0])
+    }
+
     /// The outputs in `lists[list..][..count]` ← lanes from r\[from\] on.
-    StoreMany { from: u32, list: u32, count: u32 },
+    pub(super) fn store_many(from: u32, list: u32, count: u32) -> Self {
+        Step::other(Code::StoreMany, 0, [from, list, count])
+    }
+
     /// Lanes from r\[to\] on ← the lanes in `lists[list..][..count]`.
-    Gather { to: u32, list: u32, count: u32 },
+    pub(super) fn gather(to: u32, list: u32, count: u32) -> Self {
+        Step::other(Code::Gather, to, [list, count, 0])
+    }
+
+    /// Moves the constants, which are counted down from the last number, behind the `used` other registers.
+    pub(super) fn settle(&mut self, used: u32, constants: u32) {
+        let registers = match self.code {
+            Code::Store | Code::StoreMany => 1,
+            code => code.arity(),
+        };
+        for r in &mut self.args[..registers] {
+            if u32::MAX - constants < *r {
+                *r = used + (u32::MAX - *r);
+            }
+        }
+    }
 }
 
 /// What the last registers hold.
@@ -96,7 +135,7 @@ impl Allocation<'_> {
             Home::Constant(k) => u32::MAX - k,
             Home::Nowhere => {
                 let to = self.take();
-                self.steps.push(Step::Load { to, input: self.nodes[id as usize].args[0] });
+                self.steps.push(Step::load(to, self.nodes[id as usize].args[0]));
                 self.home[id as usize] = Home::Register(to);
                 to
             }
@@ -134,7 +173,7 @@ pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Program {
             continue;
         }
         let from = a.register(id as Id);
-        a.steps.extend(stored[id].iter().map(|&output| Step::Store { from, output }));
+        a.steps.extend(stored[id].iter().map(|&output| Step::store(from, output)));
         if node.op == Op::Input && last[id] == usize::MAX {
             a.release(id as Id);
         }
@@ -154,11 +193,13 @@ pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Program {
             *to = a.take();
             a.home[id as usize] = Home::Register(*to);
         }
-        let [to, second] = to;
-        a.steps.push(Step::Compute { code: item.code, fixed: 0, to, second, args, blocks: 1 });
+        if item.code == Code::SinCos {
+            args[1] = to[1];
+        }
+        a.steps.push(Step { code: item.code, fixed: 0, to: to[0], args, blocks: 1 });
         for id in item.results() {
             let from = a.register(id);
-            let stores = stored[id as usize].iter().map(|&output| Step::Store { from, output });
+            let stores = stored[id as usize].iter().map(|&output| Step::store(from, output));
             a.steps.extend(stores);
             if last[id as usize] == usize::MAX {
                 a.release(id);
@@ -166,18 +207,7 @@ pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Program {
         }
     }
     let (used, count) = (a.used, constants.len() as u32);
-    let settle = |r: &mut u32| {
-        if u32::MAX - count < *r {
-            *r = used + (u32::MAX - *r);
-        }
-    };
-    for step in &mut a.steps {
-        match step {
-            Step::Compute { args, .. } => args.iter_mut().for_each(settle),
-            Step::Store { from, .. } => settle(from),
-            _ => {}
-        }
-    }
+    a.steps.iter_mut().for_each(|step| step.settle(used, count));
     Program {
         steps: a.steps,
         registers: used as usize + constants.len(),
@@ -189,19 +219,18 @@ pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Program {
 
 /// What one sample costs, in units of a simple step.
 pub(super) fn cost(program: &Program) -> f64 {
-    let each = |step: &Step| match *step {
-        Step::Compute { blocks, code, .. } => {
-            let work = match code {
-                Code::Op(op) if op.is_elementary() => 8.0,
-                Code::SinCos => 12.0,
+    let each = |step: &Step| match step.code {
+        Code::Load | Code::Store => 1.0,
+        Code::LoadMany | Code::Gather => 1.0 + 0.4 * f64::from(step.args[1]),
+        Code::StoreMany => 1.0 + 0.4 * f64::from(step.args[2]),
+        code => {
+            let work = match code.op() {
+                _ if code == Code::SinCos => 12.0,
+                Some(op) if op.is_elementary() => 8.0,
                 _ => 0.6,
             };
-            1.0 + work * f64::from(blocks)
+            1.0 + work * f64::from(step.blocks)
         }
-        Step::Load { .. } | Step::Store { .. } => 1.0,
-        Step::LoadMany { count, .. }
-        | Step::StoreMany { count, .. }
-        | Step::Gather { count, .. } => 1.0 + 0.4 * f64::from(count),
     };
     program.steps.iter().map(each).sum()
 }
