@@ -1,9 +1,9 @@
 //! Expressions under construction: hash-consed, folded, simplified.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::op::Op;
+use super::table::Table;
 
 /// Position of a node.
 pub(super) type Id = u32;
@@ -30,13 +30,13 @@ impl Node {
 pub(super) struct Dag {
     pub(super) nodes: Vec<Node>,
     pub(super) inputs: usize,
-    known: HashMap<(Op, [Id; 3], u64), Id, Mixed>,
+    known: Table,
 }
 
 /// Hashing for keys of a few small numbers.
 pub(super) type Mixed = BuildHasherDefault<Mixer>;
 
-/// Multiplies and folds: keys are three small numbers and an instruction.
+/// Multiplies and folds.
 #[derive(Default)]
 pub(super) struct Mixer(u64);
 
@@ -45,7 +45,11 @@ impl Hasher for Mixer {
         self.0 ^ (self.0 >> 29)
     }
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&b| self.write_u64(b.into()));
+        for part in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            self.write_u64(u64::from_le_bytes(word));
+        }
     }
     fn write_u32(&mut self, x: u32) {
         self.write_u64(x.into());
@@ -54,6 +58,9 @@ impl Hasher for Mixer {
         self.0 = (self.0.rotate_left(23) ^ x).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
     fn write_isize(&mut self, x: isize) {
+        self.write_u64(x as u64);
+    }
+    fn write_usize(&mut self, x: usize) {
         self.write_u64(x as u64);
     }
 }
@@ -103,11 +110,10 @@ impl Dag {
     }
 
     fn intern(&mut self, op: Op, args: [Id; 3], value: f64) -> Id {
-        let next = self.nodes.len() as Id;
-        let nodes = &mut self.nodes;
-        *self.known.entry((op, args, value.to_bits())).or_insert_with(|| {
-            nodes.push(Node { op, args, value });
-            next
+        let node = Node { op, args, value };
+        self.known.find_or_enter(&self.nodes, &node).unwrap_or_else(|| {
+            self.nodes.push(node);
+            self.nodes.len() as Id - 1
         })
     }
 
@@ -238,11 +244,12 @@ impl Dag {
 impl Dag {
     /// The nodes of a finished tape, at their positions.
     pub(super) fn from_nodes(inputs: usize, nodes: &[Node]) -> Self {
-        let mut dag = Dag { nodes: nodes.to_vec(), inputs, ..Dag::default() };
-        for (id, node) in nodes.iter().enumerate() {
-            dag.known.insert((node.op, node.args, node.value.to_bits()), id as Id);
-        }
-        dag
+        // Derivatives are a few times as long as what they are of.
+        let (mut all, mut known) =
+            (Vec::with_capacity(4 * nodes.len()), Table::with_room(4 * nodes.len()));
+        all.extend_from_slice(nodes);
+        (0..nodes.len()).for_each(|id| known.add(&all, id as Id));
+        Dag { nodes: all, inputs, known }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::dag::{Id, Node};
+use super::dag::{Id, Mixed, Node};
 use super::op::Op;
 
 /// Codes for every instruction and for what the machine does beside them, in one flat list: one jump a step.
@@ -107,7 +107,7 @@ impl Code {
 pub(super) fn fuse(nodes: &[Node], outputs: &[Id]) -> Vec<Item> {
     let mut uses = vec![0u32; nodes.len()];
     nodes.iter().flat_map(Node::operands).chain(outputs).for_each(|&id| uses[id as usize] += 1);
-    let mut pairs: HashMap<Id, [Option<Id>; 2]> = HashMap::new();
+    let mut pairs: HashMap<Id, [Option<Id>; 2], Mixed> = HashMap::default();
     for (id, node) in nodes.iter().enumerate() {
         let place = match node.op {
             Op::Sin => 0,

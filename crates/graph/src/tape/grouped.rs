@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::dag::{Id, Mixed, Node};
 use super::fuse::{Code, Item, fuse};
 use super::op::Op;
-use super::program::{Constants, Program, Step};
+use super::program::{Constants, Program, Step, cost, estimate};
 
 /// Lanes of a register.
 pub(super) const LANES: usize = 8;
@@ -113,9 +113,9 @@ struct Plan<'a> {
     nodes: &'a [Node],
     classes: &'a Classes,
     fetches: Vec<Fetch>,
-    known: HashMap<Vec<Id>, u32>,
+    known: HashMap<Vec<Id>, u32, Mixed>,
     constants: Vec<f64>,
-    constant_blocks: HashMap<Vec<u64>, u32>,
+    constant_blocks: HashMap<Vec<u64>, u32, Mixed>,
     /// The runs of results, two for each class.
     runs: Vec<Run>,
 }
@@ -169,16 +169,20 @@ impl Plan<'_> {
 }
 
 /// A program for one sample: registers of [`LANES`] lanes.
-pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Program {
-    let classes = classify(nodes, fuse(nodes, outputs));
+///
+/// `None` where it would not be faster than one lane of the batch's program.
+pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Option<Program> {
+    let items = fuse(nodes, outputs);
+    let otherwise = estimate(&items, outputs.len());
+    let classes = classify(nodes, items);
     let count = classes.members.len();
     let mut plan = Plan {
         nodes,
         classes: &classes,
         fetches: Vec::new(),
-        known: HashMap::new(),
+        known: HashMap::default(),
         constants: Vec::new(),
-        constant_blocks: HashMap::new(),
+        constant_blocks: HashMap::default(),
         runs: vec![Run { register: NEVER, blocks: 0, last: NEVER }; 2 * count],
     };
     let mut operands: Vec<[Option<Operand>; 3]> = Vec::with_capacity(count);
@@ -190,8 +194,9 @@ pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Program {
         }
         operands.push(three);
     }
-    Emission { plan, space: Space::default(), steps: Vec::new(), lists: Vec::new() }
-        .run(&operands, outputs)
+    let program = Emission { plan, space: Space::default(), steps: Vec::new(), lists: Vec::new() }
+        .run(&operands, outputs);
+    (cost(&program) < otherwise).then_some(program)
 }
 
 /// The steps being written.

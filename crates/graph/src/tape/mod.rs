@@ -10,6 +10,7 @@ mod op;
 mod program;
 mod run;
 mod sparse;
+mod table;
 
 use dag::{Dag, Id, Node};
 pub use expr::Expr;

@@ -1,7 +1,7 @@
 //! From steps to registers, used again when their number is no longer needed; and the code that leads nowhere removed.
 
 use super::dag::{Dag, Id, Node};
-use super::fuse::{Code, fuse};
+use super::fuse::{Code, Item, fuse};
 use super::op::Op;
 
 /// One step of the machine. Registers have a number of lanes: one for each sample of a batch, or one for each of several equal
@@ -217,20 +217,27 @@ pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Program {
     }
 }
 
+/// What a code costs on one register, beyond the step itself.
+fn work(code: Code) -> f64 {
+    match code.op() {
+        _ if code == Code::SinCos => 12.0,
+        Some(op) if op.is_elementary() => 8.0,
+        _ => 0.6,
+    }
+}
+
 /// What one sample costs, in units of a simple step.
 pub(super) fn cost(program: &Program) -> f64 {
     let each = |step: &Step| match step.code {
         Code::Load | Code::Store => 1.0,
         Code::LoadMany | Code::Gather => 1.0 + 0.4 * f64::from(step.args[1]),
         Code::StoreMany => 1.0 + 0.4 * f64::from(step.args[2]),
-        code => {
-            let work = match code.op() {
-                _ if code == Code::SinCos => 12.0,
-                Some(op) if op.is_elementary() => 8.0,
-                _ => 0.6,
-            };
-            1.0 + work * f64::from(step.blocks)
-        }
+        code => 1.0 + work(code) * f64::from(step.blocks),
     };
     program.steps.iter().map(each).sum()
+}
+
+/// What [`cost`] would say of the batch's program, from its steps and the number of outputs alone.
+pub(super) fn estimate(items: &[Item], outputs: usize) -> f64 {
+    items.iter().map(|item| 1.0 + work(item.code)).sum::<f64>() + outputs as f64
 }

@@ -60,11 +60,7 @@ impl Tape {
     }
 
     fn single_program(&self) -> Option<&Program> {
-        let make = || {
-            let grouped = grouped::compile(&self.nodes, &self.outputs);
-            let better = program::cost(&grouped) < program::cost(self.batch_program());
-            better.then_some(grouped)
-        };
+        let make = || grouped::compile(&self.nodes, &self.outputs);
         self.programs.single.get_or_init(make).as_ref()
     }
 
