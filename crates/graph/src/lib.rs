@@ -11,4 +11,4 @@ mod tape;
 pub use dual::Dual;
 pub use error::{Error, Result};
 pub use real::Real;
-pub use tape::{Expr, Op, Tape, Workspace};
+pub use tape::{Expr, Op, SampleSum, Tape, Workspace};

@@ -1,7 +1,7 @@
 //! Tapes against the code they were recorded from, and their derivatives against dual numbers.
 #![allow(clippy::unwrap_used, clippy::panic)] // a failed step is a failed test
 
-use pullback_graph::{Dual, Error, Op, Real, Tape, Workspace};
+use pullback_graph::{Dual, Error, Op, Real, SampleSum, Tape, Workspace};
 
 /// splitmix64
 struct Random(u64);
@@ -215,6 +215,43 @@ fn shared_inputs_are_inputs_and_sums_are_sums() {
     assert!(matches!(few, Err(Error::Length { expected: 4, got: 5, .. })), "{few:?}");
     let sums = tape.sum_shared(1, &[0.0; 4], &[], &mut [0.0; 2], &mut workspace);
     assert!(matches!(sums, Err(Error::Length { what: "sums", expected: 3, got: 2 })), "{sums:?}");
+}
+
+#[test]
+fn a_sum_over_samples_is_the_sum_and_its_gradient_the_sum_of_gradients() {
+    let mut random = Random(21);
+    for seed in 0..40 {
+        let one = Tape::record(4, |x| vec![network(seed, 70, x)[1]]).unwrap();
+        for shared in 0..=4 {
+            let sum = SampleSum::new(&one, shared).unwrap();
+            let rows = if shared == 4 { 0 } else { 37 };
+            let theta: Vec<f64> = (0..shared).map(|_| random.uniform(-1.0, 1.0)).collect();
+            let x: Vec<f64> = (0..rows * (4 - shared)).map(|_| random.uniform(-1.0, 1.0)).collect();
+            let gradient = one.gradient(0..shared).unwrap();
+            let mut expected = vec![0.0; 1 + shared];
+            for row in 0..rows.max(1) {
+                let point = [
+                    &theta[..],
+                    x.get(row * (4 - shared)..(row + 1) * (4 - shared)).unwrap_or(&[]),
+                ];
+                let of_one = gradient.eval(&point.concat()).unwrap();
+                expected.iter_mut().zip(of_one).for_each(|(sum, d)| *sum += d);
+            }
+            let mut slope = vec![0.0; shared];
+            let value = sum.gradient(&theta, &x, &mut slope).unwrap();
+            near("value", &[value, sum.value(&theta, &x).unwrap()], &[expected[0]; 2], 1e-10);
+            near("gradient", &slope, &expected[1..], 1e-10);
+        }
+    }
+    let two = Tape::record(2, |x| vec![x[0], x[1]]).unwrap();
+    assert!(matches!(SampleSum::new(&two, 1), Err(Error::Invalid { .. })));
+    let one = Tape::record(3, |x| vec![x[0] * x[1] + x[2]]).unwrap();
+    assert!(matches!(SampleSum::new(&one, 4), Err(Error::Invalid { .. })));
+    let sum = SampleSum::new(&one, 1).unwrap();
+    let odd = sum.value(&[1.0], &[1.0; 3]);
+    assert!(matches!(odd, Err(Error::Length { expected: 4, got: 3, .. })), "{odd:?}");
+    let short = sum.gradient(&[1.0], &[1.0; 4], &mut []);
+    assert!(matches!(short, Err(Error::Length { what: "gradient", .. })), "{short:?}");
 }
 
 #[test]

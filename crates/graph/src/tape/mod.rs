@@ -9,6 +9,7 @@ mod machine;
 mod op;
 mod program;
 mod run;
+mod samples;
 mod sparse;
 mod table;
 
@@ -18,6 +19,7 @@ use expr::Recorder;
 pub use op::Op;
 use run::Programs;
 pub use run::Workspace;
+pub use samples::SampleSum;
 
 use std::sync::Arc;
 
@@ -130,8 +132,14 @@ impl Builder {
     }
 
     fn finish(self, outputs: &[Id]) -> Tape {
+        let inputs = self.dag.inputs;
+        self.finish_with(inputs, outputs)
+    }
+
+    /// A tape of the first `inputs` inputs; the outputs must not need others.
+    fn finish_with(self, inputs: usize, outputs: &[Id]) -> Tape {
         let (nodes, outputs) = program::without_dead(&self.dag, outputs);
-        let hash = dag::hash(self.dag.inputs, &nodes, &outputs);
-        Tape { inputs: self.dag.inputs, nodes, outputs, programs: Arc::default(), hash }
+        let hash = dag::hash(inputs, &nodes, &outputs);
+        Tape { inputs, nodes, outputs, programs: Arc::default(), hash }
     }
 }
