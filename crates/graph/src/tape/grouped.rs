@@ -148,7 +148,10 @@ impl Plan<'_> {
         }
         let first = place[ids[0] as usize];
         let in_order = |(k, id): (usize, &Id)| place[*id as usize] == first + k as u32;
-        if value != INPUT && first as usize % LANES == 0 && ids.iter().enumerate().all(in_order) {
+        if value != INPUT
+            && (first as usize).is_multiple_of(LANES)
+            && ids.iter().enumerate().all(in_order)
+        {
             let run = &mut self.runs[(value - FIRST) as usize];
             run.last = class; // classes come in order, so the last one stays
             return Operand::Direct { value: value - FIRST, block: first / LANES as u32 };

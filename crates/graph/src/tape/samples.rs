@@ -97,7 +97,7 @@ impl SampleSum {
         let row = self.sample();
         match row {
             0 => Ok(usize::from(x.is_empty())),
-            _ if x.len() % row == 0 => Ok(x.len() / row),
+            _ if x.len().is_multiple_of(row) => Ok(x.len() / row),
             _ => {
                 let expected = x.len().next_multiple_of(row);
                 Err(Error::Length { what: "samples in whole rows", expected, got: x.len() })
