@@ -55,33 +55,58 @@ struct Classes {
     of: Vec<u32>,
     /// The place of each number inside its class.
     place: Vec<u32>,
-    /// The steps of each class.
-    members: Vec<Vec<Item>>,
+    /// The steps, class by class, and where each class begins.
+    items: Vec<Item>,
+    starts: Vec<usize>,
 }
 
-fn classify(nodes: &[Node], items: Vec<Item>) -> Classes {
+impl Classes {
+    fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// The steps of a class.
+    fn members(&self, class: usize) -> &[Item] {
+        &self.items[self.starts[class]..self.starts[class + 1]]
+    }
+}
+
+/// `None` where nearly every step is a class of its own.
+fn classify(nodes: &[Node], mut items: Vec<Item>) -> Option<Classes> {
     let mut of: Vec<u32> =
         nodes.iter().map(|node| if node.op == Op::Input { INPUT } else { CONSTANT }).collect();
     let mut place = vec![0; nodes.len()];
     let mut known: HashMap<(Code, [u32; 3]), u32, Mixed> = HashMap::default();
-    let mut members: Vec<Vec<Item>> = Vec::new();
-    for mut item in items {
+    let mut class_of = Vec::with_capacity(items.len());
+    let mut counts: Vec<u32> = Vec::new();
+    for item in &mut items {
         item.sort_commuting(|id| of[id as usize]);
         let mut from = [0; 3];
         from.iter_mut().zip(item.operands()).for_each(|(c, &id)| *c = of[id as usize]);
-        let next = members.len() as u32;
+        let next = counts.len() as u32;
         let class = *known.entry((item.code, from)).or_insert(next);
         if class == next {
-            members.push(Vec::new());
+            counts.push(0);
         }
-        let class_members = &mut members[class as usize];
         for (second, id) in item.results().enumerate() {
             of[id as usize] = FIRST + 2 * class + second as u32;
-            place[id as usize] = class_members.len() as u32;
+            place[id as usize] = counts[class as usize];
         }
-        class_members.push(item);
+        counts[class as usize] += 1;
+        class_of.push(class);
     }
-    Classes { of, place, members }
+    if items.len() < counts.len() + counts.len() / 16 {
+        return None;
+    }
+    let mut starts = vec![0; counts.len() + 1];
+    counts
+        .iter()
+        .enumerate()
+        .for_each(|(class, &n)| starts[class + 1] = starts[class] + n as usize);
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_key(|&at| class_of[at]); // stable: members keep their order
+    let items = order.into_iter().map(|at| items[at]).collect();
+    Some(Classes { of, place, items, starts })
 }
 
 /// Registers of several lengths: what is free, by length.
@@ -177,8 +202,8 @@ impl Plan<'_> {
 pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Option<Program> {
     let items = fuse(nodes, outputs);
     let otherwise = estimate(&items, outputs.len());
-    let classes = classify(nodes, items);
-    let count = classes.members.len();
+    let classes = classify(nodes, items)?;
+    let count = classes.len();
     let mut plan = Plan {
         nodes,
         classes: &classes,
@@ -189,7 +214,8 @@ pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Option<Program> {
         runs: vec![Run { register: NEVER, blocks: 0, last: NEVER }; 2 * count],
     };
     let mut operands: Vec<[Option<Operand>; 3]> = Vec::with_capacity(count);
-    for (class, members) in classes.members.iter().enumerate() {
+    for class in 0..count {
+        let members = classes.members(class);
         let mut three = [None; 3];
         for (port, operand) in three.iter_mut().enumerate().take(members[0].operands().len()) {
             let ids = members.iter().map(|item| item.operands()[port]).collect();
@@ -285,15 +311,16 @@ impl Emission<'_> {
         }
         stored.iter_mut().for_each(|s| s.sort_unstable());
         self.store_leaves(&direct);
-        let mut ending: Vec<Vec<u32>> = vec![Vec::new(); classes.members.len()];
+        let mut ending: Vec<Vec<u32>> = vec![Vec::new(); classes.len()];
         for (fetch, f) in self.plan.fetches.iter().enumerate() {
             ending[f.last as usize].push(fetch as u32);
         }
-        let mut dying: Vec<Vec<u32>> = vec![Vec::new(); classes.members.len()];
+        let mut dying: Vec<Vec<u32>> = vec![Vec::new(); classes.len()];
         for (run, r) in self.plan.runs.iter().enumerate().filter(|(_, r)| r.last != NEVER) {
             dying[r.last as usize].push(run as u32);
         }
-        for (class, members) in classes.members.iter().enumerate() {
+        for class in 0..classes.len() {
+            let members = classes.members(class);
             let (mut args, mut fixed) = ([0; 3], 0);
             for (port, operand) in operands[class].iter().enumerate() {
                 let (register, stays) = match *operand {
