@@ -6,6 +6,7 @@ mod expr;
 mod op;
 mod program;
 mod run;
+mod structure;
 
 use dag::{Dag, Id, Node};
 pub use expr::Expr;
