@@ -3,6 +3,9 @@
 use super::{Coloring, Order, Pattern, both};
 
 /// How a plan finds the entries.
+///
+/// Where an entry is infinite, a sweep over several may make others of its row or column 0·∞: an error in every mode, which may name
+/// another entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Mode {

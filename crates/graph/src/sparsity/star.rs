@@ -1,9 +1,11 @@
 //! Star colouring of a symmetric pattern: any two colours leave nothing connected but stars.
 //!
-//! The algorithm of Gebremedhin, Tarafdar, Manne, Pothen, "New Acyclic and Star Coloring Algorithms with Application to Computing
-//! Hessians", SIAM J. Sci. Comput. 29 (2007), algorithm 4.1: it keeps for each edge the two-coloured star that the edge belongs to, so that a
-//! vertex looks no further than two edges. A star of two edges or more has a hub; each of its leaves has one neighbour of the hub's colour
-//! (the hub), so the entry of an edge stands alone in its leaf's row.
+//! After Gebremedhin, Tarafdar, Manne, Pothen, "New Acyclic and Star Coloring Algorithms with Application to Computing Hessians",
+//! SIAM J. Sci. Comput. 29 (2007), algorithm 4.1: each edge knows the two-coloured star that it belongs to. A star of two edges or more has a
+//! hub; each of its leaves has one neighbour of the hub's colour (the hub), so the entry of an edge stands alone in its leaf's row.
+//!
+//! Where the paper walks over the neighbours of a neighbour, a vertex here keeps the colours around it and those of its hubs: the steps are
+//! at most entries × colours, also where a row is full.
 
 use super::Pattern;
 use super::coloring::NEUTRAL;
@@ -23,6 +25,8 @@ pub(super) fn color(pattern: &Pattern, order: &[usize]) -> (Vec<u32>, usize) {
         first: Vec::new(),
         star: vec![NONE; pattern.len()],
         hub: Vec::new(),
+        around: vec![Vec::new(); n],
+        hubs: vec![Vec::new(); n],
     };
     for &v in order.iter().filter(|&&v| !pattern.row(v).is_empty()) {
         s.forbid(v);
@@ -54,7 +58,7 @@ struct State<'a> {
     color: Vec<u32>,
     /// The last vertex that each colour was forbidden to.
     forbidden: Vec<usize>,
-    /// The last vertex for which the vertex's neighbours' colours were forbidden.
+    /// The last vertex for which the colours around the vertex were forbidden.
     treated: Vec<usize>,
     /// For each colour: (v, q, edge from v to q) with q the first neighbour of v seen that has it.
     first: Vec<(usize, usize, usize)>,
@@ -62,13 +66,26 @@ struct State<'a> {
     star: Vec<usize>,
     /// The hub of each star; `NONE` while it has one edge.
     hub: Vec<usize>,
+    /// The colours around each vertex, once each, and the edge to the first neighbour that has it.
+    around: Vec<Vec<(u32, usize)>>,
+    /// The colours of the hubs whose leaf each vertex is.
+    hubs: Vec<Vec<u32>>,
 }
 
 impl State<'_> {
+    /// Entries of `v`'s row.
+    fn edges(&self, v: usize) -> std::ops::Range<usize> {
+        self.pattern.starts()[v]..self.pattern.starts()[v + 1]
+    }
+
+    fn end(&self, edge: usize) -> usize {
+        self.pattern.indices()[edge] as usize
+    }
+
     /// Forbids the colours that `v` cannot have.
     fn forbid(&mut self, v: usize) {
         for edge in self.edges(v) {
-            let w = self.pattern.indices()[edge] as usize;
+            let w = self.end(edge);
             let c = self.color[w];
             if w == v || c == NEUTRAL {
                 continue;
@@ -83,56 +100,39 @@ impl State<'_> {
                 self.treat(v, w);
             } else {
                 self.first[c as usize] = (v, w, edge);
-                // A star's hub next to w: a path of 4 with v at its end.
-                for e in self.edges(w) {
-                    let x = self.pattern.indices()[e] as usize;
-                    let colored = x != v && x != w && self.color[x] != NEUTRAL;
-                    if colored && self.hub[self.star[e]] == x {
-                        self.forbidden[self.color[x] as usize] = v;
-                    }
-                }
+                // The hub of a star whose leaf is w: a path of 4 with v at its end.
+                self.hubs[w].iter().for_each(|&c| self.forbidden[c as usize] = v);
             }
         }
     }
 
-    fn edges(&self, v: usize) -> std::ops::Range<usize> {
-        self.pattern.starts()[v]..self.pattern.starts()[v + 1]
-    }
-
-    /// Forbids the colours next to `w`.
+    /// Forbids the colours around `w`.
     fn treat(&mut self, v: usize, w: usize) {
-        for edge in self.edges(w) {
-            let x = self.pattern.indices()[edge] as usize;
-            if let (true, Some(by)) = (x != w, self.forbidden.get_mut(self.color[x] as usize)) {
-                *by = v;
-            }
-        }
+        self.around[w].iter().for_each(|&(c, _)| self.forbidden[c as usize] = v);
         self.treated[w] = v;
     }
 
     /// Puts the edges from `v`, which has got its colour, into stars.
     fn join_stars(&mut self, v: usize) {
+        let own = self.color[v];
         for edge in self.edges(v) {
-            let w = self.pattern.indices()[edge] as usize;
-            let c = self.color[w];
-            if w == v || c == NEUTRAL {
+            let w = self.end(edge);
+            if w == v {
                 continue;
             }
-            let own = self.color[v];
-            let mut around = self.edges(w);
-            let other = around.find(|&e| {
-                let x = self.pattern.indices()[e] as usize;
-                x != v && x != w && self.color[x] == own
-            });
+            let other = self.around[w].iter().find(|&&(c, _)| c == own).map(|&(_, edge)| edge);
+            if other.is_none() {
+                self.around[w].push((own, self.mirror[edge]));
+            }
+            let c = self.color[w];
+            if c == NEUTRAL {
+                continue;
+            }
             let (p, q, toward) = self.first[c as usize];
             let star = if let Some(other) = other {
-                let star = self.star[other];
-                self.hub[star] = w;
-                star
+                self.grow(self.star[other], w, self.end(other), v)
             } else if p == v && q != w {
-                let star = self.star[toward];
-                self.hub[star] = v;
-                star
+                self.grow(self.star[toward], v, q, w)
             } else {
                 self.hub.push(NONE);
                 self.hub.len() - 1
@@ -140,5 +140,16 @@ impl State<'_> {
             self.star[edge] = star;
             self.star[self.mirror[edge]] = star;
         }
+    }
+
+    /// Adds a leaf to a star around `hub`, of which `first` is a leaf already.
+    fn grow(&mut self, star: usize, hub: usize, first: usize, leaf: usize) -> usize {
+        let color = self.color[hub];
+        if self.hub[star] == NONE {
+            self.hub[star] = hub;
+            self.hubs[first].push(color);
+        }
+        self.hubs[leaf].push(color);
+        star
     }
 }

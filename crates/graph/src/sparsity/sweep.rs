@@ -96,9 +96,14 @@ impl Sweep {
         if output < values {
             return Error::OutputNotFinite { output, sample, value };
         }
+        let results = &self.y[point * self.directions * self.tape.outputs()..];
         let at = (direction * self.tape.outputs() + output) as u32;
-        let entry = self.reads.iter().find(|&&(_, from)| from == at).map(|&(entry, _)| entry);
-        let place = entry.and_then(|entry| pattern.places().nth(entry as usize));
+        // A number that is no entry is 0·∞, beside an entry that is ∞.
+        let bad = |&&(_, from): &&(u32, u32)| !results[from as usize].is_finite();
+        let read = self.reads.iter().find(|&&(_, from)| from == at);
+        let read = read.or_else(|| self.reads.iter().find(bad));
+        let value = read.map_or(value, |&(_, from)| results[from as usize]);
+        let place = read.and_then(|&(entry, _)| pattern.places().nth(entry as usize));
         let place = match place {
             Some((i, j)) => format!("{what}: entry ({i}, {j}) of sample {sample}"),
             None => format!(
