@@ -24,6 +24,57 @@ impl Pattern {
         Pattern { columns, starts, indices: places.into_iter().map(|(_, j)| j as u32).collect() }
     }
 
+    /// Every place of a rows × columns matrix.
+    pub fn full(rows: usize, columns: usize) -> Self {
+        let starts = (0..=rows).map(|i| i * columns).collect();
+        Pattern { columns, starts, indices: (0..rows).flat_map(|_| 0..columns as u32).collect() }
+    }
+
+    /// From places that are inside and different, in any order: two counting sorts, linear in all sizes.
+    pub(crate) fn from_different(rows: usize, columns: usize, places: &[(u32, u32)]) -> Self {
+        let mut starts = vec![0; columns + 1];
+        places.iter().for_each(|&(_, j)| starts[j as usize + 1] += 1);
+        (0..columns).for_each(|j| starts[j + 1] += starts[j]);
+        let (mut next, mut indices) = (starts.clone(), vec![0; places.len()]);
+        for &(i, j) in places {
+            indices[next[j as usize]] = i;
+            next[j as usize] += 1;
+        }
+        Pattern { columns: rows, starts, indices }.transposed()
+    }
+
+    /// The places that `keep` keeps.
+    #[must_use]
+    pub fn filtered(&self, mut keep: impl FnMut(usize, usize) -> bool) -> Self {
+        let (mut starts, mut indices) = (vec![0], Vec::new());
+        for i in 0..self.rows() {
+            indices.extend(self.row(i).iter().filter(|&&j| keep(i, j as usize)));
+            starts.push(indices.len());
+        }
+        Pattern { columns: self.columns, starts, indices }
+    }
+
+    /// The places on and below the diagonal.
+    #[must_use]
+    pub fn lower(&self) -> Self {
+        self.filtered(|i, j| j <= i)
+    }
+
+    /// Is it the pattern of its transpose?
+    pub fn is_symmetric(&self) -> bool {
+        self.rows() == self.columns && *self == self.transposed()
+    }
+
+    /// The places of a square pattern and those of its transpose, as one; of another, its own.
+    #[must_use]
+    pub fn symmetrized(&self) -> Self {
+        if self.rows() != self.columns || self.is_symmetric() {
+            return self.clone();
+        }
+        let places = self.places().flat_map(|(i, j)| [(i, j), (j, i)]).collect();
+        Pattern::new(self.columns, self.columns, places)
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.starts.len().saturating_sub(1)

@@ -11,6 +11,7 @@ mod program;
 mod run;
 mod samples;
 mod sparse;
+mod structure;
 mod table;
 
 use dag::{Dag, Id, Node};
