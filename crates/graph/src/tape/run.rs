@@ -188,7 +188,7 @@ fn compute<const L: usize>(op: Op, to: &mut Register<L>, [a, b, c]: [&Register<L
     // Plain loops throughout: an iterator's closure may be compiled apart, without the wide instructions around it.
     // One large argument among the lanes must not change the others.
     let mut large = false;
-    if matches!(op, Op::Sin | Op::Cos) {
+    if matches!(op, Op::Sin | Op::Cos | Op::Tan) {
         for lane in 0..L {
             large |= a[lane].abs() > math::REDUCIBLE || a[lane].is_nan();
         }
@@ -196,7 +196,7 @@ fn compute<const L: usize>(op: Op, to: &mut Register<L>, [a, b, c]: [&Register<L
     macro_rules! lanes {
         ($($name:ident)+) => {
             match op {
-                Op::Sin | Op::Cos if large => {
+                Op::Sin | Op::Cos | Op::Tan if large => {
                     for lane in 0..L {
                         to[lane] = op.value(a[lane], 0.0, 0.0);
                     }
@@ -211,6 +211,11 @@ fn compute<const L: usize>(op: Op, to: &mut Register<L>, [a, b, c]: [&Register<L
                         to[lane] = math::cos(a[lane]);
                     }
                 }
+                Op::Tan => {
+                    for lane in 0..L {
+                        to[lane] = math::tan(a[lane]);
+                    }
+                }
                 $(Op::$name => {
                     for lane in 0..L {
                         to[lane] = Op::$name.value(a[lane], b[lane], c[lane]);
@@ -220,7 +225,7 @@ fn compute<const L: usize>(op: Op, to: &mut Register<L>, [a, b, c]: [&Register<L
         };
     }
     lanes! {
-        Const Input Add Sub Mul Div Neg Sqrt Abs Sign Min Max Floor Exp ExpM1 Ln Ln1p Tan Asin Acos Atan Sinh Cosh Tanh
+        Const Input Add Sub Mul Div Neg Sqrt Abs Sign Min Max Floor Exp ExpM1 Ln Ln1p Asin Acos Atan Sinh Cosh Tanh
         Asinh Acosh Atanh Atan2 Hypot Pow Less LessEqual Equal Select
     }
 }
