@@ -138,8 +138,12 @@ impl<const L: usize> NullaryFnOnce for Run<'_, L> {
                         Code::Cos if large(registers, step, mask) => {
                             lanes!(|a, _b, _c, l| math::cos_anywhere(a[l]));
                         }
+                        Code::Tan if large(registers, step, mask) => {
+                            lanes!(|a, _b, _c, l| math::tan_anywhere(a[l]));
+                        }
                         Code::Sin => lanes!(|a, _b, _c, l| math::sin(a[l])),
                         Code::Cos => lanes!(|a, _b, _c, l| math::cos(a[l])),
+                        Code::Tan => lanes!(|a, _b, _c, l| math::tan(a[l])),
                         Code::SinCos => {
                             let moves = u32::from(step.fixed & 1 == 0);
                             let anywhere = large(registers, step, mask);
@@ -153,9 +157,7 @@ impl<const L: usize> NullaryFnOnce for Run<'_, L> {
                                     }
                                 } else {
                                     for lane in 0..L {
-                                        // The reduction of the argument is shared: both are inlined.
-                                        sine[lane] = math::sin(angle[lane]);
-                                        cosine[lane] = math::cos(angle[lane]);
+                                                        (sine[lane], cosine[lane]) = math::sin_cos(angle[lane]);
                                     }
                                 }
                                 registers[(step.to + block) as usize & mask] = sine;
@@ -180,7 +182,7 @@ impl<const L: usize> NullaryFnOnce for Run<'_, L> {
                 };
             }
             steps! {
-                Const Input Add Sub Mul Div Neg Sqrt Abs Sign Min Max Floor Exp ExpM1 Ln Ln1p Tan Asin Acos Atan Sinh Cosh
+                Const Input Add Sub Mul Div Neg Sqrt Abs Sign Min Max Floor Exp ExpM1 Ln Ln1p Asin Acos Atan Sinh Cosh
                 Tanh Asinh Acosh Atanh Atan2 Hypot Pow Less LessEqual Equal Select GuardedMul GuardedDiv
             }
         }
