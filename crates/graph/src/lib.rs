@@ -3,6 +3,7 @@
 
 mod dual;
 mod error;
+mod function;
 mod math;
 mod real;
 pub mod sparsity;
@@ -10,5 +11,6 @@ mod tape;
 
 pub use dual::Dual;
 pub use error::{Error, Result};
+pub use function::TapeFunction;
 pub use real::Real;
 pub use tape::{Expr, Op, SampleSum, Tape, Workspace};

@@ -1,5 +1,6 @@
 //! A scalar function network as a flat list of instructions, run over SIMD lanes, closed under differentiation.
 
+mod bytes;
 mod dag;
 mod derivative;
 mod expr;
@@ -8,7 +9,9 @@ mod grouped;
 mod machine;
 mod op;
 mod program;
+mod rewire;
 mod run;
+mod rust;
 mod samples;
 mod sparse;
 mod structure;
