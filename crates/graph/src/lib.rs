@@ -1,14 +1,21 @@
 //! What one does with function networks: scalar tapes, sparse derivatives, totals, scans, implicit nodes, landscapes.
 #![doc = include_str!("../README.md")]
 
+mod direction;
 mod dual;
 mod error;
+mod implicit;
+mod map;
 mod math;
 mod real;
+mod scan;
 pub mod sparsity;
 mod tape;
 
 pub use dual::Dual;
 pub use error::{Error, Result};
+pub use implicit::{Implicit, Newton, RootProblem, RootSolver};
+pub use map::Map;
 pub use real::Real;
+pub use scan::{Checkpoints, Scan, revolve};
 pub use tape::{Expr, Op, Tape, Workspace};
