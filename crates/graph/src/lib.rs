@@ -1,11 +1,15 @@
 //! What one does with function networks: scalar tapes, sparse derivatives, totals, scans, implicit nodes, landscapes.
 #![doc = include_str!("../README.md")]
 
+mod direction;
 mod dual;
 mod error;
 mod function;
+mod implicit;
+mod map;
 mod math;
 mod real;
+mod scan;
 pub mod sparsity;
 mod tape;
 
@@ -14,3 +18,6 @@ pub use error::{Error, Result};
 pub use function::TapeFunction;
 pub use real::Real;
 pub use tape::{Expr, Op, SampleSum, Tape, Workspace};
+pub use implicit::{Implicit, Newton, RootProblem, RootSolver};
+pub use map::Map;
+pub use scan::{Checkpoints, Scan, revolve};
