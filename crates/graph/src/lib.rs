@@ -3,7 +3,9 @@
 
 mod dual;
 mod error;
+pub mod landscape;
 mod math;
+pub mod plot;
 mod real;
 pub mod sparsity;
 mod tape;
