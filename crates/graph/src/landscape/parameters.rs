@@ -1,0 +1,99 @@
+//! Several parameter tensors as one vector.
+
+use std::ops::Range;
+
+use pullback_core_graph::candle::{DType, Device, Tensor};
+use pullback_core_graph::tensor::{from_vec, is_real, to_f64};
+
+use super::operator::check_length;
+use crate::{Error, Result};
+
+/// How parameter tensors lie end to end in one vector of f64: shapes and element types, row-major, in their order.
+#[derive(Debug, Clone)]
+pub struct Parameters {
+    tensors: Vec<(Vec<usize>, DType, Device)>,
+    starts: Vec<usize>,
+}
+
+impl Parameters {
+    /// The layout of these tensors. Errors: none of them; an element type other than f32 and f64.
+    pub fn of(tensors: &[Tensor]) -> Result<Self> {
+        if tensors.is_empty() {
+            return Err(Error::invalid("parameters", "no tensor"));
+        }
+        let mut starts = vec![0];
+        for (i, t) in tensors.iter().enumerate() {
+            if !is_real(t) {
+                let what = format!("tensor {i} is {:?}; f32 or f64 is needed", t.dtype());
+                return Err(Error::invalid("parameters", what));
+            }
+            starts.push(starts[i] + t.elem_count());
+        }
+        let one = |t: &Tensor| (t.dims().to_vec(), t.dtype(), t.device().clone());
+        Ok(Parameters { tensors: tensors.iter().map(one).collect(), starts })
+    }
+
+    /// How many numbers there are.
+    pub fn len(&self) -> usize {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    /// No number at all?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many tensors there are.
+    pub fn count(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// The shape of a tensor; empty beyond the last.
+    pub fn dims(&self, tensor: usize) -> &[usize] {
+        self.tensors.get(tensor).map_or(&[], |(dims, ..)| dims)
+    }
+
+    /// Where a tensor's numbers lie in the vector; empty beyond the last.
+    pub fn range(&self, tensor: usize) -> Range<usize> {
+        match self.starts.get(tensor..=tensor + 1) {
+            Some(&[from, to]) => from..to,
+            _ => 0..0,
+        }
+    }
+
+    /// Tensors to vector. Errors: not these shapes.
+    pub fn ravel(&self, tensors: &[Tensor]) -> Result<Vec<f64>> {
+        check_length("parameter tensors", self.count(), tensors.len())?;
+        let mut out = Vec::with_capacity(self.len());
+        for (i, (t, (dims, ..))) in tensors.iter().zip(&self.tensors).enumerate() {
+            if t.dims() != dims {
+                let what = format!("tensor {i} has the shape {:?}, not {dims:?}", t.dims());
+                return Err(Error::invalid("parameters", what));
+            }
+            out.extend(to_f64(t)?);
+        }
+        Ok(out)
+    }
+
+    /// Vector to tensors, each in its element type. Errors: another length.
+    pub fn unravel(&self, x: &[f64]) -> Result<Vec<Tensor>> {
+        check_length("parameters", self.len(), x.len())?;
+        (0..self.count()).map(|i| self.tensor(i, &x[self.range(i)])).collect()
+    }
+
+    /// One tensor from its numbers.
+    pub(super) fn tensor(&self, i: usize, x: &[f64]) -> Result<Tensor> {
+        let (dims, dtype, device) = &self.tensors[i];
+        let made = match dtype {
+            DType::F32 => from_vec(x.iter().map(|&x| x as f32).collect::<Vec<f32>>(), dims, device),
+            _ => from_vec(x.to_vec(), dims, device),
+        };
+        Ok(made?)
+    }
+
+    /// The coarsest rounding among the element types.
+    pub(super) fn precision(&self) -> f64 {
+        let single = self.tensors.iter().any(|(_, dtype, _)| *dtype == DType::F32);
+        if single { f64::from(f32::EPSILON) } else { f64::EPSILON }
+    }
+}

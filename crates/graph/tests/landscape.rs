@@ -1,0 +1,189 @@
+//! Landscapes with known answers, misuse, determinism.
+#![allow(clippy::unwrap_used, clippy::panic)] // a failed step is a failed test
+
+#[path = "common/landscapes.rs"]
+mod landscapes;
+
+use landscapes::networks::network_loss;
+use landscapes::{Row, tensor};
+use pullback_core_graph::candle::DType;
+use pullback_core_graph::function;
+use pullback_graph::Error;
+use pullback_graph::landscape::*;
+
+fn hold(rows: Vec<Row>) {
+    assert!(!rows.is_empty());
+    let broken: Vec<String> = rows
+        .iter()
+        .filter(|r| r.value.is_nan() || r.limit < r.value)
+        .map(|r| format!("{}: {:e}, at most {:e}", r.name, r.value, r.limit))
+        .collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn matrices_with_known_spectra() {
+    hold(landscapes::matrices::spectra());
+}
+
+#[test]
+fn traces_keep_their_standard_error() {
+    hold(landscapes::matrices::traces());
+}
+
+#[test]
+fn products_agree_with_dense_matrices() {
+    hold(landscapes::networks::products());
+}
+
+#[test]
+fn critical_points_of_linear_nets_are_those_of_the_formulas() {
+    hold(landscapes::critical::linear_nets());
+}
+
+#[test]
+fn searches_find_critical_points_that_the_formulas_know() {
+    hold(landscapes::critical::searches());
+}
+
+#[test]
+fn degenerate_points() {
+    hold(landscapes::critical::degenerate());
+}
+
+/// W (2, 3) and a bias of 2.
+fn layer() -> (Parameters, Vec<f64>) {
+    let w = tensor(&[1.0, 2.0, 2.0, 0.0, 0.0, 0.0], &[2, 3], DType::F64);
+    let b = tensor(&[3.0, 4.0], &[2], DType::F32);
+    let tensors = [w, b];
+    let layout = Parameters::of(&tensors).unwrap();
+    let flat = layout.ravel(&tensors).unwrap();
+    (layout, flat)
+}
+
+#[test]
+fn parameters_go_to_a_vector_and_back() {
+    let (layout, flat) = layer();
+    assert_eq!(flat, [1.0, 2.0, 2.0, 0.0, 0.0, 0.0, 3.0, 4.0]);
+    let back = layout.unravel(&flat).unwrap();
+    assert_eq!((back[1].dtype(), back[0].dims()), (DType::F32, &[2, 3][..]));
+    assert_eq!(layout.ravel(&back).unwrap(), flat);
+    assert_eq!((layout.range(1), layout.range(2), layout.count()), (6..8, 0..0, 2));
+}
+
+#[test]
+fn filters_of_a_direction_have_the_norms_of_the_parameters() {
+    let (layout, flat) = layer();
+    let norm = |d: &[f64]| d.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let d = filter_normalized(&layout, &flat, FilterOptions::default()).unwrap();
+    assert!((norm(&d[..3]) - 3.0).abs() < 1e-14 && norm(&d[3..6]) == 0.0 && norm(&d[6..]) == 0.0);
+    let options = FilterOptions { filter_axis: 1, others: NonFilters::Normalize, seed: 2 };
+    let d = filter_normalized(&layout, &flat, options).unwrap();
+    for (column, want) in [1.0, 2.0, 2.0].into_iter().enumerate() {
+        assert!((norm(&[d[column], d[column + 3]]) - want).abs() < 1e-14);
+    }
+    assert!((norm(&d[6..]) - 5.0).abs() < 1e-14);
+}
+
+#[test]
+fn slices_have_gaps_where_the_loss_is_not_finite() {
+    let loss = function("ln", |_, x| Ok(vec![x[0].log()]));
+    let layout = Parameters::of(&[tensor(&[1.0], &[], DType::F64)]).unwrap();
+    let s = slice(&loss, &layout, &[1.0], &[1.0], &spaced(-2.0, 1.0, 4)).unwrap();
+    assert_eq!(s.loss, [None, None, Some(0.0), Some(2f64.ln())]);
+    assert!(s.to_csv().starts_with("t,loss\n-2,\n-1,\n0,0e0\n1,6.93"), "{}", s.to_csv());
+    assert_eq!(s.barrier(), None);
+    let plane = slice2(&loss, &layout, &[1.0], [&[1.0], &[-2.0]], &[0.0, 1.0], &[0.0, 0.5, 1.0]);
+    let plane = plane.unwrap();
+    assert_eq!(plane.loss, [Some(0.0), Some(2f64.ln()), None, Some(0.0), None, None]);
+    assert_eq!(plane.to_csv().lines().count(), 7);
+    let shape = function("two", |_, x| Ok(vec![x[0], x[0]]));
+    assert!(matches!(slice(&shape, &layout, &[1.0], &[1.0], &[0.0]), Err(Error::Network(_))));
+}
+
+/// (|θ|² − 1)² has a ring of minima: the straight line between two of them crosses its hill, a curve goes around.
+#[test]
+fn a_trained_curve_goes_around_a_barrier() {
+    let loss = function("ring", |_, x| Ok(vec![(x[0].sqr().sum(()) - 1.0).sqr()]));
+    let layout = Parameters::of(&[tensor(&[1.0, 0.0], &[2], DType::F64)]).unwrap();
+    let (a, b) = ([1.0, 0.0], [-0.28, 0.96]);
+    let ts = spaced(0.0, 1.0, 41);
+    let line = interpolate(&loss, &layout, &a, &b, &ts).unwrap();
+    let curve = bezier(&loss, &layout, &a, &b, BezierOptions::default()).unwrap();
+    let around = curve.slice(&loss, &layout, &ts).unwrap();
+    let (over, around) = (line.barrier().unwrap(), around.barrier().unwrap());
+    // At the middle |θ|² = (1 + a·b)/2 = 0.36.
+    assert!((over - 0.64f64.powi(2)).abs() < 1e-12, "{over}");
+    assert!(around < 0.05 * over, "{around} after {over}");
+    assert_eq!((curve.at(0.0), curve.at(1.0)), (a.to_vec(), b.to_vec()));
+}
+
+#[test]
+fn same_bits_for_any_number_of_threads() {
+    let (loss, parameters) = network_loss();
+    let run = || {
+        let at = Curvature::at(&loss, &parameters).unwrap();
+        let density = density(&at, DensityOptions { steps: 10, probes: 5, seed: 1 }).unwrap();
+        let center = at.parameters().ravel(&parameters).unwrap();
+        let d = filter_normalized(at.parameters(), &center, FilterOptions::default()).unwrap();
+        let s = slice(&loss, at.parameters(), &center, &d, &spaced(-1.0, 1.0, 9)).unwrap();
+        (density, spectrum(&at).unwrap(), s, hutchinson(&at, 8, 1).unwrap())
+    };
+    let with =
+        |n: usize| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap().install(run);
+    assert_eq!(with(1), with(3));
+}
+
+#[test]
+fn misuse_is_an_error_that_says_what() {
+    let (loss, parameters) = network_loss();
+    let at = Curvature::at(&loss, &parameters).unwrap();
+    let n = at.dim();
+    let two = function("two", |_, x| Ok(vec![x[0], x[0]]));
+    let no_steps = LanczosOptions { steps: 0, ..LanczosOptions::default() };
+    let nan = Matrix::new(1, vec![f64::NAN]);
+    let (layout, flat) = layer();
+    let axis = FilterOptions { filter_axis: 2, ..FilterOptions::default() };
+    let rows: Vec<(&str, String)> = vec![
+        ("numbers expected", at.hvp(&[0.0]).unwrap_err().to_string()),
+        ("output of a loss", Curvature::at(&two, &parameters).unwrap_err().to_string()),
+        (
+            "elements of a loss",
+            value_and_gradient(&function("v", |_, x| Ok(vec![x[0]])), &parameters)
+                .unwrap_err()
+                .to_string(),
+        ),
+        ("tensor 6 of 6", at.group(&[6]).unwrap_err().to_string()),
+        ("tensor 1 of 6, or twice", at.group(&[1, 1]).unwrap_err().to_string()),
+        ("coordinate 99999", Principal::new(&at, vec![99_999]).unwrap_err().to_string()),
+        ("0 steps", lanczos(&at, None, no_steps).unwrap_err().to_string()),
+        (
+            "start is zero",
+            lanczos(&at, Some(&vec![0.0; n]), LanczosOptions::default()).unwrap_err().to_string(),
+        ),
+        (
+            "component 0 is NaN",
+            lanczos(&at, Some(&vec![f64::NAN; n]), LanczosOptions::default())
+                .unwrap_err()
+                .to_string(),
+        ),
+        (
+            "no probe",
+            density(&at, DensityOptions { probes: 0, ..Default::default() })
+                .unwrap_err()
+                .to_string(),
+        ),
+        ("1 products", hutchinson(&at, 1, 1).unwrap_err().to_string()),
+        ("5 products", hutch_plus_plus(&at, 5, 1).unwrap_err().to_string()),
+        ("entry 0 is NaN", nan.unwrap_err().to_string()),
+        ("not symmetric", Matrix::new(2, vec![1.0, 2.0, 3.0, 4.0]).unwrap_err().to_string()),
+        ("filter axis 2", filter_normalized(&layout, &flat, axis).unwrap_err().to_string()),
+        ("no tensor", Parameters::of(&[]).unwrap_err().to_string()),
+        ("U32", Parameters::of(&[tensor(&[1.0], &[1], DType::U32)]).unwrap_err().to_string()),
+    ];
+    for (want, got) in rows {
+        assert!(got.contains(want), "{got:?} does not say {want:?}");
+    }
+    let few = ExtremeOptions { products: 3, largest: 3, ..ExtremeOptions::default() };
+    assert!(!extremes(&at, few).unwrap().converged);
+}
