@@ -1,84 +1,12 @@
 //! Tapes against the code they were recorded from, and their derivatives against dual numbers.
 #![allow(clippy::unwrap_used, clippy::panic)] // a failed step is a failed test
 
-use pullback_graph::{Dual, Error, Op, Real, Tape, Workspace};
+use pullback_graph::{Dual, Error, Real, Tape, Workspace};
 
-/// splitmix64
-struct Random(u64);
+#[path = "common/networks.rs"]
+mod networks;
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-    fn uniform(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
-
-/// Every instruction with its operands brought into its domain, away from kinks.
-fn apply<T: Real>(op: Op, a: T, b: T, c: T) -> T {
-    let unit = |x: T| x.tanh() * 0.9;
-    let positive = |x: T| x.sqr() + 0.1;
-    match op {
-        Op::Const => T::lit(0.75),
-        Op::Input => a,
-        Op::Add => a + b,
-        Op::Sub => a - b,
-        Op::Mul => a * b,
-        Op::Div => a / positive(b),
-        Op::Neg => -a,
-        Op::Sqrt => positive(a).sqrt(),
-        Op::Abs => a.abs(),
-        Op::Sign => a.sign(),
-        Op::Min => a.min(b),
-        Op::Max => a.max(b),
-        Op::Floor => a.floor(),
-        Op::Exp => unit(a).exp(),
-        Op::ExpM1 => unit(a).exp_m1(),
-        Op::Ln => positive(a).ln(),
-        Op::Ln1p => unit(a).ln_1p(),
-        Op::Sin => a.sin(),
-        Op::Cos => a.cos(),
-        Op::Tan => unit(a).tan(),
-        Op::Asin => unit(a).asin(),
-        Op::Acos => unit(a).acos(),
-        Op::Atan => a.atan(),
-        Op::Sinh => unit(a).sinh(),
-        Op::Cosh => unit(a).cosh(),
-        Op::Tanh => a.tanh(),
-        Op::Asinh => a.asinh(),
-        Op::Acosh => (positive(a) + 1.0).acosh(),
-        Op::Atanh => unit(a).atanh(),
-        Op::Atan2 => a.atan2(positive(b)),
-        Op::Hypot => a.hypot(positive(b)),
-        Op::Pow => positive(a).pow(unit(b)),
-        Op::Less => a.less(b),
-        Op::LessEqual => a.less_equal(b),
-        Op::Equal => a.equal(b),
-        Op::Select => T::select(a.less(b), b, c),
-    }
-}
-
-/// A network of `size` random instructions over 4 inputs, with 3 outputs; every instruction is among them in turn.
-fn network<T: Real>(seed: u64, size: usize, x: &[T]) -> Vec<T> {
-    let mut random = Random(seed);
-    let mut values = x.to_vec();
-    for k in 0..size {
-        let op = Op::ALL[(seed as usize + k) % Op::ALL.len()];
-        let mut pick = || values[random.below(values.len())];
-        let value = apply(op, pick(), pick(), pick());
-        values.push(value);
-    }
-    let n = values.len();
-    vec![values[n - 1], values[n - 2] * 0.5 + values[n / 2], values[random.below(n)]]
-}
+use networks::{Random, network};
 
 fn near(what: &str, a: &[f64], b: &[f64], tolerance: f64) {
     assert_eq!(a.len(), b.len(), "{what}");

@@ -1,5 +1,5 @@
 //! A 7-joint arm and a path problem over it: the robot problems that tests, report and bench share.
-#![allow(dead_code)] // each user takes a part
+#![allow(dead_code, unreachable_pub)] // each user takes a part
 
 use std::f64::consts::FRAC_PI_2;
 

@@ -1,5 +1,5 @@
 //! Random networks of every instruction.
-#![allow(dead_code)] // each user takes a part
+#![allow(dead_code, unreachable_pub)] // each user takes a part
 
 use pullback_graph::{Op, Real};
 
