@@ -106,4 +106,6 @@ def table():
     # A square and a reciprocal, which a recorder may write in other ways.
     powers += [scalar.powi(2), scalar.powi(-1), scalar.powi(1)]
     two = [of_two(name, op) for name, op in TWO.items()]
+    # Where the first operand is not 0, the guarded ones are the plain ones.
+    two += [of_two(name, op) for name, op in (("mul", "GuardedMul"), ("div", "GuardedDiv"))]
     return one + [of_one(s, "Pow") for s in powers] + two + [choosing(*c) for c in CHOOSING]

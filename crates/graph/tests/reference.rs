@@ -9,14 +9,13 @@ mod common {
     pub(crate) mod worst;
 }
 
-use common::instructions::is_written;
 use common::{dags, instructions, kinks};
 use pullback_graph::Op;
 
 #[test]
 fn every_instruction_to_second_order() {
     let entries = instructions::entries();
-    for op in Op::ALL.into_iter().filter(|&op| is_written(op)) {
+    for op in Op::ALL {
         let points: usize = entries.iter().filter(|e| e.op() == op).map(|e| e.len()).sum();
         assert!(20 <= points, "{op:?}: {points} points");
     }
@@ -33,9 +32,9 @@ fn a_thousand_random_networks() {
     let outcome = dags::compare();
     assert_eq!(outcome.networks, 1000);
     for (what, worst, least) in [
-        ("values", &outcome.values, 7_000),
-        ("Jacobians", &outcome.jacobians, 30_000),
-        ("Hessians", &outcome.hessians, 25_000),
+        ("values", &outcome.values, 6_500),
+        ("Jacobians", &outcome.jacobians, 25_000),
+        ("Hessians", &outcome.hessians, 15_000),
     ] {
         assert!(worst.error <= 1e-12, "{what}: {:e} ({})", worst.error, worst.at);
         assert!(least <= worst.compared, "only {} {what} were compared", worst.compared);

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use pullback_graph::{Error, Expr, Op, Real, Result, Tape, Workspace};
 
 use super::bad_numbers;
-use super::instructions::{apply, is_written};
+use super::instructions::apply;
 
 /// What was tried and how it was answered.
 #[derive(Debug, Default)]
@@ -65,7 +65,7 @@ pub(crate) fn try_all() -> Tally {
 }
 
 pub(super) fn ops() -> impl Iterator<Item = Op> {
-    Op::ALL.into_iter().filter(|&op| is_written(op))
+    Op::ALL.into_iter()
 }
 
 /// The number of inputs of an instruction's tape.
@@ -75,12 +75,9 @@ pub(super) fn width(op: Op) -> usize {
 
 /// A tape of one instruction, and of its derivatives, with their names.
 pub(super) fn tapes(op: Op) -> Result<Vec<(&'static str, Tape)>> {
-    let f = |x: &[Expr<'_>]| match op {
-        Op::Const => Real::lit(0.75),
-        _ => x[0],
-    };
     let tape = match op {
-        Op::Const | Op::Input => Tape::record(1, |x| vec![f(x)])?,
+        Op::Const => Tape::record(1, |_| vec![Real::lit(0.75)])?,
+        Op::Input => Tape::record(1, |x| vec![x[0]])?,
         _ => Tape::record(op.arity(), |x| vec![apply(op, x)])?,
     };
     Ok(vec![

@@ -56,6 +56,8 @@ pub(crate) const KINKS: &[Kink] = &[
     power(4.0, &[0.0], &[0.0]),
     power(4.0, &[-2.0], &[-32.0]),
     power(-1.0, &[-2.0], &[-0.25]),
+    row(Op::GuardedMul, &[0.0, 3.0], &[3.0, 0.0]),
+    row(Op::GuardedDiv, &[0.0, 4.0], &[0.25, 0.0]),
     row(Op::Cosh, &[0.0], &[0.0]),
     row(Op::Tanh, &[0.0], &[1.0]),
     error(Op::Sqrt, &[0.0]),
