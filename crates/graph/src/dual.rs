@@ -31,14 +31,21 @@ impl<T: Real, const N: usize> Dual<T, N> {
 
     /// As [`Dual::chain`], where the slope may be infinite: a direction of 0 stays 0.
     fn chain_guarded(self, value: T, slope: T) -> Self {
-        let guarded = |s: T| T::select(s, slope * s, T::lit(0.0));
-        Dual { value, slopes: self.slopes.map(guarded) }
+        Dual { value, slopes: self.slopes.map(|s| s.guarded_mul(slope)) }
     }
 
     /// f(self, other), where f has this value and these slopes.
     fn chain2(self, other: Self, value: T, [first, second]: [T; 2]) -> Self {
         let mut slopes = self.slopes;
         slopes.iter_mut().zip(&other.slopes).for_each(|(a, &b)| *a = first * *a + second * b);
+        Dual { value, slopes }
+    }
+
+    /// As [`Dual::chain2`], where the slopes may be infinite: a direction of 0 stays 0.
+    fn chain2_guarded(self, other: Self, value: T, [first, second]: [T; 2]) -> Self {
+        let part = |a: T, b: T| a.guarded_mul(first) + b.guarded_mul(second);
+        let mut slopes = self.slopes;
+        slopes.iter_mut().zip(&other.slopes).for_each(|(a, &b)| *a = part(*a, b));
         Dual { value, slopes }
     }
 
@@ -115,9 +122,16 @@ with_number! {
     Div, div;
 }
 
-/// a/b, and 0 where a = 0: the slope of a norm at the origin.
-fn over<T: Real>(a: T, b: T) -> T {
-    T::select(a, a / b, T::lit(0.0))
+/// 1 − x², exact to rounding, and so is its derivative, at ±1 as at 0.
+fn one_less_square<T: Real>(x: T) -> T {
+    let small = x.abs().less(T::lit(0.5));
+    T::select(small, -(x * x) + 1.0, (-x + 1.0) * (x + 1.0))
+}
+
+/// sech² x; 0 where it underflows, before cosh x overflows.
+fn sech_square<T: Real>(x: T) -> T {
+    let inside = x.abs().less(T::lit(375.0));
+    T::select(inside, x.cosh().recip().sqr(), T::lit(0.0))
 }
 
 macro_rules! functions {
@@ -139,24 +153,24 @@ impl<T: Real, const N: usize> Real for Dual<T, N> {
     functions! { chain:
         abs: |x, _y| x.sign();
         exp: |_x, y| y;
-        exp_m1: |_x, y| y + 1.0;
+        exp_m1: |x, _y| x.exp();
         sin: |x, _y| x.cos();
         cos: |x, _y| -x.sin();
         tan: |_x, y| y * y + 1.0;
         atan: |x, _y| (x * x + 1.0).recip();
         sinh: |x, _y| x.cosh();
         cosh: |x, _y| x.sinh();
-        tanh: |x, _y| x.cosh().recip().sqr();
+        tanh: |x, _y| sech_square(x);
         asinh: |x, _y| x.hypot(T::lit(1.0)).recip();
     }
     functions! { chain_guarded:
         sqrt: |_x, y| T::lit(0.5) / y;
         ln: |x, _y| x.recip();
         ln_1p: |x, _y| (x + 1.0).recip();
-        asin: |x, _y| ((-x + 1.0) * (x + 1.0)).sqrt().recip();
-        acos: |x, _y| -((-x + 1.0) * (x + 1.0)).sqrt().recip();
+        asin: |x, _y| one_less_square(x).sqrt().recip();
+        acos: |x, _y| -one_less_square(x).sqrt().recip();
         acosh: |x, _y| ((x - 1.0) * (x + 1.0)).sqrt().recip();
-        atanh: |x, _y| ((-x + 1.0) * (x + 1.0)).recip();
+        atanh: |x, _y| one_less_square(x).recip();
     }
     fn sign(self) -> Self {
         Self::constant(self.value.sign())
@@ -175,15 +189,17 @@ impl<T: Real, const N: usize> Real for Dual<T, N> {
     fn atan2(self, other: Self) -> Self {
         let (y, x) = (self.value, other.value);
         let r = y.hypot(x);
-        self.chain2(other, y.atan2(x), [over(over(x, r), r), -over(over(y, r), r)])
+        let over = |a: T| a.guarded_div(r).guarded_div(r);
+        self.chain2(other, y.atan2(x), [over(x), -over(y)])
     }
     fn hypot(self, other: Self) -> Self {
         let r = self.value.hypot(other.value);
-        self.chain2(other, r, [over(self.value, r), over(other.value, r)])
+        self.chain2(other, r, [self.value.guarded_div(r), other.value.guarded_div(r)])
     }
     fn pow(self, p: Self) -> Self {
         let value = self.value.pow(p.value);
-        self.chain2(p, value, [p.value * self.value.pow(p.value - 1.0), value * self.value.ln()])
+        let first = p.value.guarded_mul(self.value.pow(p.value - 1.0));
+        self.chain2_guarded(p, value, [first, value * self.value.ln()])
     }
     fn less(self, other: Self) -> Self {
         Self::constant(self.value.less(other.value))
@@ -199,5 +215,20 @@ impl<T: Real, const N: usize> Real for Dual<T, N> {
         let mut slopes = yes.slopes;
         slopes.iter_mut().zip(&no.slopes).for_each(|(y, &n)| *y = T::select(c, *y, n));
         Dual { value: T::select(c, yes.value, no.value), slopes }
+    }
+    fn guarded_mul(self, other: Self) -> Self {
+        let (a, b) = (self.value, other.value);
+        let mut slopes = self.slopes;
+        let part = |da: T, db: T| da.guarded_mul(b) + a.guarded_mul(db);
+        slopes.iter_mut().zip(&other.slopes).for_each(|(da, &db)| *da = part(*da, db));
+        Dual { value: a.guarded_mul(b), slopes }
+    }
+    fn guarded_div(self, other: Self) -> Self {
+        let (ratio, b) = (self.value.guarded_div(other.value), other.value);
+        let inner = ratio.guarded_div(b);
+        let mut slopes = self.slopes;
+        let part = |da: T, db: T| da.guarded_div(b) - inner.guarded_mul(db);
+        slopes.iter_mut().zip(&other.slopes).for_each(|(da, &db)| *da = part(*da, db));
+        Dual { value: ratio, slopes }
     }
 }

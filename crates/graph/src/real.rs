@@ -83,6 +83,10 @@ pub trait Real:
     fn equal(self, other: Self) -> Self;
     /// `yes` where `condition` ≠ 0, else `no`: both are evaluated, one is used, and only it passes a derivative on.
     fn select(condition: Self, yes: Self, no: Self) -> Self;
+    /// self·other, and 0 where self = 0, whatever `other` is: a derivative times a slope that may be infinite.
+    fn guarded_mul(self, other: Self) -> Self;
+    /// self/other, and 0 where self = 0, whatever `other` is: the slope of a norm at the origin.
+    fn guarded_div(self, other: Self) -> Self;
     /// self·self
     fn sqr(self) -> Self {
         self * self
@@ -134,5 +138,6 @@ impl Real for f64 {
         sinh() = Sinh; cosh() = Cosh; tanh() = Tanh; asinh() = Asinh; acosh() = Acosh; atanh() = Atanh;
         min(other) = Min; max(other) = Max; atan2(other) = Atan2; hypot(other) = Hypot; pow(other) = Pow;
         less(other) = Less; less_equal(other) = LessEqual; equal(other) = Equal;
+        guarded_mul(other) = GuardedMul; guarded_div(other) = GuardedDiv;
     }
 }

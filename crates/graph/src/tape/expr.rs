@@ -166,5 +166,6 @@ impl Real for Expr<'_> {
         sinh() = Sinh; cosh() = Cosh; tanh() = Tanh; asinh() = Asinh; acosh() = Acosh; atanh() = Atanh;
         min(other) = Min; max(other) = Max; atan2(other) = Atan2; hypot(other) = Hypot; pow(other) = Pow;
         less(other) = Less; less_equal(other) = LessEqual; equal(other) = Equal;
+        guarded_mul(other) = GuardedMul; guarded_div(other) = GuardedDiv;
     }
 }

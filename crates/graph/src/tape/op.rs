@@ -316,7 +316,8 @@ impl Op {
                 dag.scaled(0.5, sum)
             }
             Op::Exp => y,
-            Op::ExpM1 => dag.two(Op::Add, y, one),
+            // Not y + 1, of which little is left where eᵃ is small.
+            Op::ExpM1 => dag.one(Op::Exp, a),
             Op::Ln => dag.two(Op::Div, one, a),
             Op::Ln1p => {
                 let shifted = dag.two(Op::Add, one, a);
@@ -332,10 +333,9 @@ impl Op {
                 dag.two(Op::Add, one, square)
             }
             Op::Asin | Op::Acos => {
-                // 1/√((1 − a)(1 + a)), without cancellation at ±1
-                let (less, more) = (dag.two(Op::Sub, one, a), dag.two(Op::Add, one, a));
-                let product = dag.two(Op::Mul, less, more);
-                let root = dag.one(Op::Sqrt, product);
+                // 1/√(1 − a²)
+                let root = one_less_square(dag, a);
+                let root = dag.one(Op::Sqrt, root);
                 let top = if self == Op::Asin { one } else { dag.constant(-1.0) };
                 dag.two(Op::Div, top, root)
             }
@@ -347,10 +347,13 @@ impl Op {
             Op::Sinh => dag.one(Op::Cosh, a),
             Op::Cosh => dag.one(Op::Sinh, a),
             Op::Tanh => {
-                // sech² a, without the cancellation of 1 − y²
+                // sech² a, without the cancellation of 1 − y²; 0 where it underflows, before cosh a overflows
                 let cosh = dag.one(Op::Cosh, a);
                 let sech = dag.two(Op::Div, one, cosh);
-                dag.two(Op::Mul, sech, sech)
+                let square = dag.two(Op::Mul, sech, sech);
+                let (size, limit) = (dag.one(Op::Abs, a), dag.constant(375.0));
+                let (inside, zero) = (dag.two(Op::Less, size, limit), dag.constant(0.0));
+                dag.add(Op::Select, [inside, square, zero])
             }
             Op::Asinh => {
                 let root = dag.two(Op::Hypot, one, a);
@@ -363,9 +366,8 @@ impl Op {
                 dag.two(Op::Div, one, root)
             }
             Op::Atanh => {
-                let (less, more) = (dag.two(Op::Sub, one, a), dag.two(Op::Add, one, a));
-                let product = dag.two(Op::Mul, less, more);
-                dag.two(Op::Div, one, product)
+                let rest = one_less_square(dag, a);
+                dag.two(Op::Div, one, rest)
             }
             Op::Atan2 => {
                 // b/r², −a/r²
@@ -405,4 +407,15 @@ impl Op {
             Op::Select => return None,
         })
     }
+}
+
+/// 1 − a², exact to rounding, and so is its derivative: (1 − a)(1 + a) at ±1, where 1 − a·a cancels, and 1 − a·a at 0, where the
+/// slope of the product, (1 − a) − (1 + a), does.
+fn one_less_square(dag: &mut Dag, a: Id) -> Id {
+    let (one, half) = (dag.constant(1.0), dag.constant(0.5));
+    let (less, more) = (dag.two(Op::Sub, one, a), dag.two(Op::Add, one, a));
+    let (product, square) = (dag.two(Op::Mul, less, more), dag.two(Op::Mul, a, a));
+    let (difference, size) = (dag.two(Op::Sub, one, square), dag.one(Op::Abs, a));
+    let small = dag.two(Op::Less, size, half);
+    dag.add(Op::Select, [small, difference, product])
 }

@@ -1,0 +1,51 @@
+//! Values, derivatives and patterns against the committed tables of independent systems, and the conventions at kinks.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed step is a failed test
+
+mod common {
+    #![allow(dead_code)] // the report uses the rest
+    pub(crate) mod dags;
+    pub(crate) mod instructions;
+    pub(crate) mod kinks;
+    pub(crate) mod worst;
+}
+
+use common::{dags, instructions, kinks};
+use pullback_graph::Op;
+
+#[test]
+fn every_instruction_to_second_order() {
+    let entries = instructions::entries();
+    for op in Op::ALL {
+        let points: usize = entries.iter().filter(|e| e.op() == op).map(|e| e.len()).sum();
+        assert!(20 <= points, "{op:?}: {points} points");
+    }
+    let table = instructions::table();
+    let over = table.iter().filter(|(_, w)| w.error.is_nan() || 1e-12 < w.error);
+    let over: Vec<String> = over.map(|(_, w)| format!("{:e}: {}", w.error, w.at)).collect();
+    assert!(over.is_empty(), "{} of {}:\n{}", over.len(), table.len(), over.join("\n"));
+    let compared: usize = table.values().map(|w| w.compared).sum();
+    assert!(20_000 <= compared, "only {compared} numbers were compared");
+}
+
+#[test]
+fn a_thousand_random_networks() {
+    let outcome = dags::compare();
+    assert_eq!(outcome.networks, 1000);
+    for (what, worst, least) in [
+        ("values", &outcome.values, 6_500),
+        ("Jacobians", &outcome.jacobians, 25_000),
+        ("Hessians", &outcome.hessians, 15_000),
+    ] {
+        assert!(worst.error <= 1e-12, "{what}: {:e} ({})", worst.error, worst.at);
+        assert!(least <= worst.compared, "only {} {what} were compared", worst.compared);
+    }
+    assert!(outcome.missed.is_empty(), "{}", outcome.missed.join("\n"));
+    assert!(950 <= outcome.equal_patterns[0], "{outcome:?}");
+}
+
+#[test]
+fn conventions_at_kinks_hold_in_every_way_to_a_derivative() {
+    let broken: Vec<String> =
+        kinks::KINKS.iter().filter_map(|kink| kinks::verify(kink).err()).collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
