@@ -7,6 +7,7 @@ mod math;
 mod real;
 pub mod sparsity;
 mod tape;
+pub mod totals;
 
 pub use dual::Dual;
 pub use error::{Error, Result};
