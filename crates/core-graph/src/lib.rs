@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod check;
+pub mod drawing;
 mod kernel;
 pub mod primitive;
 pub mod tensor;

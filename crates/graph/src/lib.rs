@@ -14,6 +14,7 @@ mod real;
 mod scan;
 pub mod sparsity;
 mod tape;
+pub mod totals;
 
 pub use dual::Dual;
 pub use error::{Error, Result};

@@ -6,7 +6,6 @@ mod closure;
 mod deep;
 mod derivative;
 mod draw;
-mod layout;
 mod recorded;
 mod sweep;
 mod total;

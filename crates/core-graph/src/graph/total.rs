@@ -59,6 +59,32 @@ impl Graph {
         self.holding(f, x, held, backward)
     }
 
+    /// [`Graph::partial`] of one variable with respect to several, by the same backward sweeps: one pull per element of f.
+    ///
+    /// A variable that f reaches along no path of differentiable operations, other named ones and the others of `x` held fixed, gives
+    /// `None`: a structural zero.
+    pub fn partials<'g>(&'g self, f: Var<'g>, x: &[Var<'g>]) -> Result<Vec<Option<Tensor>>> {
+        let ft = f.value()?;
+        let (id, wrt) = (self.parents("partials", &[f])?[0], self.parents("partials", x)?);
+        let mut held: Vec<u32> = self.arena().names.keys().copied().chain(wrt.clone()).collect();
+        held.retain(|&slot| slot != id);
+        let at: Vec<Tensor> = x.iter().map(|v| v.value()).collect::<Result<_>>()?;
+        at.iter().try_for_each(|xt| self.limit(f, &ft, xt))?;
+        let (n, mut parts) = (ft.elem_count(), Vec::new());
+        let step = (UNITS / n.max(1)).max(1);
+        for start in (0..n).step_by(step) {
+            let seeds: Result<Vec<_>> =
+                (start..n.min(start + step)).map(|i| Ok(vec![(id, unit(&ft, i)?)])).collect();
+            parts.extend(self.pull_ids(&seeds?, &wrt, &held)?);
+        }
+        let one = |(k, xt): (usize, &Tensor)| {
+            let rows: Vec<Direction> = parts.iter().map(|part| vec![part[k].clone()]).collect();
+            let any = rows.iter().any(|row| row[0].is_some());
+            any.then(|| assemble(&rows, &ft, xt, true)).transpose()
+        };
+        at.iter().enumerate().map(one).collect()
+    }
+
     /// ∂f/∂x with the slots of `held` fixed, by one pull per element of f or one push per element of x, some at a time.
     fn holding<'g>(
         &'g self,

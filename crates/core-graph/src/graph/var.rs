@@ -110,6 +110,12 @@ impl<'g> Var<'g> {
         self
     }
 
+    /// The name that the user gave it.
+    pub fn name(self) -> Option<String> {
+        let id = self.ok().ok()?.id;
+        self.graph.arena().names.get(&id).cloned()
+    }
+
     /// The shape; empty for a failed variable, whose error comes out later anyway.
     pub(crate) fn shape(self) -> SmallVec<[usize; 4]> {
         if self.id & FAILED != 0 {

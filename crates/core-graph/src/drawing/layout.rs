@@ -5,8 +5,7 @@
 
 use std::collections::HashMap;
 
-/// Height of a node's place and of a passing edge's place, in pixels.
-const NODE: f64 = 84.0;
+/// Height of a passing edge's place, in pixels.
 const PASS: f64 = 34.0;
 /// Sweeps of the ordering, each once to the right and once to the left.
 const SWEEPS: usize = 8;
@@ -34,10 +33,10 @@ struct Place {
     y: f64,
 }
 
-/// `parents[i]`: the parents of node i, all of them before it.
-pub(super) fn layout(parents: &[Vec<usize>]) -> Layout {
+/// `parents[i]`: the parents of node i, all of them before it; `tall`: the height of a node's place in pixels.
+pub(super) fn layout(parents: &[Vec<usize>], tall: f64) -> Layout {
     let column = columns(parents);
-    let mut places: Vec<Place> = column.iter().map(|&c| Place::new(c, NODE)).collect();
+    let mut places: Vec<Place> = column.iter().map(|&c| Place::new(c, tall)).collect();
     let spans = parents.iter().zip(&column).flat_map(|(p, &c)| p.iter().map(move |&p| (p, c)));
     let long: usize = spans.map(|(p, c)| c.saturating_sub(column[p] + 1)).sum();
     let mut chains: HashMap<(usize, usize), Vec<usize>> = HashMap::new();
@@ -63,7 +62,7 @@ pub(super) fn layout(parents: &[Vec<usize>]) -> Layout {
     for (i, place) in places.iter().enumerate() {
         layers[place.column].push(i);
     }
-    let height = order(&mut places, &mut layers);
+    let height = order(&mut places, &mut layers, tall);
     let at = |chain: Vec<usize>| chain.into_iter().map(|i| places[i].y).collect();
     Layout {
         nodes: places[..parents.len()].iter().map(|p| (p.column, p.y)).collect(),
@@ -100,9 +99,9 @@ fn columns(parents: &[Vec<usize>]) -> Vec<usize> {
 }
 
 /// Orders each column by the mean height of the neighbours, and puts every column's middle at one height. Returns the height of all.
-fn order(places: &mut [Place], layers: &mut [Vec<usize>]) -> f64 {
+fn order(places: &mut [Place], layers: &mut [Vec<usize>], least: f64) -> f64 {
     let tall = |places: &[Place], layer: &[usize]| layer.iter().map(|&i| places[i].extent).sum();
-    let height = layers.iter().map(|layer| tall(places, layer)).fold(NODE, f64::max);
+    let height = layers.iter().map(|layer| tall(places, layer)).fold(least, f64::max);
     let stack = |places: &mut [Place], layer: &[usize]| {
         let mut top = 0.5 * (height - tall(places, layer));
         for &i in layer {
@@ -136,9 +135,11 @@ fn order(places: &mut [Place], layers: &mut [Vec<usize>]) -> f64 {
 mod tests {
     use super::*;
 
+    const NODE: f64 = 84.0;
+
     /// No two places of a column overlap, and every edge passes every column between its ends.
     fn check(parents: &[Vec<usize>]) -> Layout {
-        let plan = layout(parents);
+        let plan = layout(parents, NODE);
         let mut taken: Vec<(usize, f64, f64)> =
             plan.nodes.iter().map(|&(column, y)| (column, y, NODE)).collect();
         for (child, from) in parents.iter().enumerate() {
@@ -168,14 +169,14 @@ mod tests {
         assert_eq!(plan.nodes[1].0, 2, "a leaf stands before its first use");
         check(&[vec![], vec![], vec![0, 1], vec![0, 1], vec![2, 3, 0], vec![4, 4, 1, 0]]);
         check(&[vec![]]);
-        assert_eq!(layout(&[]).nodes.len(), 0);
+        assert_eq!(layout(&[], NODE).nodes.len(), 0);
     }
 
     #[test]
     fn a_variable_that_enters_everywhere_does_not_cost_the_square() {
         let chain: Vec<Vec<usize>> =
             (0..5000).map(|i: usize| if i == 0 { vec![] } else { vec![i - 1, 0] }).collect();
-        let plan = layout(&chain);
+        let plan = layout(&chain, NODE);
         assert_eq!(plan.columns, 5000);
         assert!(plan.passes.values().all(Vec::is_empty));
     }
