@@ -92,9 +92,9 @@ pub(super) fn tapes(op: Op) -> Result<Vec<(&'static str, Tape)>> {
 fn every_tape(tally: &mut Tally, mut each: impl FnMut(&mut Tally, &str, &Tape)) {
     for op in ops() {
         match tapes(op) {
-            Ok(all) => all
-                .iter()
-                .for_each(|(what, tape)| each(tally, &format!("{what} of {op:?}"), tape)),
+            Ok(all) => {
+                all.iter().for_each(|(what, tape)| each(tally, &format!("{what} of {op:?}"), tape))
+            }
             Err(e) => tally.wrong.push(format!("{op:?}: {e}")),
         }
     }
@@ -113,9 +113,8 @@ fn lengths(tally: &mut Tally) {
                     continue;
                 }
                 let (x, mut y) = (vec![0.5; x], vec![0.0; y]);
-                let typed = |e: &Error| {
-                    matches!(e, Error::Length { expected, got, .. } if expected != got)
-                };
+                let typed =
+                    |e: &Error| matches!(e, Error::Length { expected, got, .. } if expected != got);
                 let name = |call: &str| {
                     format!("{name}, {call}, batch {batch}, {dx:+} inputs, {dy:+} outputs")
                 };

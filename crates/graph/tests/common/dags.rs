@@ -118,9 +118,8 @@ fn pattern(rows: usize, columns: usize, text: &Value) -> Pattern {
         Some((i.parse().ok()?, j.parse().ok()?))
     };
     let places = text.as_str().unwrap_or_default().split_whitespace();
-    let all: Vec<_> = places
-        .map(|t| place(t).unwrap_or_else(|| panic!("the committed table: {t}")))
-        .collect();
+    let all: Vec<_> =
+        places.map(|t| place(t).unwrap_or_else(|| panic!("the committed table: {t}"))).collect();
     Pattern::new(rows, columns, all)
 }
 
@@ -149,7 +148,8 @@ fn compare_one(k: usize, network: &Network, entry: &Value, outcome: &mut Outcome
     let tape = Tape::record(n, |x| network.run(x))?;
     let (jacobian, ours) = tape.jacobian();
     let theirs = pattern(m, n, &entry["jacobian"]);
-    let second = entry["hessian"].as_str().map(|_| (tape.hessian(), pattern(n, n, &entry["hessian"])));
+    let second =
+        entry["hessian"].as_str().map(|_| (tape.hessian(), pattern(n, n, &entry["hessian"])));
     let weights = numbers(entry["weights"].as_str().unwrap_or_default());
     // Entries that are not 0 at some point.
     let mut live = vec![false; m * n];

@@ -123,8 +123,7 @@ impl Entry {
         worst.compare(&pattern.dense(&jacobian.eval(x)?), gradient, || at("Jacobian"));
         let places: Vec<_> = pattern.places().collect();
         // A power whose exponent is 1 is its base, and so on: a constant slope has its place, too.
-        let expected: Vec<_> =
-            (0..n).filter(|&j| has_slope(self.op, j)).map(|j| (0, j)).collect();
+        let expected: Vec<_> = (0..n).filter(|&j| has_slope(self.op, j)).map(|j| (0, j)).collect();
         if places != expected {
             worst.fail(format!("{}: pattern {places:?} instead of {expected:?}", self.name));
         }
@@ -145,16 +144,12 @@ impl Entry {
         }
 
         type Nested = Dual<Dual<f64, 3>, 3>;
-        let duals: Vec<Nested> = x
-            .iter()
-            .enumerate()
-            .map(|(i, &x)| Dual::variable(Dual::variable(x, i), i))
-            .collect();
+        let duals: Vec<Nested> =
+            x.iter().enumerate().map(|(i, &x)| Dual::variable(Dual::variable(x, i), i)).collect();
         let y = self.of(&duals, x[0]);
         worst.compare(&[y.value.value], value, || at("value of a dual number"));
         worst.compare(&y.value.slopes[..n], gradient, || at("dual number"));
-        let lower: Vec<f64> =
-            (0..n).flat_map(|i| y.slopes[i].slopes[..=i].to_vec()).collect();
+        let lower: Vec<f64> = (0..n).flat_map(|i| y.slopes[i].slopes[..=i].to_vec()).collect();
         worst.compare(&lower, hessian, || at("nested dual number"));
         Ok(())
     }

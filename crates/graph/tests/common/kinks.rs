@@ -105,7 +105,9 @@ fn ways(kink: &Kink) -> [(&'static str, Result<Vec<f64>>); 4] {
         let slopes = of(kink, &x).slopes[..n].to_vec();
         match slopes.iter().position(|s| !s.is_finite()) {
             None => Ok(slopes),
-            Some(output) => Err(Error::OutputNotFinite { output, sample: 0, value: slopes[output] }),
+            Some(output) => {
+                Err(Error::OutputNotFinite { output, sample: 0, value: slopes[output] })
+            }
         }
     };
     [("push", push()), ("pull", pull()), ("Jacobian", jacobian()), ("dual numbers", dual())]
