@@ -34,7 +34,8 @@ pub(super) fn exp_of(x: f64, more: f64) -> f64 {
     let (k, r, low) = reduce(x, more);
     let z = r * r;
     let (odd, even) = series(z);
-    scale(1.0 + (r + (low + z * (even + r * odd))), k)
+    let (high, rest) = ordered_sum(1.0, r);
+    scale(high + (rest + (low + z * (even + r * odd))), k)
 }
 
 /// Below and above, eˣ is 0 and ∞.
@@ -70,14 +71,17 @@ fn hyperbolic(a: f64) -> (Pair, Pair, f64) {
     let fourth = power(-2.0 * at_most(k, 400.0));
     let ((less, less_low), (more, more_low)) =
         (ordered_sum(1.0, -fourth), ordered_sum(1.0, fourth));
-    // A and B are short numbers while 4⁻ᵏ matters, so that their products with the head are exact.
+    // The products with the head of r, and what they lose: r₁ − p and 4⁻ᵏ·r₁ are exact.
     let r1 = head(r);
     let r2 = (r - r1) + low;
+    let small = fourth * r1;
+    let (p, q) = (more * r1, less * r1);
+    let (lost, lost_again) = ((r1 - p) + (small + less_low), (r1 - q) + (more_low - small));
     let (sinh, cosh) = (r2 + r * (z * odd), z * even);
-    let (high, rest) = ordered_sum(less, more * r1);
-    let sine = (high, rest + (less_low + (more * sinh + less * cosh)));
-    let (high, rest) = ordered_sum(more, less * r1);
-    let cosine = (high, rest + (more_low + (less * sinh + more * cosh)));
+    let (high, rest) = ordered_sum(less, p);
+    let sine = (high, rest + (lost + (more * sinh + less * cosh)));
+    let (high, rest) = ordered_sum(more, q);
+    let cosine = (high, rest + (lost_again + (less * sinh + more * cosh)));
     (sine, cosine, k)
 }
 

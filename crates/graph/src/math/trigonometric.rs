@@ -2,6 +2,7 @@
 
 use super::double::{Pair, difference, nearest, ordered_sum, polynomial, quotient};
 use super::reduction::reduce_large;
+use crate::Op;
 
 /// Where the reduction by three parts of π/2 is exact enough.
 pub(crate) const REDUCIBLE: f64 = 1_048_576.0;
@@ -113,6 +114,20 @@ pub(crate) fn cos_anywhere(x: f64) -> f64 {
 #[inline(always)]
 pub(crate) fn tan_anywhere(x: f64) -> f64 {
     if x.abs() <= REDUCIBLE { tan(x) } else { tan_large(x) }
+}
+
+/// sin, cos or tan of lanes some of which are beyond [`REDUCIBLE`]: one at a time, the bits of the others unchanged.
+#[cold]
+#[inline(never)]
+pub(crate) fn turn_anywhere<const L: usize>(op: Op, to: &mut [f64; L], a: &[f64; L]) {
+    let function: fn(f64) -> f64 = match op {
+        Op::Sin => sin_anywhere,
+        Op::Cos => cos_anywhere,
+        _ => tan_anywhere,
+    };
+    for lane in 0..L {
+        to[lane] = function(a[lane]);
+    }
 }
 
 #[cold]

@@ -196,11 +196,7 @@ fn compute<const L: usize>(op: Op, to: &mut Register<L>, [a, b, c]: [&Register<L
     macro_rules! lanes {
         ($($name:ident)+) => {
             match op {
-                Op::Sin | Op::Cos | Op::Tan if large => {
-                    for lane in 0..L {
-                        to[lane] = op.value(a[lane], 0.0, 0.0);
-                    }
-                }
+                Op::Sin | Op::Cos | Op::Tan if large => math::turn_anywhere(op, to, a),
                 Op::Sin => {
                     for lane in 0..L {
                         to[lane] = math::sin(a[lane]);
