@@ -145,8 +145,9 @@ def powers():
 
 
 TWO = {
-    "atan2": (mp.atan2, pairs(even(500, -2, 2), even(500, -2, 2)) + similar(500, -1070, 1020) + pairs(sizes(400, -1074, 1024), sizes(400, -1074, 1024))
+    "atan2": (mp.atan2, pairs(even(500, -2, 2), even(500, -2, 2)) + similar(400, -1070, 1020) + pairs(sizes(300, -1074, 1024), sizes(400, -1074, 1024))
               + [(y * s, s) for s in (1.0, -1.0, 3e-310, -1e308 / 4) for y in around(mp.sqrt(2) - 1, mp.sqrt(2) + 1, 1.0)]
+              + [(x * math.ldexp(rng.uniform(1, 2), -rng.randint(900, 1074)), x) for x in sizes(150, -100, 1000)]
               + [(MAX, MAX), (TINY, TINY), (MAX, TINY), (TINY, MAX), (TINY, -MAX), (-MAX, -MAX), (TINY, -TINY)],
               [(0.0, 0.0, 0.0), (-0.0, 0.0, -0.0), (0.0, -0.0, math.pi), (-0.0, -0.0, -math.pi), (0.0, 2.0, 0.0), (-0.0, 2.0, -0.0), (0.0, -2.0, math.pi),
                (-0.0, -2.0, -math.pi), (3.0, 0.0, math.pi / 2), (3.0, -0.0, math.pi / 2), (-3.0, 0.0, -math.pi / 2), (1e308, INF, 0.0), (-1e308, INF, -0.0),
@@ -186,6 +187,8 @@ for name, (f, points, special) in ONE.items():
 for name, (f, points, special) in TWO.items():
     rows = []
     for x, y in dict.fromkeys(points):
+        if x == 0 or y == 0:  # drawn too small
+            continue
         if name == "pow":
             far = saturates(x, y)
             if far is not None:

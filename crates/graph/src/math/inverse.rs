@@ -94,10 +94,11 @@ pub(crate) fn atan2(y: f64, x: f64) -> f64 {
     let infinite = a == f64::INFINITY || b == f64::INFINITY;
     let mark = |v: f64| if v == f64::INFINITY { 1.0 } else { 0.0 };
     let (a, b) = if infinite { (mark(a), mark(b)) } else { (a, b) };
-    // The larger to [1, 2), by powers of two: first out of the extremes, then by its own exponent.
+    // The larger to [1, 2), by powers of two: first out of the extremes, then by its own exponent. Never down and up again: the smaller
+    // would lose its digits on the way.
     let larger = if a > b { a } else { b };
     let first = if larger < 1e-150 { power(600.0) } else { 1.0 };
-    let first = if larger > 1e150 { power(-600.0) } else { first };
+    let first = if larger > 1e150 { 0.25 } else { first };
     let second = f64::from_bits(
         0x7fe0_0000_0000_0000u64.wrapping_sub((larger * first).to_bits() & 0x7ff0_0000_0000_0000),
     );

@@ -2,6 +2,7 @@
 
 use super::double::{Pair, difference, nearest, ordered_sum, polynomial, quotient};
 use super::reduction::reduce_large;
+use crate::Op;
 
 /// Where the reduction by three parts of π/2 is exact enough.
 pub(crate) const REDUCIBLE: f64 = 1_048_576.0;
@@ -45,7 +46,7 @@ fn cosine(x: f64, low: f64) -> Pair {
 
 /// sin and cos of r + low + k·π/2.
 #[inline(always)]
-fn turned((r, low, k): (f64, f64, u64)) -> (f64, f64) {
+pub(super) fn turned((r, low, k): (f64, f64, u64)) -> (f64, f64) {
     let s = r + sine_rest(r, low);
     let (w, rest) = cosine(r, low);
     let c = w + rest;
@@ -60,7 +61,8 @@ fn turned((r, low, k): (f64, f64, u64)) -> (f64, f64) {
 #[inline(always)]
 fn tangent((r, low, k): (f64, f64, u64)) -> f64 {
     let (s, c) = ((r, sine_rest(r, low)), cosine(r, low));
-    let s = ordered_sum(s.0, s.1);
+    // Parts that overlap would be more than a quotient's first order corrects.
+    let (s, c) = (ordered_sum(s.0, s.1), ordered_sum(c.0, c.1));
     let (n, d) = if k & 1 == 0 { (s, c) } else { (c, s) };
     let (high, rest) = quotient(n, d);
     let value = high + rest;
@@ -83,7 +85,6 @@ pub(crate) fn cos(x: f64) -> f64 {
 
 /// (sin x, cos x) for |x| ≤ [`REDUCIBLE`], the bits those of [`sin`] and [`cos`] for little more than one of them.
 #[inline(always)]
-#[cfg_attr(not(test), allow(dead_code))]
 pub(crate) fn sin_cos(x: f64) -> (f64, f64) {
     let (s, c) = turned(quadrant(x));
     (if x == 0.0 { x } else { s }, c)
@@ -112,6 +113,20 @@ pub(crate) fn cos_anywhere(x: f64) -> f64 {
 #[inline(always)]
 pub(crate) fn tan_anywhere(x: f64) -> f64 {
     if x.abs() <= REDUCIBLE { tan(x) } else { tan_large(x) }
+}
+
+/// sin, cos or tan of lanes some of which are beyond [`REDUCIBLE`]: one at a time, the bits of the others unchanged.
+#[cold]
+#[inline(never)]
+pub(crate) fn turn_anywhere<const L: usize>(op: Op, to: &mut [f64; L], a: &[f64; L]) {
+    let function: fn(f64) -> f64 = match op {
+        Op::Sin => sin_anywhere,
+        Op::Cos => cos_anywhere,
+        _ => tan_anywhere,
+    };
+    for lane in 0..L {
+        to[lane] = function(a[lane]);
+    }
 }
 
 #[cold]

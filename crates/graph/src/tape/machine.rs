@@ -132,33 +132,21 @@ impl<const L: usize> NullaryFnOnce for Run<'_, L> {
                         Code::SubMul => lanes!(|a, b, c, l| c[l] - a[l] * b[l]),
                         $(Code::$name => lanes!(|a, b, c, l| Op::$name.value(a[l], b[l], c[l])),)+
                         // One large argument among the lanes must not change the others.
-                        Code::Sin if large(registers, step, mask) => {
-                            lanes!(|a, _b, _c, l| math::sin_anywhere(a[l]));
-                        }
-                        Code::Cos if large(registers, step, mask) => {
-                            lanes!(|a, _b, _c, l| math::cos_anywhere(a[l]));
-                        }
-                        Code::Tan if large(registers, step, mask) => {
-                            lanes!(|a, _b, _c, l| math::tan_anywhere(a[l]));
+                        Code::Sin | Code::Cos | Code::Tan | Code::SinCos
+                            if large(registers, step, mask) =>
+                        {
+                            anywhere(registers, step, mask);
                         }
                         Code::Sin => lanes!(|a, _b, _c, l| math::sin(a[l])),
                         Code::Cos => lanes!(|a, _b, _c, l| math::cos(a[l])),
                         Code::Tan => lanes!(|a, _b, _c, l| math::tan(a[l])),
                         Code::SinCos => {
                             let moves = u32::from(step.fixed & 1 == 0);
-                            let anywhere = large(registers, step, mask);
                             for block in 0..step.blocks {
                                 let angle = registers[(a + moves * block) as usize & mask];
                                 let (mut sine, mut cosine) = ([0.0; L], [0.0; L]);
-                                if anywhere {
-                                    for lane in 0..L {
-                                        sine[lane] = math::sin_anywhere(angle[lane]);
-                                        cosine[lane] = math::cos_anywhere(angle[lane]);
-                                    }
-                                } else {
-                                    for lane in 0..L {
-                                                        (sine[lane], cosine[lane]) = math::sin_cos(angle[lane]);
-                                    }
+                                for lane in 0..L {
+                                    (sine[lane], cosine[lane]) = math::sin_cos(angle[lane]);
                                 }
                                 registers[(step.to + block) as usize & mask] = sine;
                                 registers[(b + block) as usize & mask] = cosine;
@@ -239,4 +227,22 @@ fn large<const L: usize>(registers: &[Register<L>], step: &Step, mask: usize) ->
         }
     }
     large
+}
+
+/// Sines, cosines and tangents where some angle is large: it must not change what the other lanes give.
+#[cold]
+fn anywhere<const L: usize>(registers: &mut [Register<L>], step: &Step, mask: usize) {
+    let results: &[(Op, u32)] = match step.code {
+        Code::Sin => &[(Op::Sin, step.to)],
+        Code::Cos => &[(Op::Cos, step.to)],
+        Code::Tan => &[(Op::Tan, step.to)],
+        _ => &[(Op::Sin, step.to), (Op::Cos, step.args[1])],
+    };
+    let moves = u32::from(step.fixed & 1 == 0);
+    for block in 0..step.blocks {
+        let angle = registers[(step.args[0] + moves * block) as usize & mask];
+        for &(op, to) in results {
+            math::turn_anywhere(op, &mut registers[(to + block) as usize & mask], &angle);
+        }
+    }
 }
