@@ -132,7 +132,7 @@ impl Tape {
     /// The tape that [`Tape::to_bytes`] wrote: the same instructions, the same constants to the bit, the same [`Tape::hash`].
     ///
     /// The bytes may come from anywhere. Nothing is allocated for a count that the bytes behind it cannot hold, so memory and time
-    /// are bounded by the length of `bytes` (about 100 bytes for each); constants may be any number, as in a recording. At most 2²⁰
+    /// are in proportion to the length of `bytes`; constants may be any number, as in a recording. At most 2²⁰
     /// inputs, or as many as there are bytes.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// Instructions in one function: compilers take more than linear time for longer ones.
 const BLOCK: usize = 1000;
 /// Numbers between blocks that go on the stack; more are allocated.
-const STACK: usize = 1 << 14;
+const STACK: usize = 1 << 12;
 
 /// What may not name a function, in any edition.
 const KEYWORDS: [&str; 52] = [
@@ -50,7 +50,7 @@ impl Tape {
     /// The source of `pub fn name(x: &[f64; n], y: &mut [f64; m])`, which does what the tape does, for a build script to write or a
     /// source file to keep.
     ///
-    /// It needs the standard library alone, allocates nothing (but for tapes with more than 2¹⁴ numbers alive between its blocks of
+    /// It needs the standard library alone, allocates nothing (but for tapes with more than 2¹² numbers alive between its blocks of
     /// 1000 instructions), and indexes by constants only. Constants are exact; sums and products have the bits of the tape. sin, exp and
     /// their like are the platform's, so their bits may differ from the tape's in the last place or two, and between platforms. Kinks
     /// are this crate's. It does not check its outputs: what is NaN or infinite stays so.
