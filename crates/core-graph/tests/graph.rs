@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use pullback_core_graph::candle::{DType, Device, Tensor};
+use pullback_core_graph::drawing::{Drawing, Line, Role, short};
 use pullback_core_graph::{Error, Function, Graph, LinearMap, Result, Wrt, function};
 
 fn scalar(x: f64) -> Tensor {
@@ -236,4 +237,36 @@ fn a_picture_shows_names_values_and_partial_derivatives() {
     assert_eq!(svg.matches("<path ").count(), 5, "x → g, x → 3x, g → 5g, and two into f");
     let failed = x.matmul(x);
     assert!(matches!(graph.to_svg(&[failed]), Err(Error::Shape { .. })));
+}
+
+#[test]
+fn partials_with_respect_to_several_are_those_with_respect_to_each() {
+    let graph = Graph::new();
+    let x = graph.input(&Tensor::new(&[0.3f64, 0.8], &Device::Cpu).unwrap()).named("x");
+    let g = x.sin().named("g");
+    let unrelated = graph.input(&scalar(1.0)).named("unrelated");
+    let f = (g * x + g.detach()).exp().named("f");
+    let partials = graph.partials(f, &[x, g, unrelated]).unwrap();
+    for (d, v) in partials[..2].iter().zip([x, g]) {
+        let d = d.as_ref().unwrap().to_vec2::<f64>().unwrap();
+        assert_eq!(d, graph.partial(f, v).unwrap().to_vec2::<f64>().unwrap());
+    }
+    assert!(partials[2].is_none(), "a structural zero");
+    assert_eq!(f.name().as_deref(), Some("f"));
+    assert_eq!(f.exp().name(), None);
+}
+
+#[test]
+fn drawings_refuse_edges_that_no_network_has() {
+    let mut drawing = Drawing::default();
+    let a = drawing.node(Role::Input, [Line::plain("a")]);
+    let b = drawing.node(Role::Operation, []);
+    drawing.edge(a, b, None, f64::NAN).unwrap();
+    for (from, to) in [(b, a), (a, a), (a, 2), (2, 3)] {
+        assert!(matches!(drawing.edge(from, to, None, 0.0), Err(Error::Invalid { .. })));
+    }
+    assert_eq!(drawing.to_svg().matches("<path ").count(), 1);
+    assert!(Drawing::default().to_svg().ends_with("</svg>\n"));
+    let numbers = [0.0, 1.0, -0.38941, 12345.6, 1e-5, f64::NAN].map(short);
+    assert_eq!(numbers, ["0", "1", "-0.3894", "12346", "1.000e-5", "NaN"]);
 }

@@ -196,14 +196,14 @@ pub(crate) fn joints(arm: &Arm, paths: &[Vec<f64>], joints: usize) -> String {
     for (k, path) in paths.iter().enumerate() {
         let last = k + 1 == paths.len();
         for j in 0..joints {
-            let points = path
+            let mut points = path
                 .chunks(joints)
                 .enumerate()
                 .map(|(t, q)| (x(TIME * t as f64), y(degrees(&q[j]))));
             let more = if last { "stroke-width=\"2.2\"" } else { "stroke-dasharray=\"4 4\"" };
             line(&mut svg, points.clone(), &format!("stroke=\"{}\" {more}", COLOURS[j % 7]));
             if last {
-                ends.extend(points.last().map(|(_, y)| (y, j)));
+                ends.extend(points.next_back().map(|(_, y)| (y, j)));
             }
         }
     }
