@@ -9,11 +9,11 @@ use super::double::{
 pub(super) const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
 pub(super) const LN2_LOW: f64 = 1.908_214_929_270_588e-10;
 
-/// x = k·ln 2 + r + low with |r| ≤ ½·ln 2.
+/// x + more = k·ln 2 + r + low with |r| ≤ ½·ln 2, for |more| far below |x|.
 #[inline(always)]
-fn reduce(x: f64) -> (f64, f64, f64) {
+fn reduce(x: f64, more: f64) -> (f64, f64, f64) {
     let (k, _) = nearest(x * std::f64::consts::LOG2_E);
-    let (high, low) = (x - k * LN2_HIGH, k * LN2_LOW);
+    let (high, low) = (x - k * LN2_HIGH, k * LN2_LOW - more);
     let r = high - low;
     (k, r, (high - r) - low)
 }
@@ -28,13 +28,13 @@ fn series(z: f64) -> (f64, f64) {
     (odd, even)
 }
 
-/// e^(x + low), |low| far below |x|, for x clamped to where the scaling overflows or underflows properly.
+/// e^(x + more), |more| far below |x|, for x clamped to where the scaling overflows or underflows properly.
 #[inline(always)]
-pub(super) fn exp_of(x: f64, low: f64) -> f64 {
-    let (k, r, rest) = reduce(x);
+pub(super) fn exp_of(x: f64, more: f64) -> f64 {
+    let (k, r, low) = reduce(x, more);
     let z = r * r;
     let (odd, even) = series(z);
-    scale(1.0 + (r + ((rest + low) + z * (even + r * odd))), k)
+    scale(1.0 + (r + (low + z * (even + r * odd))), k)
 }
 
 /// Below and above, eˣ is 0 and ∞.
@@ -49,7 +49,7 @@ pub(crate) fn exp(x: f64) -> f64 {
 /// eˣ − 1 = 2ᵏ·((1 − 2⁻ᵏ) + (eʳ − 1)), the large terms added without error.
 #[inline(always)]
 pub(crate) fn exp_m1(x: f64) -> f64 {
-    let (k, r, low) = reduce(at_most(at_least(x, -50.0), EXP_RANGE.1));
+    let (k, r, low) = reduce(at_most(at_least(x, -50.0), EXP_RANGE.1), 0.0);
     let z = r * r;
     let (odd, even) = series(z);
     // From k = 60 on, 2⁻ᵏ is lost beside 1.
@@ -64,19 +64,20 @@ pub(crate) fn exp_m1(x: f64) -> f64 {
 /// With a = k·ln 2 + r, A = 1 − 4⁻ᵏ and B = 1 + 4⁻ᵏ, they are A·cosh r + B·sinh r and B·cosh r + A·sinh r: no division, no cancellation.
 #[inline(always)]
 fn hyperbolic(a: f64) -> (Pair, Pair, f64) {
-    let (k, r, low) = reduce(a);
+    let (k, r, low) = reduce(a, 0.0);
     let z = r * r;
     let (odd, even) = series(z);
     let fourth = power(-2.0 * at_most(k, 400.0));
-    let (less, more) = (1.0 - fourth, 1.0 + fourth);
+    let ((less, less_low), (more, more_low)) =
+        (ordered_sum(1.0, -fourth), ordered_sum(1.0, fourth));
     // A and B are short numbers while 4⁻ᵏ matters, so that their products with the head are exact.
     let r1 = head(r);
     let r2 = (r - r1) + low;
     let (sinh, cosh) = (r2 + r * (z * odd), z * even);
     let (high, rest) = ordered_sum(less, more * r1);
-    let sine = (high, rest + (more * sinh + less * cosh));
+    let sine = (high, rest + (less_low + (more * sinh + less * cosh)));
     let (high, rest) = ordered_sum(more, less * r1);
-    let cosine = (high, rest + (less * sinh + more * cosh));
+    let cosine = (high, rest + (more_low + (less * sinh + more * cosh)));
     (sine, cosine, k)
 }
 
@@ -98,6 +99,7 @@ pub(crate) fn cosh(x: f64) -> f64 {
 #[inline(always)]
 pub(crate) fn tanh(x: f64) -> f64 {
     let (sine, cosine, _) = hyperbolic(at_most(x.abs(), 40.0));
-    let (high, low) = quotient(sine, cosine);
+    // Parts that overlap would be more than a quotient's first order corrects.
+    let (high, low) = quotient(ordered_sum(sine.0, sine.1), ordered_sum(cosine.0, cosine.1));
     signed_like(high + low, x)
 }

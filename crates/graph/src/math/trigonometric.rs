@@ -45,7 +45,7 @@ fn cosine(x: f64, low: f64) -> Pair {
 
 /// sin and cos of r + low + k·π/2.
 #[inline(always)]
-fn turned((r, low, k): (f64, f64, u64)) -> (f64, f64) {
+pub(super) fn turned((r, low, k): (f64, f64, u64)) -> (f64, f64) {
     let s = r + sine_rest(r, low);
     let (w, rest) = cosine(r, low);
     let c = w + rest;
@@ -60,7 +60,8 @@ fn turned((r, low, k): (f64, f64, u64)) -> (f64, f64) {
 #[inline(always)]
 fn tangent((r, low, k): (f64, f64, u64)) -> f64 {
     let (s, c) = ((r, sine_rest(r, low)), cosine(r, low));
-    let s = ordered_sum(s.0, s.1);
+    // Parts that overlap would be more than a quotient's first order corrects.
+    let (s, c) = (ordered_sum(s.0, s.1), ordered_sum(c.0, c.1));
     let (n, d) = if k & 1 == 0 { (s, c) } else { (c, s) };
     let (high, rest) = quotient(n, d);
     let value = high + rest;
@@ -83,7 +84,7 @@ pub(crate) fn cos(x: f64) -> f64 {
 
 /// (sin x, cos x) for |x| ≤ [`REDUCIBLE`], the bits those of [`sin`] and [`cos`] for little more than one of them.
 #[inline(always)]
-#[cfg_attr(not(test), allow(dead_code))]
+#[cfg_attr(not(test), allow(dead_code))] // for machines that fuse the two
 pub(crate) fn sin_cos(x: f64) -> (f64, f64) {
     let (s, c) = turned(quadrant(x));
     (if x == 0.0 { x } else { s }, c)
