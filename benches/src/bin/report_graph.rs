@@ -1,0 +1,60 @@
+//! `cargo xtask report graph`: how exact tapes are and how they behave, from the very tables that the tests of graph read.
+//!
+//! The modules under crates/graph/tests/common are shared with the tests, so that a figure here and a passing test are the same fact.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // the shared test files fail by panics
+
+#[path = "../../../crates/graph/tests/common"]
+mod common {
+    #![allow(dead_code)] // the tests use the rest
+    pub(crate) mod arm;
+    pub(crate) mod bad_numbers;
+    pub(crate) mod bad_tapes;
+    pub(crate) mod dags;
+    pub(crate) mod duals;
+    pub(crate) mod elementary;
+    pub(crate) mod fuzz_tape;
+    pub(crate) mod instructions;
+    pub(crate) mod kinks;
+    pub(crate) mod long_tapes;
+    pub(crate) mod network;
+    pub(crate) mod threads;
+    pub(crate) mod worst;
+}
+#[path = "report_graph/reference.rs"]
+mod reference;
+#[path = "report_graph/robustness.rs"]
+mod robustness;
+#[path = "report_graph/sparsity.rs"]
+mod sparsity;
+
+use std::io::Write;
+
+use anyhow::Result;
+use benches::output::{Options, Output};
+use clap::Parser;
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let mut output = Output::new(&options)?;
+    reference::elementary(&mut output)?;
+    reference::instructions(&mut output)?;
+    reference::networks(&mut output)?;
+    reference::duals(&mut output)?;
+    reference::conventions(&mut output)?;
+    sparsity::colours(&mut output)?;
+    robustness::determinism(&mut output)?;
+    robustness::bad_inputs(&mut output)?;
+    robustness::depth(&mut output, options.quick)?;
+    robustness::damaged_tapes(&mut output, options.quick)?;
+    output.finish()?;
+    Ok(())
+}
+
+/// What failed, in words, beside the table.
+fn explain(what: &str, failures: &[String]) -> Result<()> {
+    let mut to = std::io::stderr();
+    for failure in failures.iter().take(20) {
+        writeln!(to, "{what}: {failure}")?;
+    }
+    Ok(())
+}
