@@ -1,104 +1,53 @@
-//! Other Rust crates for derivatives, in this process: num-dual (dual numbers) and ad_trait (dual numbers, and a tape).
+//! Other Rust crates for derivatives, in this process: num-dual.
 //!
-//! Not here: echidna 0.15, which needs a newer compiler (1.93) than this workspace asks for.
+//! Not here: echidna 0.15, which needs a newer compiler (1.93) than this workspace asks for; ad_trait 0.3.1, which does not compile
+//! without its reflection feature, and with it brings a game engine's crates.
 
 use crate::arm::{ARM, JOINTS};
 use crate::objectives::rosenbrock;
 use crate::robot::arm_tape;
 use crate::{Bench, Figure, difference};
-use ad_trait::AD;
-use ad_trait::differentiable_function::{DifferentiableFunctionTrait, ForwardADMulti, ReverseAD};
-use ad_trait::forward_ad::adfn::adfn;
-use ad_trait::function_engine::FunctionEngine;
-use ad_trait::reverse_ad::adr::adr;
 use anyhow::{Result, ensure};
 use benches::peer::fill;
 use nalgebra::{SVector, Vector3};
 use num_dual::{DualNum, DualSVec64};
 use pullback_graph::{Tape, Workspace};
 
-/// The arm's position and Rosenbrock's function over the numbers of a crate, whose `$lit` makes a constant.
-macro_rules! functions {
-    ($module:ident, $bound:path, $lit:expr) => {
-        mod $module {
-            use super::*;
-
-            pub(super) fn hand<T: $bound + Copy>(q: &[T]) -> [T; 3] {
-                let lit = $lit;
-                let mut turn = [[lit(0.0); 3]; 3];
-                (0..3).for_each(|i| turn[i][i] = lit(1.0));
-                let mut place = [lit(0.0); 3];
-                for (i, &[a, d, alpha]) in ARM.iter().enumerate() {
-                    let (sin, cos) = match q.get(i) {
-                        Some(&q) => (q.sin(), q.cos()),
-                        None => (lit(0.0), lit(1.0)),
-                    };
-                    let (sa, ca) = (alpha.sin().round(), alpha.cos().round());
-                    let next = [
-                        [cos, -sin, lit(0.0)],
-                        [sin * lit(ca), cos * lit(ca), lit(-sa)],
-                        [sin * lit(sa), cos * lit(sa), lit(ca)],
-                    ];
-                    let shift = [lit(a), lit(-sa * d), lit(ca * d)];
-                    place = std::array::from_fn(|r| {
-                        (0..3).fold(place[r], |sum, k| sum + turn[r][k] * shift[k])
-                    });
-                    turn = std::array::from_fn(|r| {
-                        std::array::from_fn(|c| {
-                            (1..3).fold(turn[r][0] * next[0][c], |sum, k| {
-                                sum + turn[r][k] * next[k][c]
-                            })
-                        })
-                    });
-                }
-                place
-            }
-
-            pub(super) fn valley<T: $bound + Copy>(x: &[T]) -> T {
-                let lit = $lit;
-                x.windows(2).fold(lit(0.0), |sum, w| {
-                    let (a, b) = (w[1] - w[0] * w[0], lit(1.0) - w[0]);
-                    sum + a * a * lit(100.0) + b * b
-                })
-            }
-        }
-    };
+/// The arm's position over the numbers of num-dual.
+fn dual_hand<T: DualNum<Primitive = f64> + Copy>(q: &[T]) -> [T; 3] {
+    let lit = T::from;
+    let mut turn = [[lit(0.0); 3]; 3];
+    (0..3).for_each(|i| turn[i][i] = lit(1.0));
+    let mut place = [lit(0.0); 3];
+    for (i, &[a, d, alpha]) in ARM.iter().enumerate() {
+        let (sin, cos) = match q.get(i) {
+            Some(&q) => (q.sin(), q.cos()),
+            None => (lit(0.0), lit(1.0)),
+        };
+        let (sa, ca) = (alpha.sin().round(), alpha.cos().round());
+        let next =
+            [[cos, -sin, lit(0.0)], [sin * ca, cos * ca, lit(-sa)], [sin * sa, cos * sa, lit(ca)]];
+        let shift = [a, -sa * d, ca * d];
+        let moved = |r: usize| (0..3).fold(place[r], |sum, k| sum + turn[r][k] * shift[k]);
+        place = std::array::from_fn(moved);
+        let entry = |r: usize, c: usize| {
+            (1..3).fold(turn[r][0] * next[0][c], |sum, k| sum + turn[r][k] * next[k][c])
+        };
+        turn = std::array::from_fn(|r| std::array::from_fn(|c| entry(r, c)));
+    }
+    place
 }
-functions!(dual, DualNum<f64>, |x: f64| T::from(x));
-functions!(traits, AD, |x: f64| T::constant(x));
 
-#[derive(Clone)]
-struct Arm;
-impl<T: AD> DifferentiableFunctionTrait<T> for Arm {
-    const NAME: &'static str = "arm";
-    fn call(&self, q: &[T], _freeze: bool) -> Vec<T> {
-        traits::hand(q).to_vec()
-    }
-    fn num_inputs(&self) -> usize {
-        JOINTS
-    }
-    fn num_outputs(&self) -> usize {
-        3
-    }
+/// Rosenbrock's function over the numbers of num-dual.
+fn dual_valley<T: DualNum<Primitive = f64> + Copy>(x: &[T]) -> T {
+    x.windows(2).fold(T::from(0.0), |sum, w| {
+        let (a, b) = (w[1] - w[0] * w[0], -w[0] + 1.0);
+        sum + a * a * 100.0 + b * b
+    })
 }
 
 /// Variables of Rosenbrock's function.
 const VALLEY: usize = 100;
-
-#[derive(Clone)]
-struct Valley;
-impl<T: AD> DifferentiableFunctionTrait<T> for Valley {
-    const NAME: &'static str = "valley";
-    fn call(&self, x: &[T], _freeze: bool) -> Vec<T> {
-        vec![traits::valley(x)]
-    }
-    fn num_inputs(&self) -> usize {
-        VALLEY
-    }
-    fn num_outputs(&self) -> usize {
-        1
-    }
-}
 
 pub(crate) fn all(bench: &mut Bench) -> Result<()> {
     arm(bench)?;
@@ -136,7 +85,7 @@ fn arm(bench: &mut Bench) -> Result<()> {
     let q = SVector::<f64, JOINTS>::from_column_slice(&x);
     let both = || {
         num_dual::jacobian(
-            |q: SVector<DualSVec64<JOINTS>, JOINTS>| Vector3::from(dual::hand(q.as_slice())),
+            |q: SVector<DualSVec64<JOINTS>, JOINTS>| Vector3::from(dual_hand(q.as_slice())),
             std::hint::black_box(&q),
         )
     };
@@ -153,21 +102,6 @@ fn arm(bench: &mut Bench) -> Result<()> {
             std::hint::black_box(both());
             Ok(())
         },
-    )?;
-    let engine = FunctionEngine::new(Arm, Arm, ForwardADMulti::<adfn<JOINTS>>::new());
-    let (value, slopes) = engine.derivative(&x);
-    let theirs = by_rows(&value, |i, j| slopes[(i, j)]);
-    let system = "ad_trait 0.3, forward";
-    row(
-        bench,
-        name,
-        system,
-        (&ours, &theirs),
-        || Ok(tape.run(1, &x, &mut y, &mut space)?),
-        || {
-            std::hint::black_box(engine.derivative(std::hint::black_box(&x)));
-            Ok(())
-        },
     )
 }
 
@@ -181,7 +115,7 @@ fn valley(bench: &mut Bench) -> Result<()> {
     let at = SVector::<f64, VALLEY>::from_column_slice(&x);
     let both = || {
         num_dual::gradient(
-            |x: SVector<DualSVec64<VALLEY>, VALLEY>| dual::valley(x.as_slice()),
+            |x: SVector<DualSVec64<VALLEY>, VALLEY>| dual_valley(x.as_slice()),
             std::hint::black_box(&at),
         )
     };
@@ -195,20 +129,6 @@ fn valley(bench: &mut Bench) -> Result<()> {
         || Ok(tape.run(1, &seeded, &mut y, &mut space)?),
         || {
             std::hint::black_box(both());
-            Ok(())
-        },
-    )?;
-    let engine = FunctionEngine::new(Valley, Valley, ReverseAD::new());
-    let check = FunctionEngine::new(Valley, Valley, ReverseAD::new()).derivative(&x);
-    let theirs: Vec<f64> = check.0.iter().chain(check.1.iter()).copied().collect();
-    row(
-        bench,
-        name,
-        "ad_trait 0.3, reverse",
-        (&ours, &theirs),
-        || Ok(tape.run(1, &seeded, &mut y, &mut space)?),
-        || {
-            std::hint::black_box(engine.derivative(std::hint::black_box(&x)));
             Ok(())
         },
     )
