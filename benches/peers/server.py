@@ -5,10 +5,11 @@ One JSON object a line on standard input, one answer a line on standard output:
     {"hello": 1}                                  {"hello": 1}
     {"load": "torch/CASE", "params": {...}}       {"ready": ID, "system": "torch 2.15.0"}
     {"run": ID, "reps": N}                        {"seconds_per_rep": S, "check": NUMBER}
+    {"values": ID, "to": FILE}                    {"count": N}: N numbers, little-endian f64, are in the file
     anything that fails                           {"error": TEXT}
 
-A case is a function of its parameters that returns (measure, check): measure(reps) gives the mean seconds per repetition,
-check() a number the work results in, which the bench compares with its own. Cases live in cases_<crate>.py, in a dictionary
+A case is a function of its parameters that returns (measure, check) or (measure, check, values): measure(reps) gives the mean
+seconds per repetition, check() a number the work results in, values() all numbers of it; the bench compares them with its own. Cases live in cases_<crate>.py, in a dictionary
 CASES from "system/name" to the function. A system is imported when its first case is loaded.
 """
 
@@ -20,6 +21,8 @@ import pathlib
 import sys
 import time
 import traceback
+
+import numpy as np
 
 
 def pin(threads):
@@ -65,11 +68,15 @@ class Server:
             self.cases[case] = self.catalogue()[name](**request.get("params", {}))
             return {"ready": case, "system": version_of(name.split("/")[0])}
         if "run" in request:
-            measure, check = self.cases[request["run"]]
+            measure, check = self.cases[request["run"]][:2]
             answer = {"seconds_per_rep": measure(int(request["reps"])), "check": float(check())}
             # Idle threads of a pool spin for a moment before they sleep; that moment must not fall into the other's turn.
             time.sleep(0.02)
             return answer
+        if "values" in request:
+            values = np.ascontiguousarray(self.cases[request["values"]][2](), dtype="<f8").ravel()
+            values.tofile(request["to"])
+            return {"count": values.size}
         raise ValueError(f"unknown request {request}")
 
 

@@ -100,6 +100,21 @@ impl Peer {
         }
     }
 
+    /// All numbers that the work of a case results in, after at least one run.
+    ///
+    /// # Errors
+    /// What the system raised, or a file that cannot be read.
+    pub fn values(&mut self, case: &Case) -> Result<Vec<f64>> {
+        let name = format!("pullback-values-{}-{}", std::process::id(), self.child.id());
+        let file = std::env::temp_dir().join(name);
+        self.ask(&json!({"values": case.id, "to": file}))?;
+        let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()));
+        // Gone or not, it is of no use any more.
+        let _ = std::fs::remove_file(&file);
+        let number = |b: &[u8]| b.try_into().map(f64::from_le_bytes);
+        Ok(bytes?.chunks_exact(8).map(number).collect::<Result<_, _>>()?)
+    }
+
     fn ask(&mut self, request: &Value) -> Result<Value> {
         writeln!(self.input, "{request}")
             .and_then(|()| self.input.flush())

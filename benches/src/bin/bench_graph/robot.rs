@@ -1,0 +1,132 @@
+//! The arm (position and 3×7 Jacobian) and the path over it (986 residuals of 700 angles).
+
+use crate::arm::{JOINTS, hand, path as path_residuals};
+use crate::tapes::{Sparse, SparseHessian, with_jacobian};
+use crate::{Bench, Figure, Rival};
+use anyhow::Result;
+use benches::peer::fill;
+use benches::row::Row;
+use pullback_graph::{Real, Tape, Workspace};
+use serde_json::json;
+
+/// Samples of the batch.
+const BATCH: usize = 1024;
+/// Position and Jacobian.
+const NUMBERS: usize = 3 + 3 * JOINTS;
+
+/// q ↦ (position, Jacobian by rows).
+pub(crate) fn arm_tape() -> Result<Tape> {
+    with_jacobian::<JOINTS>(JOINTS, &(0..JOINTS), |q| hand(q).to_vec())
+}
+
+pub(crate) fn arm(bench: &mut Bench) -> Result<()> {
+    let tape = arm_tape()?;
+    bench.count("arm: instructions of value and Jacobian", "instructions", tape.len())?;
+    bench.count("arm: registers", "registers", tape.registers())?;
+    let x = fill(0, BATCH * JOINTS, 1.5);
+    let mut space = Workspace::new(&tape);
+    let mut y = vec![0.0; BATCH * NUMBERS];
+    tape.run(BATCH, &x, &mut y, &mut space)?;
+    let values = y.clone();
+    let mut work = || Ok(tape.run(BATCH, &x, &mut y, &mut space)?);
+    let per = 1e9 / BATCH as f64;
+    let seconds = bench.time(&mut work)?;
+    let each = seconds * per / tape.len() as f64;
+    bench.output.push(Row::new(
+        "arm, batch of 1024: time per instruction and sample",
+        "ns",
+        each,
+    ))?;
+    let how = |how: &str| json!({"batch": BATCH, "how": how});
+    let machine = || {
+        vec![
+            Rival::new("casadi/graph_arm", how("map"), "VM, map", 1),
+            Rival::new("casadi/graph_arm", how("loop"), "VM, loop", 1),
+        ]
+    };
+    let figure = |limit| Figure {
+        name: "arm: value and Jacobian, batch of 1024, one core, each",
+        unit: "ns",
+        per,
+        limit: Some(limit),
+    };
+    bench.against(&figure(0.15), machine(), &values, &mut work)?;
+    let c = vec![Rival::new("casadi/graph_arm", how("c"), "generated C, gcc -O3 -march=native", 1)];
+    bench.against(&figure(0.8), c, &values, &mut work)?;
+    let jax = vec![Rival::new("jax/graph_arm", json!({"batch": BATCH}), "jit vmap", 1)];
+    bench.against(&figure(0.03), jax, &values, &mut work)?;
+    single(bench, &tape, &x[..JOINTS], &values[..NUMBERS])
+}
+
+/// One sample a call. The rival is the faster of a call through its buffers (with the call from Python, some 0.1 µs, which a row of its
+/// own shows) and a mapped call (without it).
+fn single(bench: &mut Bench, tape: &Tape, x: &[f64], values: &[f64]) -> Result<()> {
+    let (mut y, mut space) = (vec![0.0; NUMBERS], Workspace::new(tape));
+    let figure = Figure {
+        name: "arm: value and Jacobian, a single evaluation",
+        unit: "ns",
+        per: 1e9,
+        limit: Some(0.8),
+    };
+    let mapped = json!({"batch": BATCH, "how": "map"});
+    let rivals = vec![
+        Rival::new("casadi/graph_arm", json!({"how": "single"}), "VM, called from Python", 1),
+        Rival {
+            share: 1.0 / BATCH as f64,
+            ..Rival::new("casadi/graph_arm", mapped, "VM, a sample of a mapped call", 1)
+        },
+    ];
+    bench.against(&figure, rivals, values, || Ok(tape.run(1, x, &mut y, &mut space)?))?;
+    if let Some([peer, _]) = &mut bench.peers {
+        let case = peer.load("casadi/graph_nothing", json!({}))?;
+        peer.run(&case, 1000)?;
+        let time = peer.run(&case, 100_000)?.seconds_per_repetition;
+        let row = Row::new("the call of an empty CasADi function from Python", "ns", time * 1e9);
+        bench.output.push(row)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn path(bench: &mut Bench) -> Result<()> {
+    let steps = if bench.quick { 20 } else { 100 };
+    let n = JOINTS * steps;
+    let tape = Tape::record(n, path_residuals)?;
+    let prepare = bench.time(|| {
+        let plan = Sparse::prepare(&tape);
+        anyhow::ensure!(plan.pattern.rows() == tape.outputs());
+        Ok(())
+    })?;
+    let row = Row::new("path: preparing values and Jacobian", "ms", prepare * 1e3);
+    bench.output.push(row.at_most(5.0))?;
+    let x = fill(0, n, 1.0);
+    let mut plan = Sparse::prepare(&tape);
+    bench.count(
+        "path: instructions of values and Jacobian",
+        "instructions",
+        plan.instructions(),
+    )?;
+    bench.count("path: entries of the Jacobian", "entries", plan.pattern.len())?;
+    let mut y = vec![0.0; tape.outputs() + plan.pattern.len()];
+    plan.run(&x, &mut y)?;
+    let values = y.clone();
+    let name = format!("path of {steps} steps: values and Jacobian");
+    let figure = |name| Figure { name, unit: "µs", per: 1e6, limit: Some(0.4) };
+    let rival = |what: &str| {
+        let parameters = json!({"steps": steps, "what": what});
+        vec![Rival::new("casadi/graph_path", parameters, "VM", 1)]
+    };
+    bench.against(&figure(&name), rival("jacobian"), &values, || plan.run(&x, &mut y))?;
+
+    let cost = Tape::record(n, |q| {
+        let squares = path_residuals(q).into_iter().map(Real::sqr);
+        vec![squares.fold(Real::lit(0.0), |sum, r| sum + r)]
+    })?;
+    let mut plan = SparseHessian::prepare(&cost);
+    bench.count("path: instructions of the Hessian", "instructions", plan.instructions())?;
+    bench.count("path: entries of the Hessian's triangle", "entries", plan.pattern.len())?;
+    let mut y = vec![0.0; plan.pattern.len()];
+    plan.run(&x, &mut y)?;
+    let values = y.clone();
+    let name = format!("path of {steps} steps: exact Hessian of Σ r²");
+    bench.against(&figure(&name), rival("hessian"), &values, || plan.run(&x, &mut y))
+}
