@@ -37,7 +37,11 @@ pub(crate) fn instructions(output: &mut Output) -> Result<()> {
         if limit < found.error {
             explain("instructions", std::slice::from_ref(&found.at))?;
         }
-        let row = Row::new(format!("{name}: value, push, pull, Jacobian, Hessian"), "relative", found.error);
+        let row = Row::new(
+            format!("{name}: value, push, pull, Jacobian, Hessian"),
+            "relative",
+            found.error,
+        );
         output.push(row.at_most(limit))?;
         all.add(found.clone());
     }
@@ -58,7 +62,8 @@ pub(crate) fn networks(output: &mut Output) -> Result<()> {
     }
     explain("pattern", &found.missed)?;
     let missed = found.missed.len() as f64;
-    output.push(Row::new("entries other than 0 without a place", "entries", missed).at_most(0.0))?;
+    output
+        .push(Row::new("entries other than 0 without a place", "entries", missed).at_most(0.0))?;
     let (of, second) = (found.networks, found.hessian_patterns);
     for (what, kind, all) in [("Jacobian", 0, of), ("Hessian", 1, second)] {
         let equal = found.equal_patterns[kind] as f64;

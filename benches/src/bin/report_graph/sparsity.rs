@@ -24,7 +24,8 @@ pub(crate) fn colours(output: &mut Output) -> Result<()> {
         ("forward and reverse together", Coloring::both(&residuals, Order::Natural)),
     ] {
         coloring.verify(&residuals)?;
-        let row = Row::new(format!("path problem: colours, {what}"), "colours", coloring.colors() as f64);
+        let row =
+            Row::new(format!("path problem: colours, {what}"), "colours", coloring.colors() as f64);
         output.push(row.at_most(8.0))?;
     }
     let mut fewest = usize::MAX;
