@@ -23,7 +23,8 @@ pub(crate) fn determinism(output: &mut Output) -> Result<()> {
     let differing = threads::differing();
     explain("determinism", &differing)?;
     let (batches, runs) = (threads::BATCHES.len(), threads::count() as f64);
-    let name = format!("runs with 1, 2, 4 threads and {batches} batches, compared with single samples");
+    let name =
+        format!("runs with 1, 2, 4 threads and {batches} batches, compared with single samples");
     output.push(Row::new(name, "runs", runs))?;
     output.push(Row::new("runs whose bits differ", "runs", differing.len() as f64).at_most(0.0))
 }
@@ -43,7 +44,12 @@ pub(crate) fn depth(output: &mut Output, quick: bool) -> Result<()> {
     let n = if quick { MILLION / 10 } else { MILLION };
     type Run = fn(usize) -> pullback_graph::Result<f64>;
     let runs: [(&str, Run, usize, f64); 3] = [
-        ("instructions in a row, with push, pull, Jacobian and Hessian, on 2 MiB of stack", chain, n, 1e-9),
+        (
+            "instructions in a row, with push, pull, Jacobian and Hessian, on 2 MiB of stack",
+            chain,
+            n,
+            1e-9,
+        ),
         ("uses of one variable, the same", fan, n / 2, 1e-9),
         ("inputs and outputs with a sparse Jacobian, the same", wide, n / 10, 1e-12),
     ];

@@ -61,7 +61,8 @@ fn compare(seed: u64, differ: &mut Vec<String>) -> Result<()> {
                     Err(e) => differ.push(e.to_string()),
                 }
                 if !bits(&y).eq(bits(&alone)) {
-                    differ.push(format!("network {seed}, {what}, batch {batch}: {threads} threads"));
+                    differ
+                        .push(format!("network {seed}, {what}, batch {batch}: {threads} threads"));
                 }
             }
         }
