@@ -15,15 +15,20 @@ mod common {
     pub(crate) mod fuzz_tape;
     pub(crate) mod instructions;
     pub(crate) mod kinks;
+    pub(crate) mod landscapes;
     pub(crate) mod long_tapes;
     pub(crate) mod network;
     pub(crate) mod threads;
     pub(crate) mod worst;
 }
+#[path = "report_graph/landscapes.rs"]
+mod landscapes;
 #[path = "report_graph/reference.rs"]
 mod reference;
 #[path = "report_graph/robustness.rs"]
 mod robustness;
+#[path = "report_graph/scans.rs"]
+mod scans;
 #[path = "report_graph/sparsity.rs"]
 mod sparsity;
 
@@ -42,6 +47,9 @@ fn main() -> Result<()> {
     reference::duals(&mut output)?;
     reference::conventions(&mut output)?;
     sparsity::colours(&mut output)?;
+    scans::revolve(&mut output)?;
+    scans::gradients(&mut output)?;
+    landscapes::known(&mut output)?;
     robustness::determinism(&mut output)?;
     robustness::bad_inputs(&mut output)?;
     robustness::depth(&mut output, options.quick)?;

@@ -40,7 +40,8 @@ fn a_thousand_random_networks() {
         assert!(least <= worst.compared, "only {} {what} were compared", worst.compared);
     }
     assert!(outcome.missed.is_empty(), "{}", outcome.missed.join("\n"));
-    assert!(950 <= outcome.equal_patterns[0], "{outcome:?}");
+    // CasADi keeps a place for what only steps lead to, whose slopes are 0: of the others, nearly all are the same.
+    assert!(930 <= outcome.equal_but_for_steps, "{outcome:?}");
 }
 
 #[test]

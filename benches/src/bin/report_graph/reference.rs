@@ -65,12 +65,18 @@ pub(crate) fn networks(output: &mut Output) -> Result<()> {
     output
         .push(Row::new("entries other than 0 without a place", "entries", missed).at_most(0.0))?;
     let (of, second) = (found.networks, found.hessian_patterns);
+    let name =
+        "Jacobian patterns equal to CasADi's but for places that only steps lead to, of 1000";
+    output.push(Row::new(name, "networks", found.equal_but_for_steps as f64).at_least(930.0))?;
+    let name = "Jacobian places of CasADi's that only steps lead to (slope 0)";
+    output.push(Row::new(name, "entries", found.steps as f64))?;
+    let (of, second) = (found.networks, found.hessian_patterns);
     for (what, kind, all) in [("Jacobian", 0, of), ("Hessian", 1, second)] {
         let equal = found.equal_patterns[kind] as f64;
         let name = format!("{what} patterns equal to CasADi's, of {all}");
         output.push(Row::new(name, "networks", equal))?;
-        for (whose, places) in [("CasADi", found.only_theirs), ("we", found.only_ours)] {
-            let name = format!("{what} places that only {whose} have");
+        for (whose, places) in [("CasADi has", found.only_theirs), ("we have", found.only_ours)] {
+            let name = format!("{what} places that only {whose}");
             output.push(Row::new(name, "entries", places[kind] as f64))?;
         }
     }

@@ -13,8 +13,9 @@ const STEPS: usize = 100;
 pub(crate) fn colours(output: &mut Output) -> Result<()> {
     let n = STEPS * arm::JOINTS;
     let residuals = Tape::record(n, |q| arm::path(q))?.jacobian_pattern();
-    let cost = |q: &[_]| vec![arm::path(q).iter().fold(Real::lit(0.0), |s, r| s + r.sqr())];
-    let second = Tape::record(n, cost)?.hessian_pattern();
+    let cost =
+        Tape::record(n, |q| vec![arm::path(q).iter().fold(Real::lit(0.0), |s, r| s + r.sqr())])?;
+    let second = cost.hessian_pattern();
     let (rows, columns, entries) = (residuals.rows(), residuals.columns(), residuals.len());
     let name = format!("path problem: places of its {rows} × {columns} Jacobian");
     output.push(Row::new(name, "entries", entries as f64))?;

@@ -4,7 +4,7 @@ use pullback_graph::sparsity::Pattern;
 use pullback_graph::{Op, Real, Result, Tape};
 use serde_json::Value;
 
-use super::instructions::apply;
+use super::instructions::{apply, has_slope};
 use super::worst::{Worst, numbers};
 
 /// What the comparison of all networks gives.
@@ -14,6 +14,10 @@ pub(crate) struct Outcome {
     pub(crate) values: Worst,
     pub(crate) jacobians: Worst,
     pub(crate) hessians: Worst,
+    /// Jacobians of which the places equal CasADi's but for those that no slope leads to.
+    pub(crate) equal_but_for_steps: usize,
+    /// Places of Jacobians that only CasADi has and that no slope leads to: sign, floor, comparisons and conditions stand between.
+    pub(crate) steps: usize,
     /// Jacobians of which the places equal CasADi's, and Hessians.
     pub(crate) equal_patterns: [usize; 2],
     /// Places that only CasADi has, and that only we have: of Jacobians, then of Hessians.
@@ -67,6 +71,23 @@ impl Network {
             });
         }
         self.outputs.iter().map(|&k| values[k]).collect()
+    }
+}
+
+impl Network {
+    /// For each output, the inputs that it depends on by instructions with a slope, as bits: the network as it is written, without
+    /// any simplification.
+    fn slopes_lead_to(&self) -> Vec<u64> {
+        let mut sets: Vec<u64> = (0..self.inputs).map(|i| 1 << i).collect();
+        for (step, args) in &self.code {
+            sets.push(match step {
+                Step::Constant(_) => 0,
+                Step::Apply(op) => (0..op.arity())
+                    .filter(|&port| has_slope(*op, port))
+                    .fold(0, |set, port| set | sets[args[port]]),
+            });
+        }
+        self.outputs.iter().map(|&k| sets[k]).collect()
     }
 }
 
@@ -175,6 +196,10 @@ fn compare_one(k: usize, network: &Network, entry: &Value, outcome: &mut Outcome
         }
     }
     outcome.judge(k, 0, &ours, &theirs, &live);
+    let led = network.slopes_lead_to();
+    let sloped = theirs.filtered(|i, j| led[i] >> j & 1 == 1);
+    outcome.steps += theirs.len() - sloped.len();
+    outcome.equal_but_for_steps += usize::from(ours == sloped);
     if let Some(((_, places), expected)) = &second {
         outcome.hessian_patterns += 1;
         outcome.judge(k, 1, places, expected, &live_second);

@@ -66,7 +66,7 @@ pub(crate) fn apply<T: Real>(op: Op, x: &[T]) -> T {
 }
 
 /// Does the derivative with respect to this operand have a place in the pattern?
-fn has_slope(op: Op, port: usize) -> bool {
+pub(crate) fn has_slope(op: Op, port: usize) -> bool {
     match op {
         Op::Const | Op::Sign | Op::Floor | Op::Less | Op::LessEqual | Op::Equal => false,
         Op::Select => 0 < port,
