@@ -90,7 +90,7 @@ fn single(bench: &mut Bench, tape: &Tape, x: &[f64], values: &[f64]) -> Result<(
 pub(crate) fn path(bench: &mut Bench) -> Result<()> {
     let steps = if bench.quick { 20 } else { 100 };
     let n = JOINTS * steps;
-    let tape = Tape::record(n, path_residuals)?;
+    let tape = Tape::record(n, |q| path_residuals(q))?;
     let prepare = bench.time(|| {
         let plan = Sparse::prepare(&tape);
         anyhow::ensure!(plan.pattern.rows() == tape.outputs());
