@@ -43,19 +43,19 @@ def arm_function():
 
 
 def through_buffers(function, inputs, sizes):
-    """A call without arguments, and the arrays that it fills."""
+    """What to keep alive, a call without arguments, and the arrays that it fills."""
     buffer, trigger = function.buffer()
     outputs = [np.zeros(size) for size in sizes]
     for i, x in enumerate(inputs):
         buffer.set_arg(i, memoryview(x))
     for i, y in enumerate(outputs):
         buffer.set_res(i, memoryview(y))
-    # The buffer object must outlive the call.
-    return (lambda: (trigger(), buffer)[0]), trigger, outputs
+    # The buffers are addresses: what they point to has to outlive the calls.
+    return (buffer, function, inputs), trigger, outputs
 
 
-def answer(measure, outputs, pick=lambda v: v):
-    def values():
+def answer(measure, outputs, keep=(), pick=lambda v: v):
+    def values(kept=keep):
         return pick(np.concatenate([np.ravel(y) for y in outputs]))
 
     return measure, lambda: float((values() ** 2).sum()), values
@@ -81,15 +81,15 @@ def casadi_arm(batch=1024, how="map"):
     if how == "c":
         return compiled(function, x, 24)
     if how == "map":
-        call, trigger, outputs = through_buffers(function.map(batch, "serial"), [x], [batch * 24])
-        return answer(repeated(trigger), outputs) + (call,)
+        keep, trigger, outputs = through_buffers(function.map(batch, "serial"), [x], [batch * 24])
+        return answer(repeated(trigger), outputs, keep)
     buffer, trigger = function.buffer()
     y, row, out = np.zeros((batch, 24)), np.zeros(JOINTS), np.zeros(24)
     if how == "single":
         row[:] = x[0]
         buffer.set_arg(0, memoryview(row))
         buffer.set_res(0, memoryview(out))
-        return answer(repeated(trigger), [out]) + (buffer,)
+        return answer(repeated(trigger), [out], (buffer, function, row))
 
     def work():
         for i in range(batch):
@@ -97,7 +97,7 @@ def casadi_arm(batch=1024, how="map"):
             buffer.set_res(0, memoryview(y[i]))
             trigger()
 
-    return answer(timed(work), [y]) + (buffer,)
+    return answer(timed(work), [y], function)
 
 
 def casadi_nothing():
@@ -105,8 +105,8 @@ def casadi_nothing():
     import casadi as ca
 
     q = ca.SX.sym("q", JOINTS)
-    call, trigger, outputs = through_buffers(ca.Function("nothing", [q], [q]), [fill(0, (JOINTS,), 1.5)], [JOINTS])
-    return answer(repeated(trigger), outputs) + (call,)
+    keep, trigger, outputs = through_buffers(ca.Function("nothing", [q], [q]), [fill(0, (JOINTS,), 1.5)], [JOINTS])
+    return answer(repeated(trigger), outputs, keep)
 
 
 DRIVER = """
@@ -198,12 +198,12 @@ def casadi_path(steps=100, what="jacobian"):
         outputs, matrix = [], ca.tril(ca.hessian(ca.sumsqr(r), q)[0])
     function = ca.Function("path", [q], [*outputs, matrix], {"cse": True})
     sizes = [function.nnz_out(i) for i in range(function.n_out())]
-    call, trigger, results = through_buffers(function, [fill(0, (JOINTS * steps,), 1.0)], sizes)
+    keep, trigger, results = through_buffers(function, [fill(0, (JOINTS * steps,), 1.0)], sizes)
     # CasADi stores columns; ours are rows.
     row, column = (np.array(k) for k in matrix.sparsity().get_triplet())
     dense = sizes[0] if what == "jacobian" else 0
     order = np.concatenate([np.arange(dense), dense + np.lexsort((column, row))])
-    return answer(repeated(trigger), results, lambda v: v[order]) + (call,)
+    return answer(repeated(trigger), results, keep, lambda v: v[order])
 
 
 CASES = {

@@ -2,14 +2,18 @@
 
 use crate::data::{Bundle, Hand, mixture};
 use crate::objectives::{
-    BONES, hand_vertex, mixture_point, mixture_rest, polynomial, reprojection,
+    BONES, hand_bones, hand_vertex, mixture_point, mixture_rest, polynomial, reprojection,
 };
-use crate::tapes::{SharedGradient, with_jacobian};
+use crate::tapes::{SharedGradient, Sparse, run_shared, with_jacobian};
 use crate::{Bench, Figure, Rival};
 use anyhow::Result;
 use benches::peer::fill;
-use pullback_graph::{Tape, Workspace};
+use pullback_graph::{Dual, Real, Tape, Workspace};
 use serde_json::{Value, json};
+
+/// Parameters of the hand: rotation and shift, and the fingers' angles.
+const GLOBAL: usize = 6;
+const FINGERS: usize = 20;
 
 pub(crate) fn all(bench: &mut Bench) -> Result<()> {
     gaussian_mixture(bench)?;
@@ -112,27 +116,50 @@ fn bundle_adjustment(bench: &mut Bench) -> Result<()> {
     both(bench, &name, cases, &sizes, &values, || work(&mut y))
 }
 
+/// One tape for the bones and their slopes, once; one for a vertex, whose inputs from the first all vertices share.
 fn hand_tracking(bench: &mut Bench) -> Result<()> {
     let n = 100;
     let hand = Hand::new(n);
-    let each = 6 + BONES;
-    let tape = with_jacobian::<26>(26 + each, &(0..26), |x| {
-        hand_vertex(&x[..26], &x[26..], &hand.relative, &hand.inverse).to_vec()
+    let bones = Tape::record(FINGERS, |fingers| {
+        let frames = hand_bones(fingers, &hand.relative, &hand.inverse);
+        frames.into_iter().flatten().flatten().collect()
     })?;
-    bench.count("hand: instructions a vertex", "instructions", tape.len())?;
-    bench.count("hand: registers", "registers", tape.registers())?;
-    let mut x = vec![0.0; n * (26 + each)];
-    let mut y = vec![0.0; n * (3 + 3 * 26)];
-    let mut work = |y: &mut [f64]| -> Result<()> {
-        for (x, sample) in x.chunks_exact_mut(26 + each).zip(hand.samples.chunks_exact(each)) {
-            x[..26].copy_from_slice(&hand.theta);
-            x[26..].copy_from_slice(sample);
+    let mut bones = Sparse::prepare(&bones);
+    let places: Vec<_> = bones.pattern.places().collect();
+    let numbers = 12 * BONES;
+    let shared = GLOBAL + numbers + places.len();
+    let vertex = Tape::record(shared + 6 + BONES, |x| {
+        let zero = Real::lit(0.0);
+        let still = |value| Dual { value, slopes: [zero; GLOBAL + FINGERS] };
+        let (global, rest) = x.split_at(GLOBAL);
+        let (values, rest) = rest.split_at(numbers);
+        let (entries, sample) = rest.split_at(places.len());
+        let global: Vec<_> =
+            global.iter().enumerate().map(|(i, &v)| Dual::variable(v, i)).collect();
+        let mut values: Vec<_> = values.iter().copied().map(still).collect();
+        for (&(row, column), &slope) in places.iter().zip(entries) {
+            values[row].slopes[GLOBAL + column] = slope;
         }
-        Ok(tape.run_parallel(n, &x, y)?)
+        let row = |k: usize| std::array::from_fn(|j| values[4 * k + j]);
+        let frames: Vec<_> =
+            (0..BONES).map(|bone| std::array::from_fn(|i| row(3 * bone + i))).collect();
+        let sample: Vec<_> = sample.iter().copied().map(still).collect();
+        let errors = hand_vertex(&global, &frames, &sample);
+        errors.iter().map(|e| e.value).chain(errors.iter().flat_map(|e| e.slopes)).collect()
+    })?;
+    bench.count("hand: instructions of the bones", "instructions", bones.instructions())?;
+    bench.count("hand: instructions a vertex", "instructions", vertex.len())?;
+    bench.count("hand: registers", "registers", vertex.registers())?;
+    let width = 3 * (1 + GLOBAL + FINGERS);
+    let (mut common, mut y) = (vec![0.0; shared], vec![0.0; n * width]);
+    let mut work = |y: &mut [f64]| -> Result<()> {
+        common[..GLOBAL].copy_from_slice(&hand.theta[..GLOBAL]);
+        bones.run(&hand.theta[GLOBAL..], &mut common[GLOBAL..])?;
+        run_shared(&vertex, &common, &hand.samples, y)
     };
     work(&mut y)?;
-    let errors = y.chunks_exact(81).flat_map(|y| &y[..3]);
-    let slopes = y.chunks_exact(81).flat_map(|y| &y[3..]);
+    let errors = y.chunks_exact(width).flat_map(|y| &y[..3]);
+    let slopes = y.chunks_exact(width).flat_map(|y| &y[3..]);
     let values: Vec<f64> = errors.chain(slopes).copied().collect();
     let name = format!("hand of {BONES} bones, {n} vertices: Jacobian");
     let cases = ["torch/graph_ht", "jax/graph_ht"];

@@ -103,7 +103,8 @@ pub(crate) fn reprojection<T: Real>(x: &[T]) -> [T; 3] {
     [error(0), error(1), T::lit(1.0) - w.sqr()]
 }
 
-type Frame<T> = [[T; 4]; 3];
+/// A rigid transform over numbers.
+pub(crate) type Frame<T> = [[T; 4]; 3];
 
 /// a·b; the lowest row of a transform is (0, 0, 0, 1).
 fn joined<T: Real>(a: &Frame<T>, b: &Frame<T>) -> Frame<T> {
@@ -127,18 +128,15 @@ fn bent<T: Real>(flex: T, abduct: Option<T>) -> Frame<T> {
     [[cz, -(sz * cx), sz * sx, zero], [sz, cz * cx, -(cz * sx), zero], [zero, sx, cx, zero]]
 }
 
-/// Error of one skinned vertex: target − R(θ)·Σ_b w_b·T_b(θ)·v − shift. θ: rotation vector, shift, four angles a finger.
-pub(crate) fn hand_vertex<T: Real>(
-    theta: &[T],
-    sample: &[T],
+/// Transforms of the bones from the 20 angles of the fingers, each joined with its inverse base transform.
+pub(crate) fn hand_bones<T: Real>(
+    fingers: &[T],
     relative: &[Transform],
     inverse: &[Transform],
-) -> [T; 3] {
-    let (vertex, rest) = sample.split_at(3);
-    let (weights, target) = rest.split_at(BONES);
+) -> Vec<Frame<T>> {
     let wrist: Frame<T> = constant(&relative[0]);
     let mut bones = vec![wrist];
-    for finger in theta[6..].chunks_exact(4) {
+    for finger in fingers.chunks_exact(4) {
         let mut parent = wrist;
         for joint in 0..4 {
             let base = constant(&relative[bones.len()]);
@@ -152,16 +150,24 @@ pub(crate) fn hand_vertex<T: Real>(
         }
     }
     bones.push(joined(&wrist, &constant(&relative[BONES - 1])));
+    bones.iter().zip(inverse).map(|(bone, inverse)| joined(bone, &constant(inverse))).collect()
+}
+
+/// Error of one skinned vertex: target − R·Σ_b w_b·T_b·v − shift. `global`: rotation vector and shift; `sample`: v, w, target.
+pub(crate) fn hand_vertex<T: Real>(global: &[T], bones: &[Frame<T>], sample: &[T]) -> [T; 3] {
+    let (vertex, rest) = sample.split_at(3);
+    let (weights, target) = rest.split_at(BONES);
     let mut p = [T::lit(0.0); 3];
-    for ((bone, inverse), &w) in bones.iter().zip(inverse).zip(weights) {
-        let transform = joined(bone, &constant(inverse));
-        for (p, row) in p.iter_mut().zip(&transform) {
-            let moved = (0..3).fold(row[3], |sum, k| sum + row[k] * vertex[k]);
-            *p = *p + w * moved;
-        }
+    // The sum over bones goes first: as many products, and three for the vertex at the end.
+    for (i, p) in p.iter_mut().enumerate() {
+        let blended = |j: usize| {
+            let terms = bones.iter().zip(weights);
+            terms.fold(T::lit(0.0), |sum, (bone, &w)| sum + w * bone[i][j])
+        };
+        *p = (0..3).fold(blended(3), |sum, j| sum + blended(j) * vertex[j]);
     }
-    let angle = (theta[0].sqr() + theta[1].sqr() + theta[2].sqr()).sqrt();
-    let [x, y, z]: [T; 3] = std::array::from_fn(|i| theta[i] / angle);
+    let angle = (global[0].sqr() + global[1].sqr() + global[2].sqr()).sqrt();
+    let [x, y, z]: [T; 3] = std::array::from_fn(|i| global[i] / angle);
     let (s, c, one) = (angle.sin(), angle.cos(), T::lit(1.0));
     let v = one - c;
     let turn = [
@@ -170,7 +176,7 @@ pub(crate) fn hand_vertex<T: Real>(
         [x * z * v - y * s, z * y * v + x * s, z * z + (one - z * z) * c],
     ];
     std::array::from_fn(|i| {
-        let turned = (0..3).fold(theta[3 + i], |sum, k| sum + turn[i][k] * p[k]);
+        let turned = (0..3).fold(global[3 + i], |sum, k| sum + turn[i][k] * p[k]);
         target[i] - turned
     })
 }

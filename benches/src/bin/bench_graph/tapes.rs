@@ -29,6 +29,17 @@ pub(crate) fn with_jacobian<const N: usize>(
     Ok(tape)
 }
 
+/// Values of all samples, of which the first inputs are `shared`; on rayon's threads.
+pub(crate) fn run_shared(tape: &Tape, shared: &[f64], x: &[f64], y: &mut [f64]) -> Result<()> {
+    let each = tape.inputs() - shared.len();
+    let mut inputs = Vec::with_capacity(x.len() / each * tape.inputs());
+    for x in x.chunks_exact(each) {
+        inputs.extend_from_slice(shared);
+        inputs.extend_from_slice(x);
+    }
+    Ok(tape.run_parallel(x.len() / each, &inputs, y)?)
+}
+
 /// Σ over samples of a tape's one output and of its derivatives with respect to its first inputs, which all samples share.
 pub(crate) struct SharedGradient {
     reverse: Tape,
