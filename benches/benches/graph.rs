@@ -12,6 +12,7 @@ mod tapes;
 use arm::{JOINTS, hand, path};
 use benches::peer::fill;
 use criterion::{Criterion, criterion_group, criterion_main};
+use pullback_graph::sparsity::{HessianPlan, PlanOptions};
 use pullback_graph::{Real, Tape, Workspace};
 
 fn robot(c: &mut Criterion) {
@@ -26,16 +27,18 @@ fn robot(c: &mut Criterion) {
     let n = 100 * JOINTS;
     let x = fill(0, n, 1.0);
     let residuals = Tape::record(n, |q| path(q)).unwrap();
-    let mut plan = tapes::Sparse::prepare(&residuals);
-    let mut y = vec![0.0; residuals.outputs() + plan.pattern.len()];
+    let mut plan = tapes::Sparse::prepare(&residuals).unwrap();
+    let mut y = vec![0.0; residuals.outputs() + plan.pattern().len()];
     c.bench_function("path, values and Jacobian", |b| b.iter(|| plan.run(&x, &mut y).unwrap()));
     let cost = Tape::record(n, |q| {
         let squares = path(q).into_iter().map(Real::sqr);
         vec![squares.fold(Real::lit(0.0), |sum, r| sum + r)]
     });
-    let mut plan = tapes::SparseHessian::prepare(&cost.unwrap());
-    let mut y = vec![0.0; plan.pattern.len()];
-    c.bench_function("path, exact Hessian", |b| b.iter(|| plan.run(&x, &mut y).unwrap()));
+    let mut plan = HessianPlan::new(&cost.unwrap(), PlanOptions::default()).unwrap();
+    let mut h = vec![0.0; plan.pattern().len()];
+    c.bench_function("path, exact Hessian", |b| {
+        b.iter(|| plan.hessian(&x, &[1.0], &mut h).unwrap())
+    });
 }
 
 criterion_group!(benches, robot);

@@ -7,6 +7,8 @@
 mod arm;
 #[path = "bench_graph/data.rs"]
 mod data;
+#[path = "bench_graph/generated.rs"]
+mod generated;
 #[path = "bench_graph/gradbench.rs"]
 mod gradbench;
 #[path = "bench_graph/objectives.rs"]
@@ -76,6 +78,7 @@ fn main() -> Result<()> {
     let output = Output::new(&options)?;
     let mut bench = Bench { output, peers, rounds, seconds, quick: options.quick };
     robot::arm(&mut bench)?;
+    generated::arm(&mut bench)?;
     robot::path(&mut bench)?;
     ratios::all(&mut bench)?;
     gradbench::all(&mut bench)?;

@@ -13,10 +13,10 @@ fn peak() -> usize {
     1024 * line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()
 }
 
-/// 10,000 states of 128 kB are 1.3 GB; a step's operations hold five times that. Gradient and Hessian-vector product with 20 snapshots.
+/// 10,000 states of 32 kB are 0.3 GB; a step's operations hold five times that. Gradient and Hessian-vector product with 20 snapshots.
 #[test]
 fn ten_thousand_steps_at_constant_memory() {
-    const NUMBERS: usize = 16_384;
+    const NUMBERS: usize = 4_096;
     let step = function("step", |_, v| Ok(vec![v[0] + 1e-4 * (v[0] * v[1]).tanh()]));
     let ways = Checkpoints::Revolve(20);
     let scan = Scan::new("scan", step, 1).steps(10_000).checkpoints(ways).build().unwrap();
@@ -30,12 +30,12 @@ fn ten_thousand_steps_at_constant_memory() {
     let first = peak() - before;
     assert!(pulled.iter().all(Option::is_some));
     // 20 states, one step, and what the allocator holds back.
-    assert!(first < 40 * NUMBERS * 8, "{first} bytes for the gradient");
+    assert!(first < 160 * NUMBERS * 8, "{first} bytes for the gradient");
     let adjoint = scan.adjoint(Wrt(&[true, true])).unwrap();
     let arguments = [&x[..], &y, &[ones.clone()]].concat();
     let (_, map) = adjoint.linearize(&arguments, Wrt(&[true, true, false, false])).unwrap();
     let hvp = map.push(&[Some(ones.clone()), Some(ones), None, None]).unwrap();
     assert!(hvp.iter().all(Option::is_some));
     let second = peak() - before;
-    assert!(second < 120 * NUMBERS * 8, "{second} bytes for the Hessian-vector product");
+    assert!(second < 400 * NUMBERS * 8, "{second} bytes for the Hessian-vector product");
 }

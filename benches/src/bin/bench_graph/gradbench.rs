@@ -4,11 +4,11 @@ use crate::data::{Bundle, Hand, mixture};
 use crate::objectives::{
     BONES, hand_bones, hand_vertex, mixture_point, mixture_rest, polynomial, reprojection,
 };
-use crate::tapes::{SharedGradient, Sparse, run_shared, with_jacobian};
+use crate::tapes::{Sparse, with_jacobian};
 use crate::{Bench, Figure, Rival};
 use anyhow::Result;
 use benches::peer::fill;
-use pullback_graph::{Dual, Real, Tape, Workspace};
+use pullback_graph::{Dual, Real, SampleSum, Tape, Workspace};
 use serde_json::{Value, json};
 
 /// Parameters of the hand: rotation and shift, and the fingers' angles.
@@ -52,14 +52,13 @@ fn gaussian_mixture(bench: &mut Bench) -> Result<()> {
         vec![mixture_point(d, k, parameters, point)]
     })?;
     let rest = Tape::record(shared, |x| vec![mixture_rest(d, k, n, x)])?.reverse();
-    let gradient = SharedGradient::new(&point, shared);
-    bench.count("mixture: instructions a point", "instructions", gradient.tape().len())?;
-    bench.count("mixture: registers", "registers", gradient.tape().registers())?;
+    let gradient = SampleSum::new(&point, shared)?;
+    bench.count("mixture: instructions a point", "instructions", gradient.instructions()[1])?;
     let seeded = [&parameters[..], &[1.0]].concat();
     let mut space = Workspace::new(&rest);
     let (mut sums, mut other) = (vec![0.0; 1 + shared], vec![0.0; 1 + shared]);
     let mut work = |sums: &mut [f64]| -> Result<()> {
-        gradient.sum(&parameters, &points, sums)?;
+        sums[0] = gradient.gradient(&parameters, &points, &mut sums[1..])?;
         rest.run(1, &seeded, &mut other, &mut space)?;
         sums.iter_mut().zip(&other).for_each(|(sum, rest)| *sum += rest);
         Ok(())
@@ -78,16 +77,22 @@ fn least_squares(bench: &mut Bench) -> Result<()> {
     let t = (0..n).map(|i| -1.0 + 2.0 * i as f64 / (n - 1) as f64);
     let samples: Vec<f64> = t.flat_map(|t| [t, t.signum()]).collect();
     let tape = Tape::record(m + 2, |x| vec![polynomial(&x[..m], &x[m..])])?;
-    let gradient = SharedGradient::new(&tape, m);
-    bench.count("least squares: instructions a sample", "instructions", gradient.tape().len())?;
+    let gradient = SampleSum::new(&tape, m)?;
+    bench.count(
+        "least squares: instructions a sample",
+        "instructions",
+        gradient.instructions()[1],
+    )?;
     let mut sums = vec![0.0; 1 + m];
-    gradient.sum(&x, &samples, &mut sums)?;
+    let work = |sums: &mut [f64]| -> Result<()> {
+        sums[0] = gradient.gradient(&x, &samples, &mut sums[1..])?;
+        Ok(())
+    };
+    work(&mut sums)?;
     let values = sums.clone();
     let name = format!("least squares, {n} samples of {m} terms: gradient");
     let cases = ["torch/graph_llsq", "jax/graph_llsq"];
-    both(bench, &name, cases, &json!({"n": n, "m": m}), &values, || {
-        gradient.sum(&x, &samples, &mut sums)
-    })
+    both(bench, &name, cases, &json!({"n": n, "m": m}), &values, || work(&mut sums))
 }
 
 /// All blocks of the sparse Jacobian; what an observation reads is gathered within the time, as on the other sides.
@@ -124,8 +129,8 @@ fn hand_tracking(bench: &mut Bench) -> Result<()> {
         let frames = hand_bones(fingers, &hand.relative, &hand.inverse);
         frames.into_iter().flatten().flatten().collect()
     })?;
-    let mut bones = Sparse::prepare(&bones);
-    let places: Vec<_> = bones.pattern.places().collect();
+    let mut bones = Sparse::prepare(&bones)?;
+    let places: Vec<_> = bones.pattern().places().collect();
     let numbers = 12 * BONES;
     let shared = GLOBAL + numbers + places.len();
     let vertex = Tape::record(shared + 6 + BONES, |x| {
@@ -155,7 +160,7 @@ fn hand_tracking(bench: &mut Bench) -> Result<()> {
     let mut work = |y: &mut [f64]| -> Result<()> {
         common[..GLOBAL].copy_from_slice(&hand.theta[..GLOBAL]);
         bones.run(&hand.theta[GLOBAL..], &mut common[GLOBAL..])?;
-        run_shared(&vertex, &common, &hand.samples, y)
+        Ok(vertex.run_shared_parallel(n, &common, &hand.samples, y)?)
     };
     work(&mut y)?;
     let errors = y.chunks_exact(width).flat_map(|y| &y[..3]);

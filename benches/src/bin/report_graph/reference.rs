@@ -64,7 +64,6 @@ pub(crate) fn networks(output: &mut Output) -> Result<()> {
     let missed = found.missed.len() as f64;
     output
         .push(Row::new("entries other than 0 without a place", "entries", missed).at_most(0.0))?;
-    let (of, second) = (found.networks, found.hessian_patterns);
     let name =
         "Jacobian patterns equal to CasADi's but for places that only steps lead to, of 1000";
     output.push(Row::new(name, "networks", found.equal_but_for_steps as f64).at_least(930.0))?;

@@ -51,5 +51,5 @@ pub fn svg(pattern: &Pattern, coloring: Option<&Coloring>) -> String {
 /// A hue for each of `count` colours between `from` and `from + width` degrees, light and dark in turn.
 fn hue(from: f64, width: f64, color: usize, count: usize) -> String {
     let angle = (from + width * color as f64 / count as f64).rem_euclid(360.0);
-    format!("hsl({angle:.0} 80% {}%)", if color % 2 == 0 { 40 } else { 55 })
+    format!("hsl({angle:.0} 80% {}%)", if color.is_multiple_of(2) { 40 } else { 55 })
 }
