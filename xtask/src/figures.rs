@@ -23,6 +23,8 @@ const FIGURES: &[(&str, &[&str])] = &[
         "physics_controller",
         &["run", "--release", "-p", "examples", "--bin", "02_physics_controller", "--", "--quick"],
     ),
+    ("kinematics", &["run", "--release", "-p", "examples", "--bin", "03_kinematics"]),
+    ("landscape", &["run", "--release", "-p", "examples", "--bin", "04_landscape"]),
     (
         "demo",
         &[

@@ -15,6 +15,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use arm::{Arm, Frame};
 use least_squares::{LeastSquares, first_good, half_square};
+use pullback_graph::sparsity::{Coloring, Order};
 use pullback_graph::{Real, Tape, Workspace};
 
 fn main() -> Result<()> {
@@ -168,7 +169,12 @@ fn path_problem(arm: &Arm, start: &[f64]) -> Result<()> {
         );
         report(arm, &solution.x, joints);
         if paths.is_empty() {
-            picture::save("03_sparsity.svg", &picture::sparsity(&problem.pattern))?;
+            let colors = Coloring::columns(&problem.pattern, Order::Natural);
+            println!(
+                "     {} colours find all entries of the Jacobian: columns of one colour share no row\n",
+                colors.colors()
+            );
+            picture::save("03_sparsity.svg", &picture::sparsity(&problem.pattern, &colors))?;
         }
         guess.clone_from(&solution.x);
         paths.push(solution.x);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::Result;
-use pullback_graph::sparsity::Pattern;
+use pullback_graph::sparsity::{Coloring, Pattern};
 
 use crate::arm::Arm;
 use crate::path::{BALL, LINE, STEPS, TIME};
@@ -219,8 +219,8 @@ pub(crate) fn joints(arm: &Arm, paths: &[Vec<f64>], joints: usize) -> String {
     svg
 }
 
-/// Where a Jacobian is not zero.
-pub(crate) fn sparsity(pattern: &Pattern) -> String {
+/// Where a Jacobian is not zero, in the colours of the columns that one push finds together.
+pub(crate) fn sparsity(pattern: &Pattern, colors: &Coloring) -> String {
     let (left, top, cell) = (70.0, 60.0, 0.9);
     let (rows, columns) = (pattern.rows(), pattern.columns());
     let (wide, tall) = (cell * columns as f64, cell * rows as f64);
@@ -232,13 +232,21 @@ pub(crate) fn sparsity(pattern: &Pattern) -> String {
     );
     text(&mut svg, (left, 24.0), "start", "#000", &title);
     text(&mut svg, (left, 46.0), "start", "#666", "variables: 7 joints of step 0, of step 1, …");
-    let mut marks = String::new();
+    let mut marks = vec![String::new(); colors.colors()];
     for (row, column) in pattern.places() {
+        let Some(marks) = colors.of_column(column).and_then(|c| marks.get_mut(c)) else {
+            continue;
+        };
         // A little larger than a cell, so that single entries are seen.
         let (x, y) = (left + cell * column as f64, top + cell * row as f64);
         let _ = write!(marks, "M{x:.1} {y:.1}h1.4v1.4h-1.4z");
     }
-    let _ = writeln!(svg, "<path d=\"{marks}\" fill=\"#1f5fa8\"/>");
+    for (color, marks) in marks.iter().enumerate() {
+        let hue = 360 * color / colors.colors();
+        let _ = writeln!(svg, "<path d=\"{marks}\" fill=\"hsl({hue} 75% 42%)\"/>");
+    }
+    let found = format!("{} colours: one push finds all columns of a colour", colors.colors());
+    text(&mut svg, (left + wide, 46.0), "end", "#666", &found);
     let _ = writeln!(
         svg,
         "<rect x=\"{left}\" y=\"{top}\" width=\"{wide}\" height=\"{tall}\" fill=\"none\" stroke=\"#999\"/>"
