@@ -136,10 +136,13 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[Id]) -> Vec<Item> {
             taken[product as usize] = true;
             item = Item { code, args: [x, y, other], ..item };
         } else if let (Op::Sin | Op::Cos, Some([Some(sin), Some(cos)])) = (node.op, pairs.get(&a)) {
-            if id as Id != *sin.min(cos) {
+            if id as Id == *sin.max(cos) {
                 continue; // made beside the other
             }
-            item = Item { code: Code::SinCos, results: [Some(*sin), Some(*cos)], ..item };
+            // A tape that was loaded may have equal nodes: those outside the pair stand alone.
+            if id as Id == *sin.min(cos) {
+                item = Item { code: Code::SinCos, results: [Some(*sin), Some(*cos)], ..item };
+            }
         }
         items.push(item);
     }
@@ -148,4 +151,23 @@ pub(super) fn fuse(nodes: &[Node], outputs: &[Id]) -> Vec<Item> {
         !taken[id as usize] && item.code.arity() != 0
     });
     items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_nodes_are_all_computed() {
+        let node = |op, a| Node { op, args: [a, 0, 0], value: 0.0 };
+        for middle in [Op::Sin, Op::Cos] {
+            for last in [Op::Sin, Op::Cos] {
+                let nodes = [node(Op::Input, 0), node(Op::Sin, 0), node(middle, 0), node(last, 0)];
+                let items = fuse(&nodes, &[1, 2, 3]);
+                let mut computed: Vec<Id> = items.iter().flat_map(Item::results).collect();
+                computed.sort_unstable();
+                assert_eq!(computed, [1, 2, 3], "sine, {middle:?}, {last:?}");
+            }
+        }
+    }
 }
