@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)] // a failed step ends the bench
 
 #[path = "../../crates/graph/tests/common/arm.rs"]
-#[allow(unreachable_pub)] // public to those who share it
 mod arm;
 #[path = "../src/bin/bench_graph/tapes.rs"]
 #[allow(dead_code)]

@@ -3,7 +3,6 @@
 //! Each comparison first compares all numbers that both sides compute; the row that says so stands before the times.
 
 #[path = "../../../crates/graph/tests/common/arm.rs"]
-#[allow(unreachable_pub)] // public to those who share it
 mod arm;
 #[path = "bench_graph/data.rs"]
 mod data;

@@ -32,7 +32,7 @@ fn ten_thousand_steps_at_constant_memory() {
     // 20 states, one step, and what the allocator holds back.
     assert!(first < 160 * NUMBERS * 8, "{first} bytes for the gradient");
     let adjoint = scan.adjoint(Wrt(&[true, true])).unwrap();
-    let arguments = [&x[..], &y, &[ones.clone()]].concat();
+    let arguments = [&x[..], &y, std::slice::from_ref(&ones)].concat();
     let (_, map) = adjoint.linearize(&arguments, Wrt(&[true, true, false, false])).unwrap();
     let hvp = map.push(&[Some(ones.clone()), Some(ones), None, None]).unwrap();
     assert!(hvp.iter().all(Option::is_some));
