@@ -193,6 +193,18 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
+    fn numbers_come_through_a_file_and_a_missing_one_is_named() -> Result<()> {
+        let case = Case { id: "3".into(), system: "torch 9".into() };
+        let write = r#"file=$(echo "$line" | sed 's/.*"to":"//; s/".*//'); printf '\0\0\0\0\0\0\370\077' > "$file"; echo '{"count":1}'"#;
+        assert_eq!(scripted(write)?.values(&case)?, [1.5]);
+        let error = scripted(r#"echo '{"count":1}'"#)?.values(&case).err();
+        let message = error.map(|e| format!("{e:#}")).unwrap_or_default();
+        assert!(message.contains("cannot read"), "{message}");
+        Ok(())
+    }
+
+    #[test]
     fn a_missing_program_is_named() {
         let error = Peer::spawn(Command::new("no-such-python"), Duration::from_secs(1)).err();
         assert!(error.is_some_and(|e| format!("{e:#}").contains("no-such-python")));
