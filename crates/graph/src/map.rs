@@ -14,7 +14,7 @@ use crate::direction::{Spec, Stack, accumulate, check, count, element, inside};
 
 /// A function that is evaluated once for each element of the leading axis of its inputs, to be built into one node:
 ///
-/// > y[i]… = f(x[i]…, θ…), and Σᵢ y[i] for outputs that are summed.
+/// > yᵢ… = f(xᵢ…, θ…), and Σᵢ yᵢ for outputs that are summed.
 ///
 /// The elements are spread over rayon's threads; results are stacked, and sums made, in the order of the elements, so the bits do not
 /// depend on the number of threads. Shared inputs θ go whole into every element; their cotangents are summed. Inputs may be integers,

@@ -79,7 +79,7 @@ pub fn slice(
     Ok(Slice { at: at.to_vec(), loss: losses(loss, layout, at.len(), place)? })
 }
 
-/// The loss on the line from `a` (t = 0) to `b` (t = 1). Errors: as of [`slice`].
+/// The loss on the line from `a` (t = 0) to `b` (t = 1). Errors: as of [`slice()`].
 pub fn interpolate(
     loss: &Arc<dyn Function>,
     layout: &Parameters,
@@ -92,7 +92,7 @@ pub fn interpolate(
     slice(loss, layout, a, &along, at)
 }
 
-/// The loss at center + s·d₁ + t·d₂ for each s and t. Errors: as of [`slice`].
+/// The loss at center + s·d₁ + t·d₂ for each s and t. Errors: as of [`slice()`].
 pub fn slice2(
     loss: &Arc<dyn Function>,
     layout: &Parameters,
