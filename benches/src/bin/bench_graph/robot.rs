@@ -1,12 +1,12 @@
 //! The arm (position and 3×7 Jacobian) and the path over it (986 residuals of 700 angles).
 
 use crate::arm::{JOINTS, hand, path as path_residuals};
-use crate::tapes::{Sparse, with_jacobian};
+use crate::tapes::Sparse;
 use crate::{Bench, Figure, Rival};
 use anyhow::Result;
 use benches::peer::fill;
 use benches::row::Row;
-use pullback_graph::sparsity::{HessianPlan, NormalPlan, PlanOptions};
+use pullback_graph::sparsity::{HessianPlan, NormalPlan, Pattern, PlanOptions};
 use pullback_graph::{Real, Tape, Workspace};
 use serde_json::json;
 
@@ -15,20 +15,26 @@ const BATCH: usize = 1024;
 /// Position and Jacobian.
 const NUMBERS: usize = 3 + 3 * JOINTS;
 
-/// q ↦ (position, Jacobian by rows).
-pub(crate) fn arm_tape() -> Result<Tape> {
-    with_jacobian::<JOINTS>(JOINTS, &(0..JOINTS), |q| hand(q).to_vec())
+/// q ↦ (position, the entries of the Jacobian that are not 0 everywhere), and where those stand.
+pub(crate) fn arm_tape() -> Result<(Tape, Pattern)> {
+    Ok(Tape::record(JOINTS, |q| hand(q).to_vec())?.value_and_jacobian())
+}
+
+/// Position and Jacobian by rows, zeros included, of each sample.
+pub(crate) fn dense(pattern: &Pattern, y: &[f64]) -> Vec<f64> {
+    let each = |y: &[f64]| [&y[..3], &pattern.dense(&y[3..])].concat();
+    y.chunks_exact(3 + pattern.len()).flat_map(each).collect()
 }
 
 pub(crate) fn arm(bench: &mut Bench) -> Result<()> {
-    let tape = arm_tape()?;
+    let (tape, pattern) = arm_tape()?;
     bench.count("arm: instructions of value and Jacobian", "instructions", tape.len())?;
     bench.count("arm: registers", "registers", tape.registers())?;
     let x = fill(0, BATCH * JOINTS, 1.5);
     let mut space = Workspace::new(&tape);
-    let mut y = vec![0.0; BATCH * NUMBERS];
+    let mut y = vec![0.0; BATCH * tape.outputs()];
     tape.run(BATCH, &x, &mut y, &mut space)?;
-    let values = y.clone();
+    let values = dense(&pattern, &y);
     let mut work = || Ok(tape.run(BATCH, &x, &mut y, &mut space)?);
     let per = 1e9 / BATCH as f64;
     let seconds = bench.time(&mut work)?;
@@ -62,7 +68,7 @@ pub(crate) fn arm(bench: &mut Bench) -> Result<()> {
 /// One sample a call. The rival is the faster of a call through its buffers (with the call from Python, some 0.1 µs, which a row of its
 /// own shows) and a mapped call (without it).
 fn single(bench: &mut Bench, tape: &Tape, x: &[f64], values: &[f64]) -> Result<()> {
-    let (mut y, mut space) = (vec![0.0; NUMBERS], Workspace::new(tape));
+    let (mut y, mut space) = (vec![0.0; tape.outputs()], Workspace::new(tape));
     let figure = Figure {
         name: "arm: value and Jacobian, a single evaluation",
         unit: "ns",

@@ -5,7 +5,7 @@
 
 use crate::arm::{ARM, JOINTS};
 use crate::objectives::rosenbrock;
-use crate::robot::arm_tape;
+use crate::robot::{arm_tape, dense};
 use crate::{Bench, Figure, difference};
 use anyhow::{Result, ensure};
 use benches::peer::fill;
@@ -79,9 +79,9 @@ fn by_rows(values: &[f64], matrix: impl Fn(usize, usize) -> f64) -> Vec<f64> {
 
 fn arm(bench: &mut Bench) -> Result<()> {
     let name = "arm: value and Jacobian, a single evaluation";
-    let (tape, x) = (arm_tape()?, fill(0, JOINTS, 1.5));
+    let ((tape, pattern), x) = (arm_tape()?, fill(0, JOINTS, 1.5));
     let (mut y, mut space) = (vec![0.0; tape.outputs()], Workspace::new(&tape));
-    let ours = tape.eval(&x)?;
+    let ours = dense(&pattern, &tape.eval(&x)?);
     let q = SVector::<f64, JOINTS>::from_column_slice(&x);
     let both = || {
         num_dual::jacobian(
