@@ -225,7 +225,7 @@ pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Option<Program> {
     }
     let program = Emission { plan, space: Space::default(), steps: Vec::new(), lists: Vec::new() }
         .run(&operands, outputs);
-    (cost(&program) < otherwise).then_some(program)
+    (1.5 * cost(&program) < otherwise).then_some(program)
 }
 
 /// The steps being written.

@@ -9,8 +9,10 @@ use super::program::Program;
 use super::{Tape, grouped, program};
 use crate::{Error, Result};
 
-/// Samples that the machine works on at once.
-const LANES: usize = 16;
+/// Most samples that the machine works on at once.
+const LANES: usize = 32;
+/// Bytes of registers that stay close to the processor: with more of them, fewer samples go at once.
+const CLOSE: usize = 16 << 10;
 /// Samples of one parallel task: fixed, so that nothing depends on the number of threads.
 const TASK: usize = 256;
 /// Fewer samples than this run one at a time.
@@ -31,9 +33,17 @@ pub(super) struct Programs {
 pub struct Workspace {
     hash: u64,
     wide: Vec<Register<LANES>>,
+    middle: Vec<Register<{ LANES / 2 }>>,
     narrow: Vec<Register<1>>,
     grouped: Vec<Register<{ grouped::LANES }>>,
-    sums: Vec<Register<LANES>>,
+    sums: Sums,
+}
+
+/// A register for each sum, of the lanes that the tape takes.
+#[derive(Debug, Clone, Default)]
+struct Sums {
+    wide: Vec<Register<LANES>>,
+    middle: Vec<Register<{ LANES / 2 }>>,
 }
 
 impl Workspace {
@@ -240,22 +250,36 @@ impl Tape {
         Err(Error::OutputNotFinite { output: at % m, sample: at / m, value: y[at] })
     }
 
+    /// How many samples go at once: fixed by the tape.
+    fn lanes(&self) -> usize {
+        let bytes = 8 * self.batch_program().registers;
+        if bytes * LANES <= CLOSE { LANES } else { LANES / 2 }
+    }
+
     /// One row of outputs for each sample.
     fn rows(&self, source: Source<'_>, y: &mut [f64], workspace: &mut Workspace) {
-        let m = self.outputs.len();
+        let m = y.len() / source.count.max(1);
         if m == 0 {
             return;
         }
-        for (group, y) in y.chunks_mut(m * LANES).enumerate() {
-            let source = source.part(group * LANES, y.len() / m);
-            if FEW <= source.count {
-                let program = self.batch_program();
-                let registers = ready(&mut workspace.wide, program);
-                run(Run { program, source, sink: Sink::Rows(y, m), registers });
+        // Few samples leave no lane empty; the numbers do not depend on how many there are.
+        let lanes = match source.count {
+            0..FEW => 1,
+            count if count <= LANES / 2 => self.lanes().min(LANES / 2),
+            _ => self.lanes(),
+        };
+        for (group, y) in y.chunks_mut(m * lanes).enumerate() {
+            let part = source.part(group * lanes, y.len() / m);
+            if part.count < FEW {
+                for (i, y) in y.chunks_mut(m).enumerate() {
+                    self.one(part.part(i, 1), y, workspace);
+                }
                 continue;
             }
-            for (i, y) in y.chunks_mut(m).enumerate() {
-                self.one(source.part(i, 1), y, workspace);
+            let program = self.batch_program();
+            match lanes {
+                LANES => fill_rows(program, part, y, &mut workspace.wide),
+                _ => fill_rows(program, part, y, &mut workspace.middle),
             }
         }
     }
@@ -275,18 +299,43 @@ impl Tape {
 
     /// Adds the sums over the samples of one task.
     fn sums(&self, source: Source<'_>, sums: &mut [f64], workspace: &mut Workspace) {
-        let program = self.batch_program();
-        let registers = ready(&mut workspace.wide, program);
-        workspace.sums.clear();
-        workspace.sums.resize(self.outputs.len(), [0.0; LANES]);
-        for first in (0..source.count).step_by(LANES) {
-            let source = source.part(first, LANES.min(source.count - first));
-            let sink = Sink::Sums(&mut workspace.sums);
-            run(Run { program, source, sink, registers });
+        let (program, Workspace { wide, middle, sums: own, .. }) =
+            (self.batch_program(), workspace);
+        match self.lanes() {
+            LANES => add_sums(program, source, sums, wide, &mut own.wide),
+            _ => add_sums(program, source, sums, middle, &mut own.middle),
         }
-        for (sum, lanes) in sums.iter_mut().zip(&workspace.sums) {
-            *sum += lanes.iter().sum::<f64>();
-        }
+    }
+}
+
+/// Rows of outputs of up to `L` samples.
+fn fill_rows<const L: usize>(
+    program: &Program,
+    source: Source<'_>,
+    y: &mut [f64],
+    registers: &mut Vec<Register<L>>,
+) {
+    let (registers, m) = (ready(registers, program), y.len() / source.count);
+    run(Run { program, source, sink: Sink::Rows(y, m), registers });
+}
+
+/// Adds to `sums` those over all samples, `L` at a time.
+fn add_sums<const L: usize>(
+    program: &Program,
+    source: Source<'_>,
+    sums: &mut [f64],
+    registers: &mut Vec<Register<L>>,
+    lanes: &mut Vec<Register<L>>,
+) {
+    let registers = ready(registers, program);
+    lanes.clear();
+    lanes.resize(sums.len(), [0.0; L]);
+    for first in (0..source.count).step_by(L) {
+        let source = source.part(first, L.min(source.count - first));
+        run(Run { program, source, sink: Sink::Sums(lanes), registers });
+    }
+    for (sum, lanes) in sums.iter_mut().zip(lanes) {
+        *sum += lanes.iter().sum::<f64>();
     }
 }
 
