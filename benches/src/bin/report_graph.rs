@@ -17,7 +17,7 @@ mod common {
     pub(crate) mod kinks;
     pub(crate) mod landscapes;
     pub(crate) mod long_tapes;
-    pub(crate) mod network;
+    pub(crate) mod networks;
     pub(crate) mod threads;
     pub(crate) mod worst;
 }

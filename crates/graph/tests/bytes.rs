@@ -5,10 +5,10 @@
 mod arm;
 #[path = "common/fuzz_tape.rs"]
 mod fuzz_tape;
-#[path = "common/network.rs"]
-mod network;
+#[path = "common/networks.rs"]
+mod networks;
 
-use network::{Random, network};
+use networks::{Random, network};
 use pullback_graph::{Error, Tape};
 
 fn same(tape: &Tape) {

@@ -6,7 +6,7 @@ mod common {
     pub(crate) mod dags;
     pub(crate) mod duals;
     pub(crate) mod instructions;
-    pub(crate) mod network;
+    pub(crate) mod networks;
     pub(crate) mod threads;
     pub(crate) mod worst;
 }

@@ -3,12 +3,12 @@
 
 #[path = "common/arm.rs"]
 mod arm;
-#[path = "common/network.rs"]
-mod network;
+#[path = "common/networks.rs"]
+mod networks;
 
 use std::sync::Arc;
 
-use network::{Random, network};
+use networks::{Random, network};
 use pullback_core_graph::candle::{DType, Device, Tensor, Var};
 use pullback_core_graph::check::{Tolerances, laws, second_order};
 use pullback_core_graph::tensor::to_f64;

@@ -3,15 +3,15 @@
 
 #[path = "common/arm.rs"]
 mod arm;
-#[path = "common/network.rs"]
-mod network;
+#[path = "common/networks.rs"]
+mod networks;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use network::{Random, network};
+use networks::{Random, network};
 use pullback_graph::{Error, Op, Real, Tape};
 
 /// A tape under a name, and the points at which it is compared.

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pullback_graph::{Error, Tape, Workspace};
 
-use super::network::{Random, network};
+use super::networks::{Random, network};
 
 /// What became of the inputs.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

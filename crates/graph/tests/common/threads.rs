@@ -2,7 +2,7 @@
 
 use pullback_graph::{Result, Tape, Workspace};
 
-use super::network::{Random, network};
+use super::networks::{Random, network};
 
 /// Thread pools that are compared.
 pub(crate) const THREADS: [usize; 3] = [1, 2, 4];
