@@ -18,6 +18,7 @@ mod common {
     pub(crate) mod landscapes;
     pub(crate) mod long_tapes;
     pub(crate) mod networks;
+    pub(crate) mod second_kinks;
     pub(crate) mod threads;
     pub(crate) mod worst;
 }

@@ -15,7 +15,7 @@ pub struct Dual<T, const N: usize> {
 }
 
 impl<T: Real, const N: usize> Dual<T, N> {
-    /// A variable whose derivative is 1 in direction `i` and 0 in the others.
+    /// A variable whose derivative is 1 in direction `i` and 0 in the others; a constant where there is no such direction (N ≤ i).
     pub fn variable(value: T, i: usize) -> Self {
         let mut slopes = [T::lit(0.0); N];
         if let Some(slope) = slopes.get_mut(i) {

@@ -52,6 +52,36 @@ fn a_tape_comes_back_as_it_was() {
     same(&Tape::record(1, |x| constants.map(|c| x[0] * c).to_vec()).unwrap());
 }
 
+/// Negations of negations, which no recording holds: a hundred thousand of them are one step of the stack for none of its uses.
+#[test]
+fn what_a_recording_simplifies_is_simplified() {
+    let count = 100_000u32;
+    let mut bytes = b"pb.tape\n".to_vec();
+    for word in [1, 2, count + 3, 1] {
+        bytes.extend(u32::to_le_bytes(word));
+    }
+    for input in 0..2u32 {
+        bytes.push(2);
+        bytes.extend(input.to_le_bytes());
+    }
+    for k in 0..count {
+        bytes.push(7);
+        bytes.extend(if k == 0 { 0 } else { k + 1 }.to_le_bytes());
+    }
+    bytes.push(5);
+    bytes.extend((count + 1).to_le_bytes());
+    bytes.extend(1u32.to_le_bytes());
+    bytes.extend((count + 2).to_le_bytes());
+    let sum = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325u64, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    bytes.extend(sum.to_le_bytes());
+    let tape = Tape::from_bytes(&bytes).unwrap();
+    assert_eq!((tape.len(), tape.eval(&[3.0, 5.0]).unwrap()), (1, vec![15.0]));
+    assert_eq!(tape.reverse().eval(&[3.0, 5.0, 1.0]).unwrap(), [15.0, 5.0, 3.0]);
+    same(&tape);
+}
+
 /// A small tape, x₀·x₁ + 0.5, whose places are known.
 fn small() -> Vec<u8> {
     let bytes = Tape::record(2, |x| vec![x[0] * x[1] + 0.5]).unwrap().to_bytes();

@@ -6,10 +6,11 @@ mod common {
     pub(crate) mod dags;
     pub(crate) mod instructions;
     pub(crate) mod kinks;
+    pub(crate) mod second_kinks;
     pub(crate) mod worst;
 }
 
-use common::{dags, instructions, kinks};
+use common::{dags, instructions, kinks, second_kinks};
 use pullback_graph::Op;
 
 #[test]
@@ -48,5 +49,12 @@ fn a_thousand_random_networks() {
 fn conventions_at_kinks_hold_in_every_way_to_a_derivative() {
     let broken: Vec<String> =
         kinks::KINKS.iter().filter_map(|kink| kinks::verify(kink).err()).collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn conventions_at_kinks_hold_to_second_order() {
+    let rows = second_kinks::SECOND_KINKS.iter();
+    let broken: Vec<String> = rows.filter_map(|kink| second_kinks::verify(kink).err()).collect();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }

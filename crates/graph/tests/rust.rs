@@ -22,12 +22,11 @@ struct Case {
     ulps: f64,
 }
 
-/// The program that holds all functions, runs every case on the bits it reads, and prints the bits of the results.
+/// The program that includes all functions as a crate does what its build script wrote, runs every case on the bits it reads, and prints
+/// the bits of the results.
 fn program(cases: &[Case]) -> String {
     let mut source = String::from("#![deny(warnings)]\n");
-    for case in cases {
-        source += &case.tape.to_rust(&case.name).unwrap();
-    }
+    source += "include!(concat!(env!(\"OUT_DIR\"), \"/functions.rs\"));\n";
     source += "fn main() {\n    let text = std::io::read_to_string(std::io::stdin()).unwrap();\n";
     source += "    let mut words = text.split_ascii_whitespace();\n";
     source += "    while let Some(case) = words.next() {\n        match case {\n";
@@ -45,13 +44,22 @@ fn program(cases: &[Case]) -> String {
     source + "            _ => unreachable!(),\n        }\n    }\n}\n"
 }
 
-fn compiled(folder: &Path, source: &str, level: &str) -> PathBuf {
+fn compiled(folder: &Path, cases: &[Case], level: &str) -> PathBuf {
     std::fs::create_dir_all(folder).unwrap();
     let (file, binary) = (folder.join("generated.rs"), folder.join("generated"));
-    std::fs::write(&file, source).unwrap();
+    std::fs::write(&file, program(cases)).unwrap();
+    let functions: String =
+        cases.iter().map(|case| case.tape.to_rust(&case.name).unwrap()).collect();
+    std::fs::write(folder.join("functions.rs"), functions).unwrap();
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let options = ["--edition", "2021", "-C", level, "-o"];
-    let done = Command::new(rustc).args(options).arg(&binary).arg(&file).output().unwrap();
+    let done = Command::new(rustc)
+        .env("OUT_DIR", folder)
+        .args(options)
+        .arg(&binary)
+        .arg(&file)
+        .output()
+        .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     binary
 }
@@ -59,7 +67,7 @@ fn compiled(folder: &Path, source: &str, level: &str) -> PathBuf {
 /// Compiles all cases into one program, and compares.
 fn compare(folder: &str, cases: &[Case], level: &str) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
-    let binary = compiled(&folder, &program(cases), level);
+    let binary = compiled(&folder, cases, level);
     let mut input = String::new();
     for case in cases {
         for x in &case.points {

@@ -5,7 +5,7 @@ use benches::output::Output;
 use benches::row::Row;
 
 use crate::common::worst::Worst;
-use crate::common::{dags, elementary, instructions, kinks};
+use crate::common::{dags, elementary, instructions, kinks, second_kinks};
 use crate::explain;
 
 /// Numbers compared, and the worst error among them.
@@ -93,5 +93,12 @@ pub(crate) fn conventions(output: &mut Output) -> Result<()> {
     explain("convention", &broken)?;
     let (all, held) = (kinks::KINKS.len() as f64, (kinks::KINKS.len() - broken.len()) as f64);
     let name = "conventions at kinks that hold, by push, pull, Jacobian and dual numbers";
+    output.push(Row::new(name, "rows", held).at_least(all))?;
+    let rows = second_kinks::SECOND_KINKS;
+    let broken: Vec<String> =
+        rows.iter().filter_map(|kink| second_kinks::verify(kink).err()).collect();
+    explain("convention", &broken)?;
+    let (all, held) = (rows.len() as f64, (rows.len() - broken.len()) as f64);
+    let name = "conventions at kinks that hold to second order, by all orders of push and pull";
     output.push(Row::new(name, "rows", held).at_least(all))
 }

@@ -175,12 +175,20 @@ impl HessianPlan {
         sweep.instructions() * sweep.directions()
     }
 
+    /// [`Tape::hash`] of the tape that it is for; `None` for a function.
+    pub fn hash(&self) -> Option<u64> {
+        self.hash
+    }
+
     /// Is it the plan of this tape?
     ///
     /// # Errors
-    /// `ForeignTape` if not.
+    /// `ForeignTape` if not; `Invalid` for the plan of a function.
     pub fn check(&self, tape: &Tape) -> Result<()> {
-        let (expected, got) = (self.hash.unwrap_or(0), tape.hash());
+        let Some(expected) = self.hash else {
+            return Err(Error::invalid("the Hessian plan", "is for a function, not for a tape"));
+        };
+        let got = tape.hash();
         if expected == got {
             return Ok(());
         }

@@ -143,12 +143,20 @@ impl JacobianPlan {
         sweeps.iter().map(each).sum()
     }
 
+    /// [`Tape::hash`] of the tape that it is for; `None` for a function.
+    pub fn hash(&self) -> Option<u64> {
+        self.hash
+    }
+
     /// Is it the plan of this tape?
     ///
     /// # Errors
-    /// `ForeignTape` if not.
+    /// `ForeignTape` if not; `Invalid` for the plan of a function.
     pub fn check(&self, tape: &Tape) -> Result<()> {
-        let (expected, got) = (self.hash.unwrap_or(0), tape.hash());
+        let Some(expected) = self.hash else {
+            return Err(Error::invalid("the Jacobian plan", "is for a function, not for a tape"));
+        };
+        let got = tape.hash();
         if expected == got {
             return Ok(());
         }
@@ -187,7 +195,12 @@ impl JacobianPlan {
             Engine::Function(pushes) => (0..batch).try_for_each(|k| {
                 let (y, j) = (&mut y[k * m..(k + 1) * m], &mut j[k * entries..(k + 1) * entries]);
                 j.fill(0.0);
-                pushes.run(&x[k * n..(k + 1) * n], y, j)
+                pushes.run(&x[k * n..(k + 1) * n], y, j).map_err(|error| match error {
+                    Error::OutputNotFinite { output, value, .. } => {
+                        Error::OutputNotFinite { output, sample: k, value }
+                    }
+                    other => other,
+                })
             }),
             Engine::Tape(points, sweeps) => {
                 for first in (0..batch).step_by(*points) {

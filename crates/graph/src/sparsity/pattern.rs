@@ -13,9 +13,10 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// The pattern with these places (row, column), in any order, repetitions allowed. Places outside are left out.
+    /// The pattern with these places (row, column), in any order, repetitions allowed. Places outside are left out, and so are columns
+    /// from 2³² on.
     pub fn new(rows: usize, columns: usize, mut places: Vec<(usize, usize)>) -> Self {
-        places.retain(|&(i, j)| i < rows && j < columns);
+        places.retain(|&(i, j)| i < rows && j < columns && u32::try_from(j).is_ok());
         places.sort_unstable();
         places.dedup();
         let mut starts = vec![0; rows + 1];
@@ -120,7 +121,7 @@ impl Pattern {
 
     /// The position of an entry among the values.
     pub fn position(&self, row: usize, column: usize) -> Option<usize> {
-        let at = self.row(row).binary_search(&(column as u32)).ok()?;
+        let at = self.row(row).binary_search(&u32::try_from(column).ok()?).ok()?;
         Some(self.starts[row] + at)
     }
 

@@ -59,6 +59,10 @@ fn numbers<'a>(like: impl Iterator<Item = &'a Tensor>, given: &Direction) -> Res
     let mut numbers = Vec::new();
     for (like, given) in like.zip(given) {
         match given {
+            Some(t) if t.dims() != like.dims() => {
+                let what = format!("a derivative of shape {:?} for {:?}", t.dims(), like.dims());
+                return Err(Error::invalid("a function's linear map", what));
+            }
             Some(t) => numbers.extend(to_f64(t)?),
             None => numbers.resize(numbers.len() + like.elem_count(), 0.0),
         }
@@ -136,14 +140,31 @@ impl Pushes {
         let (values, map) = flat.function.linearize(&point, Wrt(&flat.wrt))?;
         let values = numbers(flat.shapes.iter(), &values.into_iter().map(Some).collect())?;
         super::sweep::length("outputs", y.len(), values.len())?;
+        if let Some(output) = values.iter().position(|v| !v.is_finite()) {
+            let value = values[output];
+            return Err(Error::OutputNotFinite { output, sample: 0, value });
+        }
         y.copy_from_slice(&values);
+        // What a map gives back is checked: it may be a user's.
         let read = |from: Vec<Vec<f64>>, places: &[[usize; 3]], entries: &mut [f64]| {
-            places.iter().for_each(|&[entry, color, at]| entries[entry] = from[color][at]);
+            for &[entry, color, at] in places {
+                let derivative = from.get(color).and_then(|numbers| numbers.get(at));
+                let &value = derivative.ok_or_else(|| {
+                    let what = format!("its map gave no number {at} in direction {color}");
+                    Error::invalid(flat.function.name(), what)
+                })?;
+                if !value.is_finite() {
+                    let what = format!("its map gave {value} for number {at} in direction {color}");
+                    return Err(Error::invalid(flat.function.name(), what));
+                }
+                entries[entry] = value;
+            }
+            Ok(())
         };
         if !self.pushed.is_empty() {
             let out = map.push_many(&self.pushes)?;
             let out = out.iter().map(|d| numbers(flat.shapes.iter(), d)).collect::<Result<_>>()?;
-            read(out, &self.pushed, entries);
+            read(out, &self.pushed, entries)?;
         }
         if !self.pulled.is_empty() {
             let out = map.pull_many(&self.pulls)?;
@@ -157,7 +178,7 @@ impl Pushes {
                     numbers(like.into_iter(), &own)
                 })
                 .collect::<Result<_>>()?;
-            read(out, &self.pulled, entries);
+            read(out, &self.pulled, entries)?;
         }
         Ok(())
     }

@@ -13,11 +13,9 @@
 //! | 4 each | the outputs: positions of nodes |
 //! | 8 | FNV-1a (64 bits) of all bytes before |
 
-use std::sync::Arc;
-
-use super::Tape;
-use super::dag::{self, Id, Node};
+use super::dag::{Dag, Id, Node};
 use super::op::Op;
+use super::{Builder, Tape};
 use crate::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"pb.tape\n";
@@ -86,7 +84,7 @@ const BY_CODE: [Option<Op>; 256] = {
 };
 
 /// The code of each instruction.
-const BY_OP: [u8; Op::ALL.len()] = {
+pub(super) const BY_OP: [u8; Op::ALL.len()] = {
     let mut table = [0; Op::ALL.len()];
     let mut row = 0;
     while row < CODES.len() {
@@ -132,8 +130,8 @@ impl Tape {
     /// The tape that [`Tape::to_bytes`] wrote: the same instructions, the same constants to the bit, the same [`Tape::hash`].
     ///
     /// The bytes may come from anywhere. Nothing is allocated for a count that the bytes behind it cannot hold, so memory and time
-    /// are in proportion to the length of `bytes`; constants may be any number, as in a recording. At most 2²⁰
-    /// inputs, or as many as there are bytes.
+    /// are in proportion to the length of `bytes`; constants may be any number, as in a recording, and what a recording would simplify is
+    /// simplified. At most 2²⁰ inputs, or as many as there are bytes.
     ///
     /// # Errors
     /// `Format` with the first byte at which it shows: another format or version, a checksum that does not fit (damage), counts that
@@ -191,8 +189,9 @@ impl Tape {
             return Err(wrong(reader.at, what));
         }
         all_needed(&nodes, &outputs)?;
-        let hash = dag::hash(inputs, &nodes, &outputs);
-        Ok(Tape { inputs, nodes, outputs, programs: Arc::default(), hash })
+        // Recorded again, so that whoever wrote it, no later step meets what a recording cannot hold.
+        let (dag, outputs) = Dag::recorded(inputs, &nodes, &outputs);
+        Ok(Builder { dag }.finish(&outputs))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 
+use super::bytes::BY_OP;
 use super::op::Op;
 use super::table::Table;
 
@@ -139,7 +140,8 @@ impl Dag {
         self.simplified(op, args).unwrap_or_else(|| self.intern(op, args, 0.0))
     }
 
-    /// Identities that hold for all finite numbers and do not round differently. (0·x = 0 and x − x = 0: no operand is infinite.)
+    /// Identities that hold for all finite numbers and do not round differently, but for the sign of a zero. (0·x = 0 and x − x = 0: no
+    /// operand is infinite.)
     fn simplified(&mut self, op: Op, [a, b, c]: [Id; 3]) -> Option<Id> {
         Some(match op {
             Op::Add if self.is(a, 0.0) => b,
@@ -175,7 +177,6 @@ impl Dag {
             },
             Op::Div if self.is(b, 1.0) => a,
             Op::Div if self.is(b, -1.0) => self.one(Op::Neg, a),
-            Op::Div if self.is(a, 0.0) => a,
             Op::Neg => {
                 if let Some(inner) = self.negated(a) {
                     return Some(inner);
@@ -242,6 +243,27 @@ impl Dag {
 }
 
 impl Dag {
+    /// Nodes from outside, entered one by one as a recording does; and where the outputs are then.
+    pub(super) fn recorded(inputs: usize, nodes: &[Node], outputs: &[Id]) -> (Self, Vec<Id>) {
+        let mut dag = Dag { inputs, ..Dag::default() };
+        let mut place: Vec<Id> = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let id = match node.op {
+                Op::Const => dag.constant(node.value),
+                Op::Input => dag.intern(Op::Input, node.args, 0.0),
+                op => {
+                    let mut args = [0; 3];
+                    let operands = args.iter_mut().zip(node.operands());
+                    operands.for_each(|(to, &a)| *to = place[a as usize]);
+                    dag.add(op, args)
+                }
+            };
+            place.push(id);
+        }
+        let outputs = outputs.iter().map(|&y| place[y as usize]).collect();
+        (dag, outputs)
+    }
+
     /// The nodes of a finished tape, at their positions.
     pub(super) fn from_nodes(inputs: usize, nodes: &[Node]) -> Self {
         // Derivatives are a few times as long as what they are of.
@@ -253,13 +275,14 @@ impl Dag {
     }
 }
 
-/// A hash of everything that the instructions are, by words: FNV-1a's steps, and a rotation so that high bits come down.
+/// A hash of everything that the instructions are, by words: FNV-1a's steps, and a rotation so that high bits come down. Instructions go in by
+/// their codes on disk, which never change.
 pub(super) fn hash(inputs: usize, nodes: &[Node], outputs: &[Id]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     let mut word = |x: u64| hash = (hash ^ x).wrapping_mul(0x0100_0000_01b3).rotate_left(29);
     word(inputs as u64);
     for node in nodes {
-        word(node.op as u64 | u64::from(node.args[0]) << 32);
+        word(u64::from(BY_OP[node.op as usize]) | u64::from(node.args[0]) << 32);
         word(u64::from(node.args[1]) | u64::from(node.args[2]) << 32);
         word(node.value.to_bits());
     }

@@ -1,8 +1,9 @@
 //! Tapes of derivatives: the two chain rules, written as instructions.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
-use super::dag::{Dag, Id};
+use super::dag::{Dag, Id, Mixed};
 use super::op::Op;
 use super::sparse::{pull_rows, push_columns};
 use super::{Builder, Tape};
@@ -17,14 +18,58 @@ pub(super) fn plus(dag: &mut Dag, a: Option<Id>, b: Option<Id>) -> Option<Id> {
     }
 }
 
-/// A slope times a derivative; a constant 0 is a structural zero. Where the slope may be infinite or not a number, a derivative of 0
-/// stays 0.
-pub(super) fn times(dag: &mut Dag, guarded: bool, slope: Id, d: Id) -> Option<Id> {
-    let product = match guarded {
-        true => dag.two(Op::GuardedMul, d, slope),
-        false => dag.two(Op::Mul, slope, d),
-    };
-    (dag.known(product) != Some(0.0)).then_some(product)
+/// How a derivative of one operand goes through an instruction.
+#[derive(Clone, Copy)]
+pub(super) enum Slope {
+    /// s·d
+    Times(Id),
+    /// d ⊙ s, since s may be infinite or not a number where d is 0.
+    Guarded(Id),
+    /// d ⊙ b or d ⊘ b: of a guarded product or quotient, its first operand.
+    Before(Op, Id),
+    /// a ⊙ d: of a guarded product, its second operand.
+    After(Id),
+    /// −(y/b ⊙ d): of a guarded quotient, its second operand.
+    MinusAfter(Id),
+}
+
+impl Slope {
+    /// Of node `id` with respect to its operand `port`; `None` where it is 0 everywhere, and of `select`.
+    pub(super) fn of(dag: &mut Dag, id: usize, port: usize) -> Option<Slope> {
+        let node = dag.nodes[id];
+        let [a, b, _] = node.args;
+        Some(match (node.op, port) {
+            (Op::GuardedMul | Op::GuardedDiv, 0) => Slope::Before(node.op, b),
+            (Op::GuardedMul, _) => Slope::After(a),
+            (Op::GuardedDiv, _) => Slope::MinusAfter(dag.two(Op::GuardedDiv, id as Id, b)),
+            (op, _) => {
+                let slope = op.partial(dag, port, node.args, id as Id)?;
+                if op.is_singular() { Slope::Guarded(slope) } else { Slope::Times(slope) }
+            }
+        })
+    }
+
+    /// The slope times a derivative; a constant 0 is a structural zero. In a branch of a `select`, a derivative of 0 stays 0 whatever
+    /// the slope is: it may be anything where the branch is not taken.
+    pub(super) fn times(self, dag: &mut Dag, d: Id, in_branch: bool) -> Option<Id> {
+        let product = match self {
+            Slope::Times(slope) if !in_branch => dag.two(Op::Mul, slope, d),
+            Slope::Times(slope) | Slope::Guarded(slope) => dag.two(Op::GuardedMul, d, slope),
+            Slope::Before(op, b) => dag.two(op, d, b),
+            Slope::After(a) | Slope::MinusAfter(a) => {
+                let mut product = dag.two(Op::GuardedMul, a, d);
+                if let Slope::MinusAfter(_) = self {
+                    product = dag.one(Op::Neg, product);
+                }
+                if in_branch {
+                    let zero = dag.constant(0.0);
+                    product = dag.add(Op::Select, [d, product, zero]);
+                }
+                product
+            }
+        };
+        (dag.known(product) != Some(0.0)).then_some(product)
+    }
 }
 
 /// Forward rule of `select`: the derivative of the side that is taken.
@@ -38,8 +83,7 @@ pub(super) fn select(dag: &mut Dag, condition: Id, yes: Option<Id>, no: Option<I
     (dag.known(d) != Some(0.0)).then_some(d)
 }
 
-/// The contribution of node `id` with adjoint `d` to its operand `port`. In a branch of a `select` every slope is guarded: it may be
-/// anything where the branch is not taken.
+/// The contribution of node `id` with adjoint `d` to its operand `port`.
 pub(super) fn contribution(
     dag: &mut Dag,
     id: usize,
@@ -52,10 +96,7 @@ pub(super) fn contribution(
         (Op::Select, 0) => None,
         (Op::Select, 1) => select(dag, node.args[0], Some(d), None),
         (Op::Select, _) => select(dag, node.args[0], None, Some(d)),
-        (op, _) => {
-            let slope = op.partial(dag, port, node.args, id as Id)?;
-            times(dag, in_branch || op.is_singular(), slope, d)
-        }
+        _ => Slope::of(dag, id, port)?.times(dag, d, in_branch),
     }
 }
 
@@ -86,10 +127,8 @@ fn push(dag: &mut Dag, last: usize, seed: impl Fn(usize) -> Option<Id>) -> Vec<O
                 let mut sum = None;
                 for port in 0..op.arity() {
                     let Some(d) = of(port) else { continue };
-                    if let Some(slope) = op.partial(dag, port, node.args, id as Id) {
-                        let part = times(dag, op.is_singular(), slope, d);
-                        sum = plus(dag, sum, part);
-                    }
+                    let part = Slope::of(dag, id, port).and_then(|s| s.times(dag, d, false));
+                    sum = plus(dag, sum, part);
                 }
                 sum
             }
@@ -98,10 +137,32 @@ fn push(dag: &mut Dag, last: usize, seed: impl Fn(usize) -> Option<Id>) -> Vec<O
     tangent
 }
 
-/// Backward chain rule: adds the adjoint of each node to those of its operands, from the last node to the first.
+/// Backward chain rule: the adjoint of each node from those of its readers, from the last node to the first.
+///
+/// What readers contribute is added class by class, not in the order of the readers: where a formula is repeated over many inputs, the sums
+/// of all of them are of one form then, and the machine computes them side by side.
 fn pull(dag: &mut Dag, mut adjoint: Vec<Option<Id>>) -> Vec<Option<Id>> {
     let in_branch = in_branches(dag, adjoint.len());
+    let mut classes = Classes::default();
+    // Of each node the last of its contributions, and of each contribution the one before.
+    let mut last: Vec<u32> = vec![NONE; adjoint.len()];
+    let mut contributions: Vec<(Id, u32)> = Vec::new();
+    let mut own: Vec<Id> = Vec::new();
     for id in (0..adjoint.len()).rev() {
+        own.clear();
+        let mut at = last[id];
+        while let Some(&(part, before)) = contributions.get(at as usize) {
+            own.push(part);
+            at = before;
+        }
+        own.reverse();
+        if 2 < own.len() {
+            classes.follow(dag);
+            own.sort_by_key(|&part| classes.of[part as usize]); // stable
+        }
+        for &part in &own {
+            adjoint[id] = plus(dag, adjoint[id], Some(part));
+        }
         let Some(d) = adjoint[id] else { continue };
         let node = dag.nodes[id];
         for port in 0..node.op.arity() {
@@ -109,11 +170,37 @@ fn pull(dag: &mut Dag, mut adjoint: Vec<Option<Id>>) -> Vec<Option<Id>> {
             if dag.nodes[at].op == Op::Const {
                 continue;
             }
-            let part = contribution(dag, id, port, d, in_branch[id]);
-            adjoint[at] = plus(dag, adjoint[at], part);
+            if let Some(part) = contribution(dag, id, port, d, in_branch[id]) {
+                contributions.push((part, last[at]));
+                last[at] = contributions.len() as u32 - 1;
+            }
         }
     }
     adjoint
+}
+
+const NONE: u32 = u32::MAX;
+
+/// Nodes that do the same to operands of the same classes are of one class; all inputs are, and all constants.
+#[derive(Default)]
+struct Classes {
+    of: Vec<u32>,
+    known: HashMap<(Op, [u32; 3]), u32, Mixed>,
+}
+
+impl Classes {
+    /// Takes in the nodes that are new.
+    fn follow(&mut self, dag: &Dag) {
+        for node in &dag.nodes[self.of.len()..] {
+            let mut from = [NONE; 3];
+            from.iter_mut().zip(node.operands()).for_each(|(c, &a)| *c = self.of[a as usize]);
+            if node.op.commutes() {
+                from[..2].sort_unstable();
+            }
+            let next = self.known.len() as u32;
+            self.of.push(*self.known.entry((node.op, from)).or_insert(next));
+        }
+    }
 }
 
 impl Tape {
@@ -210,13 +297,15 @@ impl Tape {
     /// The Hessian of Σ λᵢ·yᵢ: (x, λ) ↦ its lower triangle's entries that are not 0 everywhere, row by row, and where they stand.
     #[must_use]
     pub fn hessian(&self) -> (Tape, Pattern) {
-        let reverse = self.reverse();
         let (n, m) = (self.inputs, self.outputs.len());
+        let whole = self.reverse();
+        // Without the values, whose chains no second derivative needs.
+        let reverse = Builder::over(&whole).finish(&whole.outputs[m..]);
         let mut b = Builder::over(&reverse);
         let columns = push_columns(&mut b.dag, reverse.nodes.len(), n);
         let mut found: Vec<((usize, usize), Id)> = Vec::new();
         for row in 0..n {
-            let entries = columns.of(reverse.outputs[m + row]).iter();
+            let entries = columns.of(reverse.outputs[row]).iter();
             let lower = entries.filter(|(column, _)| *column as usize <= row);
             found.extend(lower.map(|&(column, d)| ((row, column as usize), d)));
         }

@@ -23,6 +23,20 @@ macro_rules! codes {
             SubMul,
             /// sin a, and cos a into the register that stands in b's place.
             SinCos,
+            /// a·s, where s is a scalar: the same for all samples.
+            MulBy,
+            /// a + s
+            AddTo,
+            /// a − s
+            SubBy,
+            /// s − a
+            SubFrom,
+            /// a·s + c
+            MulByAdd,
+            /// a·s − c
+            MulBySub,
+            /// c − a·s
+            SubMulBy,
             /// An input, a lane for each sample.
             Load,
             /// An output, a lane for each sample.
@@ -89,9 +103,31 @@ impl Code {
     pub(super) fn arity(self) -> usize {
         match self {
             Code::MulAdd | Code::MulSub | Code::SubMul => 3,
+            Code::MulByAdd | Code::MulBySub | Code::SubMulBy => 3,
+            Code::MulBy | Code::AddTo | Code::SubBy | Code::SubFrom => 2,
             Code::SinCos => 1,
             other => other.op().map_or(0, Op::arity),
         }
+    }
+
+    /// The code for a scalar in place of the first operand, or of the second; it takes the scalar in the second place.
+    pub(super) fn with_scalar(self, place: usize) -> Option<Self> {
+        match (self, place) {
+            (Code::Mul, 0 | 1) => Some(Code::MulBy),
+            (Code::Add, 0 | 1) => Some(Code::AddTo),
+            (Code::Sub, 0) => Some(Code::SubFrom),
+            (Code::Sub, 1) => Some(Code::SubBy),
+            (Code::MulAdd, 0 | 1) => Some(Code::MulByAdd),
+            (Code::MulSub, 0 | 1) => Some(Code::MulBySub),
+            (Code::SubMul, 0 | 1) => Some(Code::SubMulBy),
+            _ => None,
+        }
+    }
+
+    /// Is the second operand a scalar?
+    pub(super) fn takes_scalar(self) -> bool {
+        use Code::{AddTo, MulBy, MulByAdd, MulBySub, SubBy, SubFrom, SubMulBy};
+        matches!(self, MulBy | AddTo | SubBy | SubFrom | MulByAdd | MulBySub | SubMulBy)
     }
 
     /// Do the first two operands commute?

@@ -405,6 +405,8 @@ impl Emission<'_> {
             first_constant: used as usize,
             constants: Constants::Lanes(self.plan.constants),
             lists: self.lists,
+            scalars: Vec::new(),
+            shared: 0,
         }
     }
 }

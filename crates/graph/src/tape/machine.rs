@@ -3,6 +3,7 @@
 use pulp::NullaryFnOnce;
 
 use super::fuse::Code;
+use super::grouped;
 use super::op::Op;
 use super::program::{Constants, Program, Step};
 use crate::math;
@@ -55,9 +56,18 @@ impl Source<'_> {
             return;
         }
         let column = input - self.shared.len();
-        for (lane, value) in to.iter_mut().enumerate() {
-            *value = self.x[lane.min(self.count - 1) * self.row + column];
+        let mut loaded = [0.0; L];
+        if self.count == L {
+            // Of rows as long as this one, no index is checked again.
+            for (value, row) in loaded.iter_mut().zip(self.x.chunks_exact(self.row)) {
+                *value = row[column];
+            }
+        } else {
+            for (lane, value) in loaded.iter_mut().enumerate() {
+                *value = self.x[lane.min(self.count - 1) * self.row + column];
+            }
         }
+        *to = loaded;
     }
 }
 
@@ -74,14 +84,29 @@ impl<const L: usize> Sink<'_, L> {
     fn store(&mut self, output: u32, count: usize, from: &Register<L>) {
         match self {
             Sink::Rows(y, row) => {
-                for (lane, &value) in from.iter().enumerate().take(count) {
-                    y[lane * *row + output as usize] = value;
+                let (output, row) = (output as usize, *row);
+                let values = &from[..count.min(L)];
+                let (fours, rest) = values.as_chunks::<4>();
+                for (four, y) in fours.iter().zip(y.chunks_exact_mut(4 * row)) {
+                    for lane in 0..4 {
+                        y[lane * row + output] = four[lane];
+                    }
+                }
+                let last = &mut y[4 * row * fours.len()..];
+                for (&value, y) in rest.iter().zip(last.chunks_exact_mut(row)) {
+                    y[output] = value;
                 }
             }
             Sink::Sums(sums) => {
                 let sum = &mut sums[output as usize];
-                for lane in 0..L {
-                    sum[lane] += if lane < count { from[lane] } else { 0.0 };
+                if count == L {
+                    for lane in 0..L {
+                        sum[lane] += from[lane];
+                    }
+                } else {
+                    for lane in 0..L {
+                        sum[lane] += if lane < count { from[lane] } else { 0.0 };
+                    }
                 }
             }
         }
@@ -91,6 +116,8 @@ impl<const L: usize> Sink<'_, L> {
 /// A program on up to `L` samples, or on one sample with equal computations side by side.
 pub(super) struct Run<'a, const L: usize> {
     pub(super) program: &'a Program,
+    /// What steps with a scalar operand read.
+    pub(super) scalars: &'a [f64],
     pub(super) source: Source<'a>,
     pub(super) sink: Sink<'a, L>,
     pub(super) registers: &'a mut [Register<L>],
@@ -101,7 +128,10 @@ impl<const L: usize> NullaryFnOnce for Run<'_, L> {
 
     #[inline(always)]
     fn call(self) {
-        let Run { program, source, mut sink, registers } = self;
+        let Run { program, scalars, source, mut sink, registers } = self;
+        if registers.is_empty() {
+            return; // never; and so the compiler knows that every masked index is in bounds
+        }
         let mask = registers.len() - 1;
         for step in &program.steps {
             let [a, b, c] = step.args;
@@ -111,7 +141,7 @@ impl<const L: usize> NullaryFnOnce for Run<'_, L> {
                 (|$a:ident, $b:ident, $c:ident, $lane:ident| $value:expr) => {{
                     let moves = |port: u32| u32::from(step.fixed >> port & 1 == 0);
                     let (mut to, mut a, mut b, mut c) = (step.to, a, b, c);
-                    for _ in 0..step.blocks {
+                    for _ in 0..if L == grouped::LANES { step.blocks } else { 1 } {
                         let $a = &registers[a as usize & mask];
                         let $b = &registers[b as usize & mask];
                         let $c = &registers[c as usize & mask];
@@ -124,12 +154,30 @@ impl<const L: usize> NullaryFnOnce for Run<'_, L> {
                     }
                 }};
             }
+            macro_rules! by_scalar {
+                (|$a:ident, $s:ident, $c:ident, $lane:ident| $value:expr) => {{
+                    let ($a, $c) = (&registers[a as usize & mask], &registers[c as usize & mask]);
+                    let $s = scalars[b as usize];
+                    let mut result = [0.0; L];
+                    for $lane in 0..L {
+                        result[$lane] = $value;
+                    }
+                    registers[step.to as usize & mask] = result;
+                }};
+            }
             macro_rules! steps {
                 ($($name:ident)+) => {
                     match step.code {
                         Code::MulAdd => lanes!(|a, b, c, l| a[l] * b[l] + c[l]),
                         Code::MulSub => lanes!(|a, b, c, l| a[l] * b[l] - c[l]),
                         Code::SubMul => lanes!(|a, b, c, l| c[l] - a[l] * b[l]),
+                        Code::MulBy => by_scalar!(|a, s, _c, l| a[l] * s),
+                        Code::AddTo => by_scalar!(|a, s, _c, l| a[l] + s),
+                        Code::SubBy => by_scalar!(|a, s, _c, l| a[l] - s),
+                        Code::SubFrom => by_scalar!(|a, s, _c, l| s - a[l]),
+                        Code::MulByAdd => by_scalar!(|a, s, c, l| a[l] * s + c[l]),
+                        Code::MulBySub => by_scalar!(|a, s, c, l| a[l] * s - c[l]),
+                        Code::SubMulBy => by_scalar!(|a, s, c, l| c[l] - a[l] * s),
                         $(Code::$name => lanes!(|a, b, c, l| Op::$name.value(a[l], b[l], c[l])),)+
                         // One large argument among the lanes must not change the others.
                         Code::Sin | Code::Cos | Code::Tan | Code::SinCos
@@ -142,7 +190,7 @@ impl<const L: usize> NullaryFnOnce for Run<'_, L> {
                         Code::Tan => lanes!(|a, _b, _c, l| math::tan(a[l])),
                         Code::SinCos => {
                             let moves = u32::from(step.fixed & 1 == 0);
-                            for block in 0..step.blocks {
+                            for block in 0..if L == grouped::LANES { step.blocks } else { 1 } {
                                 let angle = registers[(a + moves * block) as usize & mask];
                                 let (mut sine, mut cosine) = ([0.0; L], [0.0; L]);
                                 for lane in 0..L {

@@ -16,14 +16,15 @@ mod samples;
 mod sparse;
 mod structure;
 mod table;
+mod workspace;
 
 use dag::{Dag, Id, Node};
 pub use expr::Expr;
 use expr::Recorder;
 pub use op::Op;
-use run::Programs;
-pub use run::Workspace;
 pub use samples::SampleSum;
+use workspace::Programs;
+pub use workspace::Workspace;
 
 use std::sync::Arc;
 
@@ -101,7 +102,7 @@ impl Tape {
         self.len() == 0
     }
 
-    /// Number of registers that the machine needs, constants included.
+    /// Number of registers that the machine needs for a batch: one number in each of its lanes.
     pub fn registers(&self) -> usize {
         self.batch_program().registers
     }

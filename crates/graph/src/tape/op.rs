@@ -151,9 +151,9 @@ impl Op {
         }
     }
 
-    /// Do the operands commute?
+    /// Do the operands commute, to the bit? (Min and max do not: of 0 and −0 they take the second.)
     pub const fn commutes(self) -> bool {
-        matches!(self, Op::Add | Op::Mul | Op::Min | Op::Max | Op::Hypot | Op::Equal)
+        matches!(self, Op::Add | Op::Mul | Op::Hypot | Op::Equal)
     }
 
     /// One of the functions that cost many operations?
@@ -212,15 +212,16 @@ impl Op {
             Op::Sqrt => a.sqrt(),
             Op::Abs => a.abs(),
             Op::Sign => truth(0.0 < a) - truth(a < 0.0),
+            // What is not a number stays so, on either side.
             Op::Min => {
-                if a < b {
+                if a < b || a.is_nan() {
                     a
                 } else {
                     b
                 }
             }
             Op::Max => {
-                if a > b {
+                if a > b || a.is_nan() {
                     a
                 } else {
                     b
@@ -245,7 +246,21 @@ impl Op {
             Op::Atanh => math::atanh(a),
             Op::Atan2 => math::atan2(a, b),
             Op::Hypot => math::hypot(a, b),
-            Op::Pow => math::pow(a, b),
+            // As recording writes those of small whole exponents.
+            Op::Pow => {
+                let general = math::pow(a, b);
+                if b == 2.0 {
+                    a * a
+                } else if b == 3.0 {
+                    a * a * a
+                } else if b == -1.0 {
+                    1.0 / a
+                } else if b == 1.0 {
+                    a
+                } else {
+                    general
+                }
+            }
             Op::Less => truth(a < b),
             Op::LessEqual => truth(a <= b),
             Op::Equal => truth(a == b),
@@ -267,7 +282,7 @@ impl Op {
         }
     }
 
-    /// The partial derivative with respect to operand `port`, recorded; `None` where it is 0 everywhere.
+    /// The partial derivative with respect to operand `port`, recorded; `None` where it is 0 everywhere or the rule is not a product.
     ///
     /// `x`: the operands; `y`: the instruction itself, whose value many derivatives use again.
     pub(super) fn partial(self, dag: &mut Dag, port: usize, x: [Id; 3], y: Id) -> Option<Id> {
@@ -378,21 +393,6 @@ impl Op {
                 dag.scaled(sense, twice)
             }
             Op::Hypot => dag.two(Op::GuardedDiv, if first { a } else { b }, y),
-            Op::GuardedMul => {
-                if first {
-                    b
-                } else {
-                    a
-                }
-            }
-            Op::GuardedDiv => {
-                if first {
-                    dag.two(Op::Div, one, b)
-                } else {
-                    let ratio = dag.two(Op::GuardedDiv, y, b);
-                    dag.one(Op::Neg, ratio)
-                }
-            }
             Op::Pow => {
                 if first {
                     let less = dag.two(Op::Sub, b, one);
@@ -403,8 +403,8 @@ impl Op {
                     dag.two(Op::Mul, y, logarithm)
                 }
             }
-            // Its rules are not products; they stand beside the chain rules.
-            Op::Select => return None,
+            // Their rules are not products; they stand beside the chain rules.
+            Op::Select | Op::GuardedMul | Op::GuardedDiv => return None,
         })
     }
 }

@@ -54,8 +54,8 @@ impl Step {
             Code::Store | Code::StoreMany => 1,
             code => code.arity(),
         };
-        for r in &mut self.args[..registers] {
-            if u32::MAX - constants < *r {
+        for (place, r) in self.args[..registers].iter_mut().enumerate() {
+            if !(place == 1 && self.code.takes_scalar()) && u32::MAX - constants < *r {
                 *r = used + (u32::MAX - *r);
             }
         }
@@ -80,6 +80,9 @@ pub(super) struct Program {
     /// The first of the registers that hold constants.
     pub(super) first_constant: usize,
     pub(super) lists: Vec<u32>,
+    /// What the scalars are that steps read: numbers, then this many of the first inputs.
+    pub(super) scalars: Vec<f64>,
+    pub(super) shared: usize,
 }
 
 /// The nodes that the outputs need, renumbered; the order is kept.
@@ -118,7 +121,12 @@ struct Allocation<'a> {
     free: Vec<u32>,
     used: u32,
     steps: Vec<Step>,
+    constants: Vec<f64>,
+    /// The place of each number among the scalars, or [`NONE`].
+    scalar: Vec<u32>,
 }
+
+const NONE: u32 = u32::MAX;
 
 impl Allocation<'_> {
     fn take(&mut self) -> u32 {
@@ -133,6 +141,12 @@ impl Allocation<'_> {
         match self.home[id as usize] {
             Home::Register(r) => r,
             Home::Constant(k) => u32::MAX - k,
+            Home::Nowhere if self.nodes[id as usize].op == Op::Const => {
+                let k = self.constants.len() as u32;
+                self.constants.push(self.nodes[id as usize].value);
+                self.home[id as usize] = Home::Constant(k);
+                u32::MAX - k
+            }
             Home::Nowhere => {
                 let to = self.take();
                 self.steps.push(Step::load(to, self.nodes[id as usize].args[0]));
@@ -140,6 +154,28 @@ impl Allocation<'_> {
                 to
             }
         }
+    }
+
+    /// A step's code and operands, one of them a scalar where that can be.
+    fn operands(&mut self, item: &Item) -> (Code, [u32; 3]) {
+        let mut ids = [0; 3];
+        ids[..item.operands().len()].copy_from_slice(item.operands());
+        let mut code = item.code;
+        for place in [1, 0] {
+            let scalar = self.scalar[ids[place] as usize];
+            if let Some(with) = item.code.with_scalar(place)
+                && scalar != NONE
+            {
+                code = with;
+                (ids[0], ids[1]) = (ids[1 - place], scalar);
+                break;
+            }
+        }
+        let mut args = ids;
+        for place in (0..code.arity()).filter(|&place| !(place == 1 && code.takes_scalar())) {
+            args[place] = self.register(ids[place]);
+        }
+        (code, args)
     }
 
     fn release(&mut self, id: Id) {
@@ -150,8 +186,19 @@ impl Allocation<'_> {
 }
 
 /// A register for each number while it lives: inputs are loaded just before their first use, outputs stored as soon as they are known.
-pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Program {
+/// Constants and the first `shared` inputs, which are the same for all samples, are scalars wherever a step can take one.
+pub(super) fn compile(nodes: &[Node], outputs: &[Id], shared: usize) -> Program {
     let items = fuse(nodes, outputs);
+    let (mut scalar, mut scalars) = (vec![NONE; nodes.len()], Vec::new());
+    for (place, node) in scalar.iter_mut().zip(nodes).filter(|(_, n)| n.op == Op::Const) {
+        *place = scalars.len() as u32;
+        scalars.push(node.value);
+    }
+    for (place, node) in scalar.iter_mut().zip(nodes).filter(|(_, n)| n.op == Op::Input) {
+        if (node.args[0] as usize) < shared {
+            *place = scalars.len() as u32 + node.args[0];
+        }
+    }
     let mut last = vec![usize::MAX; nodes.len()];
     for (at, item) in items.iter().enumerate() {
         item.operands().iter().for_each(|&a| last[a as usize] = at);
@@ -160,13 +207,9 @@ pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Program {
     for (output, &id) in outputs.iter().enumerate() {
         stored[id as usize].push(output as u32);
     }
-    let mut home = vec![Home::Nowhere; nodes.len()];
-    let mut constants = Vec::new();
-    for (id, node) in nodes.iter().enumerate().filter(|(_, node)| node.op == Op::Const) {
-        home[id] = Home::Constant(constants.len() as u32);
-        constants.push(node.value);
-    }
-    let mut a = Allocation { nodes, home, free: Vec::new(), used: 0, steps: Vec::new() };
+    let home = vec![Home::Nowhere; nodes.len()];
+    let (free, steps, constants) = (Vec::new(), Vec::new(), Vec::new());
+    let mut a = Allocation { nodes, home, free, used: 0, steps, constants, scalar };
     // Inputs and constants that are outputs themselves.
     for (id, node) in nodes.iter().enumerate().filter(|(_, node)| node.op.arity() == 0) {
         if stored[id].is_empty() {
@@ -179,10 +222,7 @@ pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Program {
         }
     }
     for (at, item) in items.iter().enumerate() {
-        let mut args = [0; 3];
-        for (arg, &id) in args.iter_mut().zip(item.operands()) {
-            *arg = a.register(id);
-        }
+        let (code, mut args) = a.operands(item);
         for (i, &id) in item.operands().iter().enumerate() {
             if last[id as usize] == at && !item.operands()[..i].contains(&id) {
                 a.release(id);
@@ -196,7 +236,7 @@ pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Program {
         if item.code == Code::SinCos {
             args[1] = to[1];
         }
-        a.steps.push(Step { code: item.code, fixed: 0, to: to[0], args, blocks: 1 });
+        a.steps.push(Step { code, fixed: 0, to: to[0], args, blocks: 1 });
         for id in item.results() {
             let from = a.register(id);
             let stores = stored[id as usize].iter().map(|&output| Step::store(from, output));
@@ -206,14 +246,16 @@ pub(super) fn compile(nodes: &[Node], outputs: &[Id]) -> Program {
             }
         }
     }
-    let (used, count) = (a.used, constants.len() as u32);
+    let (used, count) = (a.used, a.constants.len() as u32);
     a.steps.iter_mut().for_each(|step| step.settle(used, count));
     Program {
         steps: a.steps,
-        registers: used as usize + constants.len(),
+        registers: used as usize + a.constants.len(),
         first_constant: used as usize,
-        constants: Constants::Registers(constants),
+        constants: Constants::Registers(a.constants),
         lists: Vec::new(),
+        scalars,
+        shared,
     }
 }
 

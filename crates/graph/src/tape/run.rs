@@ -1,16 +1,15 @@
 //! Running a tape: one sample, or a batch over SIMD lanes; rows of outputs, or their sums over the samples.
 
-use std::sync::OnceLock;
+use std::sync::PoisonError;
 
 use rayon::prelude::*;
 
-use super::machine::{Register, Run, Sink, Source, registers};
+use super::Tape;
+use super::machine::{Register, Run, Sink, Source};
 use super::program::Program;
-use super::{Tape, grouped, program};
+use super::workspace::{LANES, Workspace, ready};
 use crate::{Error, Result};
 
-/// Most samples that the machine works on at once.
-const LANES: usize = 32;
 /// Bytes of registers that stay close to the processor: with more of them, fewer samples go at once.
 const CLOSE: usize = 16 << 10;
 /// Samples of one parallel task: fixed, so that nothing depends on the number of threads.
@@ -18,62 +17,7 @@ const TASK: usize = 256;
 /// Fewer samples than this run one at a time.
 const FEW: usize = 4;
 
-/// The programs of a tape, each made when it is first run.
-#[derive(Debug, Default)]
-pub(super) struct Programs {
-    batch: OnceLock<Program>,
-    /// For one sample at a time; `None` where the batch's program is as good on one lane.
-    single: OnceLock<Option<Program>>,
-}
-
-/// Registers of one thread: made once, used for any number of calls of one tape without another allocation.
-///
-/// What a kind of call needs is allocated at the first such call.
-#[derive(Debug, Clone, Default)]
-pub struct Workspace {
-    hash: u64,
-    wide: Vec<Register<LANES>>,
-    middle: Vec<Register<{ LANES / 2 }>>,
-    narrow: Vec<Register<1>>,
-    grouped: Vec<Register<{ grouped::LANES }>>,
-    sums: Sums,
-}
-
-/// A register for each sum, of the lanes that the tape takes.
-#[derive(Debug, Clone, Default)]
-struct Sums {
-    wide: Vec<Register<LANES>>,
-    middle: Vec<Register<{ LANES / 2 }>>,
-}
-
-impl Workspace {
-    /// For `tape`.
-    pub fn new(tape: &Tape) -> Self {
-        Workspace { hash: tape.hash(), ..Workspace::default() }
-    }
-}
-
-/// The registers, made at the first call.
-fn ready<'a, const L: usize>(
-    registers_of: &'a mut Vec<Register<L>>,
-    program: &Program,
-) -> &'a mut [Register<L>] {
-    if registers_of.is_empty() {
-        *registers_of = registers(program);
-    }
-    registers_of
-}
-
 impl Tape {
-    pub(super) fn batch_program(&self) -> &Program {
-        self.programs.batch.get_or_init(|| program::compile(&self.nodes, &self.outputs))
-    }
-
-    fn single_program(&self) -> Option<&Program> {
-        let make = || grouped::compile(&self.nodes, &self.outputs);
-        self.programs.single.get_or_init(make).as_ref()
-    }
-
     /// Values of `batch` samples: `x` is batch × inputs, `y` batch × outputs, row-major.
     ///
     /// # Errors
@@ -133,10 +77,10 @@ impl Tape {
             return Ok(());
         }
         y.par_chunks_mut(m * TASK).enumerate().for_each_init(
-            || Workspace::new(self),
-            |workspace, (task, y)| {
+            || self.lend(),
+            |lent, (task, y)| {
                 let source = Source { shared, x, row, count: batch }.task(task);
-                self.rows(source, y, workspace);
+                self.rows(source, y, &mut lent.workspace);
             },
         );
         self.check_finite(y)
@@ -159,11 +103,12 @@ impl Tape {
         self.check_sums(sums)?;
         self.check_own(workspace)?;
         sums.fill(0.0);
-        let all = Source { shared, x, row, count: batch };
-        for task in 0..batch.div_ceil(TASK) {
+        let count = if row == 0 { batch.min(1) } else { batch };
+        let all = Source { shared, x, row, count };
+        for task in 0..count.div_ceil(TASK) {
             self.sums(all.task(task), sums, workspace);
         }
-        self.check_finite(sums)
+        self.finish_sums(batch, count, sums)
     }
 
     /// As [`Tape::sum_shared`], on rayon's current threads: the same bits.
@@ -179,15 +124,29 @@ impl Tape {
     ) -> Result<()> {
         let row = self.check(batch, shared, x)?;
         self.check_sums(sums)?;
-        let (m, all) = (self.outputs.len(), Source { shared, x, row, count: batch });
-        let mut parts = vec![0.0; m * batch.div_ceil(TASK)];
+        let count = if row == 0 { batch.min(1) } else { batch };
+        let (m, all) = (self.outputs.len(), Source { shared, x, row, count });
+        // Two calls at the same time: one of them finds nothing to use again.
+        let kept = &self.programs.parts;
+        let mut parts = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
+        parts.clear();
+        parts.resize(m * count.div_ceil(TASK), 0.0);
         parts.par_chunks_mut(m.max(1)).enumerate().for_each_init(
-            || Workspace::new(self),
-            |workspace, (task, part)| self.sums(all.task(task), part, workspace),
+            || self.lend(),
+            |lent, (task, part)| self.sums(all.task(task), part, &mut lent.workspace),
         );
         sums.fill(0.0);
         for part in parts.chunks(m.max(1)) {
             sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        }
+        *kept.lock().unwrap_or_else(PoisonError::into_inner) = parts;
+        self.finish_sums(batch, count, sums)
+    }
+
+    /// Samples without inputs of their own are all the same: one was computed.
+    fn finish_sums(&self, batch: usize, count: usize, sums: &mut [f64]) -> Result<()> {
+        if count < batch {
+            sums.iter_mut().for_each(|sum| *sum *= batch as f64);
         }
         self.check_finite(sums)
     }
@@ -250,12 +209,6 @@ impl Tape {
         Err(Error::OutputNotFinite { output: at % m, sample: at / m, value: y[at] })
     }
 
-    /// How many samples go at once: fixed by the tape.
-    fn lanes(&self) -> usize {
-        let bytes = 8 * self.batch_program().registers;
-        if bytes * LANES <= CLOSE { LANES } else { LANES / 2 }
-    }
-
     /// One row of outputs for each sample.
     fn rows(&self, source: Source<'_>, y: &mut [f64], workspace: &mut Workspace) {
         let m = y.len() / source.count.max(1);
@@ -263,65 +216,80 @@ impl Tape {
             return;
         }
         // Few samples leave no lane empty; the numbers do not depend on how many there are.
+        if source.count < FEW {
+            self.one_by_one(source, y, workspace);
+            return;
+        }
+        let program = self.shared_program(source.shared.len());
+        workspace.prepare(&program, source.shared);
         let lanes = match source.count {
-            0..FEW => 1,
-            count if count <= LANES / 2 => self.lanes().min(LANES / 2),
-            _ => self.lanes(),
+            count if count <= LANES / 2 => LANES / 2,
+            _ => lanes(&program),
         };
         for (group, y) in y.chunks_mut(m * lanes).enumerate() {
             let part = source.part(group * lanes, y.len() / m);
             if part.count < FEW {
-                for (i, y) in y.chunks_mut(m).enumerate() {
-                    self.one(part.part(i, 1), y, workspace);
-                }
+                self.one_by_one(part, y, workspace);
                 continue;
             }
-            let program = self.batch_program();
+            let Workspace { wide, middle, scalars, .. } = workspace;
             match lanes {
-                LANES => fill_rows(program, part, y, &mut workspace.wide),
-                _ => fill_rows(program, part, y, &mut workspace.middle),
+                LANES => fill_rows(&program, scalars, part, y, wide),
+                _ => fill_rows(&program, scalars, part, y, middle),
             }
         }
     }
 
-    /// The outputs of one sample.
-    fn one(&self, source: Source<'_>, y: &mut [f64], workspace: &mut Workspace) {
-        let m = y.len();
-        if let Some(program) = self.single_program() {
-            let registers = ready(&mut workspace.grouped, program);
-            run(Run { program, source, sink: Sink::Rows(y, m), registers });
-        } else {
-            let program = self.batch_program();
-            let registers = ready(&mut workspace.narrow, program);
-            run(Run { program, source, sink: Sink::Rows(y, m), registers });
+    /// The outputs of a few samples.
+    fn one_by_one(&self, source: Source<'_>, y: &mut [f64], workspace: &mut Workspace) {
+        let m = y.len() / source.count;
+        for (i, y) in y.chunks_mut(m).enumerate() {
+            let source = source.part(i, 1);
+            if let Some(program) = self.single_program() {
+                let registers = ready(&mut workspace.grouped, program);
+                run(Run { program, scalars: &[], source, sink: Sink::Rows(y, m), registers });
+            } else {
+                let program = self.batch_program();
+                let (registers, scalars) =
+                    (ready(&mut workspace.narrow, program), &program.scalars);
+                run(Run { program, scalars, source, sink: Sink::Rows(y, m), registers });
+            }
         }
     }
 
     /// Adds the sums over the samples of one task.
     fn sums(&self, source: Source<'_>, sums: &mut [f64], workspace: &mut Workspace) {
-        let (program, Workspace { wide, middle, sums: own, .. }) =
-            (self.batch_program(), workspace);
-        match self.lanes() {
-            LANES => add_sums(program, source, sums, wide, &mut own.wide),
-            _ => add_sums(program, source, sums, middle, &mut own.middle),
+        let program = self.shared_program(source.shared.len());
+        workspace.prepare(&program, source.shared);
+        let Workspace { wide, middle, scalars, sums: own, .. } = workspace;
+        match lanes(&program) {
+            LANES => add_sums(&program, scalars, source, sums, wide, &mut own.wide),
+            _ => add_sums(&program, scalars, source, sums, middle, &mut own.middle),
         }
     }
+}
+
+/// How many samples go at once: fixed by the program.
+fn lanes(program: &Program) -> usize {
+    if 8 * program.registers * LANES <= CLOSE { LANES } else { LANES / 2 }
 }
 
 /// Rows of outputs of up to `L` samples.
 fn fill_rows<const L: usize>(
     program: &Program,
+    scalars: &[f64],
     source: Source<'_>,
     y: &mut [f64],
     registers: &mut Vec<Register<L>>,
 ) {
     let (registers, m) = (ready(registers, program), y.len() / source.count);
-    run(Run { program, source, sink: Sink::Rows(y, m), registers });
+    run(Run { program, scalars, source, sink: Sink::Rows(y, m), registers });
 }
 
 /// Adds to `sums` those over all samples, `L` at a time.
 fn add_sums<const L: usize>(
     program: &Program,
+    scalars: &[f64],
     source: Source<'_>,
     sums: &mut [f64],
     registers: &mut Vec<Register<L>>,
@@ -332,7 +300,7 @@ fn add_sums<const L: usize>(
     lanes.resize(sums.len(), [0.0; L]);
     for first in (0..source.count).step_by(L) {
         let source = source.part(first, L.min(source.count - first));
-        run(Run { program, source, sink: Sink::Sums(lanes), registers });
+        run(Run { program, scalars, source, sink: Sink::Sums(lanes), registers });
     }
     for (sum, lanes) in sums.iter_mut().zip(lanes) {
         *sum += lanes.iter().sum::<f64>();
@@ -353,5 +321,82 @@ impl<'a> Source<'a> {
     fn task(self, task: usize) -> Source<'a> {
         let first = task * TASK;
         self.part(first, TASK.min(self.count - first))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::print_stdout)]
+    use pulp::Simd;
+
+    use super::super::dag::{Dag, Id};
+    use super::super::machine::registers;
+    use super::super::op::Op;
+    use super::super::program::compile;
+    use super::*;
+
+    /// Every instruction on every width that this processor has: the bits of plain numbers.
+    #[test]
+    fn every_width_gives_the_same_bits() {
+        let mut dag = Dag::default();
+        let x: [Id; 3] = std::array::from_fn(|_| dag.input());
+        let ops: Vec<Op> = Op::ALL.into_iter().filter(|op| 0 < op.arity()).collect();
+        let outputs: Vec<Id> = ops.iter().map(|&op| dag.add(op, x)).collect();
+        let (m, special) = (ops.len(), [0.0, -0.0, f64::NAN, f64::INFINITY, 1e300, -4.0]);
+        let number = |i: usize| match special.get(i % 11) {
+            Some(&value) if i.is_multiple_of(3) => value,
+            _ => (i as f64 * 0.7).sin() * 3.0,
+        };
+        let x: Vec<f64> = (0..3 * LANES).map(number).collect();
+        let expected: Vec<u64> = x
+            .chunks_exact(3)
+            .flat_map(|x| ops.iter().map(|op| op.value(x[0], x[1], x[2])).collect::<Vec<_>>())
+            .map(bits)
+            .collect();
+        let program = compile(&dag.nodes, &outputs, 0);
+        let widths: [(&str, &dyn Fn(Run<'_, LANES>) -> bool); 3] = [
+            ("one number at a time", &|run| {
+                pulp::Scalar::new().vectorize(run);
+                true
+            }),
+            ("AVX2", &|run| {
+                #[cfg(target_arch = "x86_64")]
+                if let Some(simd) = pulp::x86::V3::try_new() {
+                    simd.vectorize(run);
+                    return true;
+                }
+                #[cfg(not(target_arch = "x86_64"))]
+                let _ = run;
+                false
+            }),
+            ("AVX-512", &|run| {
+                #[cfg(target_arch = "x86_64")]
+                if let Some(simd) = pulp::x86::V4::try_new() {
+                    simd.vectorize(run);
+                    return true;
+                }
+                #[cfg(not(target_arch = "x86_64"))]
+                let _ = run;
+                false
+            }),
+        ];
+        for (width, go) in widths {
+            let mut y = vec![0.0; m * LANES];
+            let source = Source { shared: &[], x: &x, row: 3, count: LANES };
+            let (registers, sink) = (&mut registers(&program)[..], Sink::Rows(&mut y, m));
+            let scalars = &program.scalars;
+            if !go(Run { program: &program, scalars, source, sink, registers }) {
+                println!("NOT TESTED: this processor has no {width}");
+                continue;
+            }
+            for (at, (&got, &expected)) in y.iter().zip(&expected).enumerate() {
+                assert_eq!(bits(got), expected, "{:?} of {:?}, {width}", ops[at % m], at / m);
+            }
+        }
+    }
+
+    /// Of a number that is none, that alone.
+    fn bits(y: f64) -> u64 {
+        if y.is_nan() { f64::NAN.to_bits() } else { y.to_bits() }
     }
 }

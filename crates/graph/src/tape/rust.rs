@@ -25,8 +25,8 @@ const KEYWORDS: [&str; 52] = [
 /// Functions that the standard library lacks or computes otherwise; written where they are used.
 const HELPERS: [(Op, &str, &str); 10] = [
     (Op::Sign, "sign(a: f64)", "f64::from(0.0 < a) - f64::from(a < 0.0)"),
-    (Op::Min, "least(a: f64, b: f64)", "if a < b { a } else { b }"),
-    (Op::Max, "greatest(a: f64, b: f64)", "if a > b { a } else { b }"),
+    (Op::Min, "least(a: f64, b: f64)", "if a < b || a.is_nan() { a } else { b }"),
+    (Op::Max, "greatest(a: f64, b: f64)", "if a > b || a.is_nan() { a } else { b }"),
     (
         // ln(a + √(a² − 1)) without cancellation at 1 or overflow
         Op::Acosh,

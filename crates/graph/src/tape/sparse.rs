@@ -1,7 +1,7 @@
 //! The chain rules for all columns, or all rows, of a Jacobian in one sweep: each node carries the derivatives that are not 0 everywhere.
 
 use super::dag::{Dag, Id};
-use super::derivative::{contribution, in_branches, plus, select, times};
+use super::derivative::{Slope, contribution, in_branches, plus, select};
 use super::op::Op;
 
 /// (column or row, derivative), ascending.
@@ -56,10 +56,10 @@ pub(super) fn push_columns(dag: &mut Dag, last: usize, n: usize) -> Lists {
                     if list.is_empty() {
                         continue;
                     }
-                    let Some(slope) = op.partial(dag, port, node.args, id as Id) else { continue };
+                    let Some(slope) = Slope::of(dag, id, port) else { continue };
                     next.clear();
                     merge(&sum, list, &mut next, |sum, d| {
-                        let part = d.and_then(|d| times(dag, op.is_singular(), slope, d));
+                        let part = d.and_then(|d| slope.times(dag, d, false));
                         plus(dag, sum, part)
                     });
                     std::mem::swap(&mut sum, &mut next);

@@ -12,7 +12,7 @@ use super::networks::{Random, network};
 pub struct Tally {
     /// Byte strings tried.
     pub inputs: usize,
-    /// Loaded, run, and written again as the same bytes.
+    /// Loaded, run, differentiated, and the same tape when written and loaded again.
     pub accepted: usize,
     /// Refused by an `Error::Format` whose place is in the bytes.
     pub refused: usize,
@@ -47,19 +47,26 @@ fn load(bytes: &[u8]) -> Option<bool> {
                 Err(error) => matches!(error, Error::OutputNotFinite { .. }),
             };
             let used = tape.inputs() > 64 || derives(&tape);
-            (ran && used && tape.to_bytes() == bytes).then_some(true)
+            let written = tape.to_bytes();
+            let again = Tape::from_bytes(&written);
+            let same = again.is_ok_and(|t| t.hash() == tape.hash() && t.to_bytes() == written);
+            (ran && used && same).then_some(true)
         }
         Err(Error::Format { at, what }) => (at <= bytes.len() && !what.is_empty()).then_some(false),
         Err(_) => None,
     }
 }
 
-/// What is accepted can be differentiated and written as source.
+/// What is accepted can be differentiated, run in a batch and written as source.
 fn derives(tape: &Tape) -> bool {
-    let reverse = tape.reverse();
-    let (x, mut y) = (vec![0.5; reverse.inputs()], vec![0.0; reverse.outputs()]);
-    let ran = reverse.run(1, &x, &mut y, &mut Workspace::new(&reverse));
-    matches!(ran, Ok(()) | Err(Error::OutputNotFinite { .. })) && tape.to_rust("f").is_ok()
+    let derived = [tape.reverse(), tape.jacobian().0, tape.hessian().0];
+    let ran = derived.iter().enumerate().all(|(batch, tape)| {
+        let batch = [1, 5, 20][batch];
+        let (x, mut y) = (vec![0.5; batch * tape.inputs()], vec![0.0; batch * tape.outputs()]);
+        let ran = tape.run(batch, &x, &mut y, &mut Workspace::new(tape));
+        matches!(ran, Ok(()) | Err(Error::OutputNotFinite { .. }))
+    });
+    ran && tape.to_rust("f").is_ok()
 }
 
 /// Small tapes with every instruction among them, and two without.
