@@ -169,7 +169,7 @@ impl<T: Real, const N: usize> Real for Dual<T, N> {
         ln_1p: |x, _y| (x + 1.0).recip();
         asin: |x, _y| one_less_square(x).sqrt().recip();
         acos: |x, _y| -one_less_square(x).sqrt().recip();
-        acosh: |x, _y| ((x - 1.0) * (x + 1.0)).sqrt().recip();
+        acosh: |x, _y| ((x - 1.0).sqrt() * (x + 1.0).sqrt()).recip();
         atanh: |x, _y| one_less_square(x).recip();
     }
     fn sign(self) -> Self {

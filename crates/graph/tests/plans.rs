@@ -1,8 +1,10 @@
 //! Plans of sparse Jacobians and Hessians against dense derivatives, for every mode and order.
 #![allow(clippy::unwrap_used, clippy::panic)] // a failed step is a failed test
 
-use pullback_core_graph::candle::{Device, Tensor};
-use pullback_core_graph::{Wrt, function};
+use std::sync::Arc;
+
+use pullback_core_graph::candle::{DType, Device, Tensor};
+use pullback_core_graph::{Direction, Function, LinearMap, Result, Wrt, function};
 use pullback_graph::sparsity::{
     Coloring, HessianPlan, JacobianPlan, Mode, NormalPlan, Order, Pattern, PlanOptions,
 };
@@ -231,6 +233,80 @@ fn any_function_is_swept_by_pushes_and_pulls() {
     assert!(JacobianPlan::of_function(f.clone(), &point, Wrt(&wrt), band, written).is_err());
     let vector = HessianPlan::of_function(f, &point, Wrt(&wrt), &square, PlanOptions::default());
     assert!(vector.unwrap_err().to_string().contains("not of 11"));
+}
+
+/// A function whose linear map gives what `give` makes of the right answer.
+struct Wrong(fn(Tensor) -> Vec<Option<Tensor>>);
+
+struct WrongAt(fn(Tensor) -> Vec<Option<Tensor>>);
+
+impl Function for Wrong {
+    fn name(&self) -> &str {
+        "wrong"
+    }
+    fn eval(&self, x: &[Tensor]) -> Result<Vec<Tensor>> {
+        Ok(vec![x[0].clone()])
+    }
+    fn linearize(&self, x: &[Tensor], _: Wrt<'_>) -> Result<(Vec<Tensor>, Box<dyn LinearMap>)> {
+        Ok((self.eval(x)?, Box::new(WrongAt(self.0))))
+    }
+}
+
+impl LinearMap for WrongAt {
+    fn push(&self, d: &[Option<Tensor>]) -> Result<Direction> {
+        Ok(d[0].clone().map_or(vec![None], self.0))
+    }
+    fn pull(&self, d: &[Option<Tensor>]) -> Result<Direction> {
+        Ok(d[0].clone().map_or(vec![None], self.0))
+    }
+}
+
+#[test]
+fn what_a_linear_map_gives_is_checked() {
+    let x = [Tensor::new(&[1.0, 2.0], &Device::Cpu).unwrap()];
+    let wrongs: [(&str, fn(Tensor) -> Vec<Option<Tensor>>); 6] = [
+        ("nothing", |_| vec![]),
+        ("two", |d| vec![Some(d.clone()), Some(d)]),
+        ("short", |d| vec![Some(d.narrow(0, 0, 1).unwrap())]),
+        ("single precision", |d| vec![Some(d.to_dtype(DType::F32).unwrap())]),
+        ("NaN", |d| vec![Some((d * f64::NAN).unwrap())]),
+        ("infinite", |d| vec![Some((d * f64::INFINITY).unwrap())]),
+    ];
+    for (name, wrong) in wrongs {
+        for mode in [Mode::Forward, Mode::Reverse, Mode::Mixed] {
+            let (f, options) = (Arc::new(Wrong(wrong)), PlanOptions { mode, ..Default::default() });
+            let diagonal = Pattern::full(2, 2).filtered(|i, j| i == j);
+            let plan = JacobianPlan::of_function(f, &x, Wrt(&[true]), diagonal, options);
+            let done = plan.unwrap().jacobian(&[1.0, 2.0], &mut [0.0; 2]);
+            let error = done.expect_err(name).to_string();
+            assert!(error.contains("wrong"), "{name} {mode:?}: {error}");
+        }
+    }
+    let square = function("square", |_, v| Ok(vec![v[0].sqr().sum(())]));
+    let all = Pattern::full(2, 2);
+    let options = PlanOptions::default();
+    let plan = HessianPlan::of_function(square.clone(), &x, Wrt(&[true]), &all, options);
+    let mut plan = plan.unwrap();
+    for multiplier in [f64::NAN, f64::INFINITY, 1e308] {
+        assert!(plan.hessian(&[1e3, 2e3], &[multiplier], &mut [0.0; 3]).is_err(), "{multiplier}");
+    }
+    let f = function("root", |_, v| Ok(vec![v[0].sqrt()]));
+    let plan = JacobianPlan::of_function(f, &x, Wrt(&[true]), all, options);
+    let (mut y, mut j) = ([0.0; 4], [0.0; 8]);
+    let error = plan.unwrap().run(2, &[1.0, 2.0, 3.0, -1.0], &mut y, &mut j).unwrap_err();
+    assert!(error.to_string().contains("NaN"), "{error}");
+    // A plan of a function belongs to no tape.
+    let plan = HessianPlan::of_function(square, &x, Wrt(&[true]), &Pattern::full(2, 2), options);
+    let tape = Tape::record(2, |x| vec![x[0]]).unwrap();
+    let plan = plan.unwrap();
+    assert_eq!(plan.hash(), None);
+    assert!(matches!(plan.check(&tape), Err(Error::Invalid { .. })));
+    let own = JacobianPlan::new(&tape, options).unwrap();
+    assert_eq!(own.hash(), Some(tape.hash()));
+    // Nothing, any number of times, is nothing.
+    let nothing = Tape::record(0, |_| vec![]).unwrap();
+    let mut plan = JacobianPlan::new(&nothing, options).unwrap();
+    plan.run(usize::MAX, &[], &mut [], &mut []).unwrap();
 }
 
 #[test]

@@ -175,6 +175,14 @@ fn every_instruction_computes_what_the_tape_computes() {
             Case { name, tape, points: triples(), ulps: 4.0 }
         })
         .collect();
+    // Far out, and outside of where they are defined.
+    let far = [1e308, -1e308, 1e200, -1e16, 1e16, 1e8, -3e8, -1.0, 1.0, 0.5, 1e-300, 0.0, f64::NAN];
+    for (name, op) in [("far_asinh", Op::Asinh), ("far_acosh", Op::Acosh), ("far_atanh", Op::Atanh)]
+    {
+        let tape = Tape::record(1, |x| vec![bare(op, &[x[0], x[0], x[0]])]).unwrap();
+        let points = far.iter().map(|&x| vec![x]).collect();
+        cases.push(Case { name: name.into(), tape, points, ulps: 4.0 });
+    }
     let norm = Tape::record(2, |x| vec![x[0].hypot(x[1])]).unwrap().reverse();
     cases.push(Case { name: "ratio".into(), tape: norm, points: triples(), ulps: 4.0 });
     let root = Tape::record(1, |x| vec![x[0].sqrt()]).unwrap().forward();

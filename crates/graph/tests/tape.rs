@@ -5,7 +5,7 @@
 mod networks;
 
 use networks::{Random, network};
-use pullback_graph::{Dual, Error, Real, SampleSum, Tape, Workspace};
+use pullback_graph::{Dual, Error, Expr, Real, SampleSum, Tape, Workspace};
 
 fn near(what: &str, a: &[f64], b: &[f64], tolerance: f64) {
     assert_eq!(a.len(), b.len(), "{what}");
@@ -311,4 +311,65 @@ fn mistakes_are_named() {
     assert_eq!(nothing.eval(&[]).unwrap(), Vec::<f64>::new());
     let constant = Tape::record(0, |_| vec![Real::lit(2.5)]).unwrap();
     assert_eq!(constant.eval(&[]).unwrap(), [2.5]);
+}
+
+/// A recording inside a recording: what one takes from the other is an error of both.
+#[test]
+fn expressions_of_two_recordings_do_not_mix() {
+    let inner = |f: for<'a> fn(Expr<'a>, Expr<'a>) -> Expr<'a>| {
+        let mut of_inner = None;
+        let outer = Tape::record(1, |x| {
+            let x = x[0];
+            of_inner = Some(Tape::record(1, |z| {
+                // The lifetimes of two recordings are not the same; a closure that takes both makes them so.
+                let _ = f(x, z[0]);
+                vec![z[0]]
+            }));
+            vec![x]
+        });
+        (of_inner.unwrap(), outer)
+    };
+    for f in [(|x, z| x + z) as for<'a> fn(Expr<'a>, Expr<'a>) -> Expr<'a>, |x, z| z * x] {
+        let (inner, outer) = inner(f);
+        assert!(matches!(inner, Err(Error::ForeignExpression)), "{inner:?}");
+        assert!(matches!(outer, Err(Error::ForeignExpression)), "{outer:?}");
+    }
+    let (compared, outer) = inner(|x, z| if x < z { x } else { z });
+    assert!(matches!(compared, Err(Error::FrozenBranch { .. })), "{compared:?}");
+    assert!(matches!(outer, Err(Error::FrozenBranch { .. })), "{outer:?}");
+    assert!(matches!(Tape::record(usize::MAX, |_| vec![]), Err(Error::Invalid { .. })));
+}
+
+/// What θ alone leads to may be anything where no sample takes the branch; where one does, the error says so.
+#[test]
+fn a_sum_over_samples_does_not_feel_branches_that_none_takes() {
+    let tape = Tape::record(2, |v| {
+        let root = (v[0].ln() * 2.0).exp().sqrt();
+        vec![Real::select(v[1], root, v[0] * v[0])]
+    });
+    let tape = tape.unwrap();
+    let sum = SampleSum::new(&tape, 1).unwrap();
+    let mut slope = [0.0];
+    assert_eq!(sum.gradient(&[-3.0], &[0.0, 0.0], &mut slope).unwrap(), 18.0);
+    assert_eq!((slope, sum.value(&[-3.0], &[0.0]).unwrap()), ([-12.0], 9.0));
+    assert!(matches!(sum.value(&[-3.0], &[0.0, 1.0]), Err(Error::OutputNotFinite { .. })));
+    let root = Tape::record(2, |v| vec![v[0].sqrt() * v[1]]).unwrap();
+    let sum = SampleSum::new(&root, 1).unwrap();
+    let error = sum.gradient(&[0.0], &[1.0], &mut slope).unwrap_err();
+    assert!(error.to_string().contains("input 0 is inf"), "{error}");
+}
+
+#[test]
+fn slopes_far_out_and_at_a_power_of_zero() {
+    let acosh = Tape::record(1, |x| vec![x[0].acosh()]).unwrap().gradient(0..1).unwrap();
+    for x in [1e200, 1e16, 3.0] {
+        let slope = acosh.eval(&[x]).unwrap()[1];
+        let expected = 1.0 / ((x - 1.0).sqrt() * (x + 1.0).sqrt());
+        assert!((slope / expected - 1.0).abs() < 1e-15, "{x}: {slope}");
+        assert_eq!(Dual::<f64, 1>::variable(x, 0).acosh().slopes, [slope]);
+    }
+    // x⁰ is 1 everywhere, also where the exponent is a variable.
+    let power = Tape::record(2, |x| vec![x[0].pow(x[1])]).unwrap();
+    let forward = power.forward().eval(&[0.0, 0.0, 1.0, 0.0]).unwrap();
+    assert_eq!(forward, [1.0, 0.0]);
 }

@@ -241,6 +241,9 @@ impl HessianPlan {
         length("outputs", batch.saturating_mul(m), y.len())?;
         length("gradient", batch.saturating_mul(n), g.len())?;
         length("Hessian entries", batch.saturating_mul(entries), h.len())?;
+        if n + m == 0 {
+            return Ok(());
+        }
         h.fill(0.0);
         match &mut self.engine {
             Engine::Function(pushes, both) => {
@@ -252,6 +255,11 @@ impl HessianPlan {
                     let g = &mut g[k * n..(k + 1) * n];
                     g.iter_mut().zip(&both[1..]).for_each(|(g, slope)| *g = factor * slope);
                     h.iter_mut().for_each(|h| *h *= factor);
+                    let all = g.iter().chain(h.iter());
+                    if let Some(value) = all.copied().find(|v| !v.is_finite()) {
+                        let what = format!("sample {k}, with the multiplier {factor}: {value}");
+                        return Err(Error::invalid("the Hessian plan", what));
+                    }
                 }
             }
             Engine::Tape(points, sweep) => {

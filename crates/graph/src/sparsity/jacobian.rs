@@ -191,6 +191,9 @@ impl JacobianPlan {
         length("inputs", batch.saturating_mul(n), x.len())?;
         length("outputs", batch.saturating_mul(m), y.len())?;
         length("Jacobian entries", batch.saturating_mul(entries), j.len())?;
+        if n + m == 0 {
+            return Ok(());
+        }
         match &mut self.engine {
             Engine::Function(pushes) => (0..batch).try_for_each(|k| {
                 let (y, j) = (&mut y[k * m..(k + 1) * m], &mut j[k * entries..(k + 1) * entries]);

@@ -54,14 +54,18 @@ fn tensors<'a>(
     Ok(tensors)
 }
 
-/// Tensors as numbers, zeros where there is none.
-fn numbers<'a>(like: impl Iterator<Item = &'a Tensor>, given: &Direction) -> Result<Vec<f64>> {
+/// Tensors as numbers, zeros where there is none. They are checked: a function's map may be a user's.
+fn numbers(name: &str, like: &[&Tensor], given: &[Option<Tensor>]) -> Result<Vec<f64>> {
+    if like.len() != given.len() {
+        let what = format!("{} tensors came where there are {}", given.len(), like.len());
+        return Err(Error::invalid(name, what));
+    }
     let mut numbers = Vec::new();
-    for (like, given) in like.zip(given) {
+    for (like, given) in like.iter().zip(given) {
         match given {
-            Some(t) if t.dims() != like.dims() => {
-                let what = format!("a derivative of shape {:?} for {:?}", t.dims(), like.dims());
-                return Err(Error::invalid("a function's linear map", what));
+            Some(t) if t.dims() != like.dims() || t.dtype() != like.dtype() => {
+                let (t, like) = ((t.dims(), t.dtype()), (like.dims(), like.dtype()));
+                return Err(Error::invalid(name, format!("{t:?} came where {like:?} belongs")));
             }
             Some(t) => numbers.extend(to_f64(t)?),
             None => numbers.resize(numbers.len() + like.elem_count(), 0.0),
@@ -138,7 +142,9 @@ impl Pushes {
             .map(|(t, old)| t.unwrap_or_else(|| old.clone()))
             .collect();
         let (values, map) = flat.function.linearize(&point, Wrt(&flat.wrt))?;
-        let values = numbers(flat.shapes.iter(), &values.into_iter().map(Some).collect())?;
+        let name = flat.function.name();
+        let outputs: Vec<&Tensor> = flat.shapes.iter().collect();
+        let values = numbers(name, &outputs, &values.into_iter().map(Some).collect::<Vec<_>>())?;
         super::sweep::length("outputs", y.len(), values.len())?;
         if let Some(output) = values.iter().position(|v| !v.is_finite()) {
             let value = values[output];
@@ -151,11 +157,11 @@ impl Pushes {
                 let derivative = from.get(color).and_then(|numbers| numbers.get(at));
                 let &value = derivative.ok_or_else(|| {
                     let what = format!("its map gave no number {at} in direction {color}");
-                    Error::invalid(flat.function.name(), what)
+                    Error::invalid(name, what)
                 })?;
                 if !value.is_finite() {
                     let what = format!("its map gave {value} for number {at} in direction {color}");
-                    return Err(Error::invalid(flat.function.name(), what));
+                    return Err(Error::invalid(name, what));
                 }
                 entries[entry] = value;
             }
@@ -163,7 +169,7 @@ impl Pushes {
         };
         if !self.pushed.is_empty() {
             let out = map.push_many(&self.pushes)?;
-            let out = out.iter().map(|d| numbers(flat.shapes.iter(), d)).collect::<Result<_>>()?;
+            let out = out.iter().map(|d| numbers(name, &outputs, d)).collect::<Result<_>>()?;
             read(out, &self.pushed, entries)?;
         }
         if !self.pulled.is_empty() {
@@ -172,10 +178,14 @@ impl Pushes {
             let out: Vec<Vec<f64>> = out
                 .into_iter()
                 .map(|d| {
+                    if d.len() != marked.len() {
+                        let what = format!("{} derivatives of {} inputs", d.len(), marked.len());
+                        return Err(Error::invalid(name, what));
+                    }
                     let own = d.into_iter().zip(&flat.wrt).zip(&marked).filter(|((_, w), _)| **w);
                     let (own, like): (Direction, Vec<&Tensor>) =
                         own.map(|((d, _), like)| (d, *like)).unzip();
-                    numbers(like.into_iter(), &own)
+                    numbers(name, &like, &own)
                 })
                 .collect::<Result<_>>()?;
             read(out, &self.pulled, entries)?;

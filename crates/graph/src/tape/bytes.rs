@@ -103,7 +103,8 @@ fn checksum(bytes: &[u8]) -> u64 {
 }
 
 impl Tape {
-    /// The tape as bytes, for [`Tape::from_bytes`] on any machine: the same tape gives the same bytes.
+    /// The tape as bytes, for [`Tape::from_bytes`] on any machine: the same tape gives the same bytes. (Of more than 2²⁰ inputs it reads
+    /// back as many as there are bytes.)
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let size = HEADER + 13 * self.nodes.len() + OUTPUT * self.outputs.len() + CHECKSUM;

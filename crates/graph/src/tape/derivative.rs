@@ -141,8 +141,13 @@ fn push(dag: &mut Dag, last: usize, seed: impl Fn(usize) -> Option<Id>) -> Vec<O
 ///
 /// What readers contribute is added class by class, not in the order of the readers: where a formula is repeated over many inputs, the sums
 /// of all of them are of one form then, and the machine computes them side by side.
-fn pull(dag: &mut Dag, mut adjoint: Vec<Option<Id>>) -> Vec<Option<Id>> {
-    let in_branch = in_branches(dag, adjoint.len());
+///
+/// `guarded`: as if all of it stood in a branch.
+fn pull(dag: &mut Dag, mut adjoint: Vec<Option<Id>>, guarded: bool) -> Vec<Option<Id>> {
+    let in_branch = match guarded {
+        true => vec![true; adjoint.len()],
+        false => in_branches(dag, adjoint.len()),
+    };
     let mut classes = Classes::default();
     // Of each node the last of its contributions, and of each contribution the one before.
     let mut last: Vec<u32> = vec![NONE; adjoint.len()];
@@ -220,6 +225,15 @@ impl Tape {
     /// The backward chain rule: (x, dy) ↦ (y, dx) with dx = dyᵀ·J(x). n + m inputs, m + n outputs.
     #[must_use]
     pub fn reverse(&self) -> Tape {
+        self.pulled(false)
+    }
+
+    /// [`Tape::reverse`], in which a cotangent of 0 stays 0 whatever the slopes are: of a tape whose outputs go into branches elsewhere.
+    pub(super) fn reverse_guarded(&self) -> Tape {
+        self.pulled(true)
+    }
+
+    fn pulled(&self, guarded: bool) -> Tape {
         let mut b = Builder::over(self);
         let last = b.dag.nodes.len();
         let seeds: Vec<Id> = self.outputs.iter().map(|_| b.dag.input()).collect();
@@ -227,7 +241,7 @@ impl Tape {
         for (&y, &seed) in self.outputs.iter().zip(&seeds) {
             adjoint[y as usize] = plus(&mut b.dag, adjoint[y as usize], Some(seed));
         }
-        let adjoint = pull(&mut b.dag, adjoint);
+        let adjoint = pull(&mut b.dag, adjoint, guarded);
         let slopes = b.of_inputs(self, &adjoint);
         let outputs: Vec<Id> = self.outputs.iter().copied().chain(slopes).collect();
         b.finish(&outputs)
@@ -249,7 +263,7 @@ impl Tape {
         let mut b = Builder::over(self);
         let mut adjoint = vec![None; b.dag.nodes.len()];
         adjoint[y as usize] = Some(b.dag.constant(1.0));
-        let adjoint = pull(&mut b.dag, adjoint);
+        let adjoint = pull(&mut b.dag, adjoint, false);
         let slopes = b.of_inputs(self, &adjoint);
         let outputs: Vec<Id> = std::iter::once(y).chain(slopes[wrt].iter().copied()).collect();
         Ok(b.finish(&outputs))

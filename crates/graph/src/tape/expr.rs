@@ -47,7 +47,13 @@ impl<'r> Expr<'r> {
         for (arg, e) in args.iter_mut().zip(x) {
             match e.id(recorder) {
                 Some(id) => *arg = id,
-                None => recorder.fail(Error::ForeignExpression),
+                None => {
+                    // Both recordings lack something then.
+                    recorder.fail(Error::ForeignExpression);
+                    if let Some((other, _)) = e.of {
+                        other.fail(Error::ForeignExpression);
+                    }
+                }
             }
         }
         let id = recorder.dag.borrow_mut().add(op, args);
@@ -78,7 +84,7 @@ impl<'r> Expr<'r> {
         if let (Some(a), Some(b)) = (number(self), number(other)) {
             return a.partial_cmp(&b);
         }
-        if let Some((recorder, _)) = self.of.or(other.of) {
+        for (recorder, _) in [self.of, other.of].into_iter().flatten() {
             let (left, right) = (self.describe(), other.describe());
             recorder.fail(Error::FrozenBranch { comparison, left, right });
         }

@@ -55,16 +55,24 @@ pub struct Tape {
     hash: u64,
 }
 
+/// Most inputs of a recording.
+const MOST: usize = 1 << 30;
+
 impl Tape {
     /// Runs `f` once on expressions and keeps what it does: equal expressions once, constants folded, without what the result does not
     /// need.
     ///
     /// # Errors
-    /// `FrozenBranch` if `f` compared expressions; `ForeignExpression` if it returned an expression of another recording.
+    /// `FrozenBranch` if `f` compared expressions; `ForeignExpression` if it used or returned an expression of another recording;
+    /// `Invalid` above 2³⁰ inputs.
     pub fn record<F>(inputs: usize, f: F) -> Result<Tape>
     where
         F: for<'r> FnOnce(&[Expr<'r>]) -> Vec<Expr<'r>>,
     {
+        if MOST < inputs {
+            let what = format!("{inputs} inputs; the limit is {MOST}");
+            return Err(Error::invalid("a recording", what));
+        }
         let recorder = Recorder::default();
         let x: Vec<Expr<'_>> = (0..inputs)
             .map(|_| {

@@ -375,10 +375,11 @@ impl Op {
                 dag.two(Op::Div, one, root)
             }
             Op::Acosh => {
+                // 1/(√(a − 1)·√(a + 1)): a² would overflow.
                 let (less, more) = (dag.two(Op::Sub, a, one), dag.two(Op::Add, a, one));
+                let (less, more) = (dag.one(Op::Sqrt, less), dag.one(Op::Sqrt, more));
                 let product = dag.two(Op::Mul, less, more);
-                let root = dag.one(Op::Sqrt, product);
-                dag.two(Op::Div, one, root)
+                dag.two(Op::Div, one, product)
             }
             Op::Atanh => {
                 let rest = one_less_square(dag, a);
@@ -397,7 +398,7 @@ impl Op {
                 if first {
                     let less = dag.two(Op::Sub, b, one);
                     let power = dag.two(Op::Pow, a, less);
-                    dag.two(Op::Mul, b, power)
+                    dag.two(Op::GuardedMul, b, power)
                 } else {
                     let logarithm = dag.one(Op::Ln, a);
                     dag.two(Op::Mul, y, logarithm)

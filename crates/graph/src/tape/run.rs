@@ -102,6 +102,9 @@ impl Tape {
         let row = self.check(batch, shared, x)?;
         self.check_sums(sums)?;
         self.check_own(workspace)?;
+        if sums.is_empty() {
+            return Ok(());
+        }
         sums.fill(0.0);
         let count = if row == 0 { batch.min(1) } else { batch };
         let all = Source { shared, x, row, count };
@@ -124,6 +127,9 @@ impl Tape {
     ) -> Result<()> {
         let row = self.check(batch, shared, x)?;
         self.check_sums(sums)?;
+        if sums.is_empty() {
+            return Ok(());
+        }
         let count = if row == 0 { batch.min(1) } else { batch };
         let (m, all) = (self.outputs.len(), Source { shared, x, row, count });
         // Two calls at the same time: one of them finds nothing to use again.
@@ -131,12 +137,12 @@ impl Tape {
         let mut parts = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
         parts.clear();
         parts.resize(m * count.div_ceil(TASK), 0.0);
-        parts.par_chunks_mut(m.max(1)).enumerate().for_each_init(
+        parts.par_chunks_mut(m).enumerate().for_each_init(
             || self.lend(),
             |lent, (task, part)| self.sums(all.task(task), part, &mut lent.workspace),
         );
         sums.fill(0.0);
-        for part in parts.chunks(m.max(1)) {
+        for part in parts.chunks(m) {
             sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
         }
         *kept.lock().unwrap_or_else(PoisonError::into_inner) = parts;
@@ -156,8 +162,16 @@ impl Tape {
     /// # Errors
     /// As [`Tape::run`].
     pub fn eval(&self, x: &[f64]) -> Result<Vec<f64>> {
+        let y = self.eval_unchecked(x)?;
+        self.check_finite(&y)?;
+        Ok(y)
+    }
+
+    /// Values of one sample, finite or not.
+    pub(super) fn eval_unchecked(&self, x: &[f64]) -> Result<Vec<f64>> {
         let mut y = vec![0.0; self.outputs.len()];
-        self.run(1, x, &mut y, &mut Workspace::new(self))?;
+        let row = self.check(1, &[], x)?;
+        self.rows(Source { shared: &[], x, row, count: 1 }, &mut y, &mut Workspace::new(self));
         Ok(y)
     }
 

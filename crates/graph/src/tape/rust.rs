@@ -23,7 +23,7 @@ const KEYWORDS: [&str; 52] = [
 ];
 
 /// Functions that the standard library lacks or computes otherwise; written where they are used.
-const HELPERS: [(Op, &str, &str); 10] = [
+const HELPERS: [(Op, &str, &str); 11] = [
     (Op::Sign, "sign(a: f64)", "f64::from(0.0 < a) - f64::from(a < 0.0)"),
     (Op::Min, "least(a: f64, b: f64)", "if a < b || a.is_nan() { a } else { b }"),
     (Op::Max, "greatest(a: f64, b: f64)", "if a > b || a.is_nan() { a } else { b }"),
@@ -31,7 +31,13 @@ const HELPERS: [(Op, &str, &str); 10] = [
         // ln(a + √(a² − 1)) without cancellation at 1 or overflow
         Op::Acosh,
         "arcosh(a: f64)",
-        "let t = a - 1.0; if a < 1e8 { (t + (t * (a + 1.0)).sqrt()).ln_1p() } else { a.ln() + std::f64::consts::LN_2 }",
+        "let t = a - 1.0; if a < 1.0 { f64::NAN } else if a < 1e8 { (t + (t * (a + 1.0)).sqrt()).ln_1p() } else { a.ln() + std::f64::consts::LN_2 }",
+    ),
+    (
+        // Odd, and without overflow of a²
+        Op::Asinh,
+        "arsinh(a: f64)",
+        "let t = a.abs(); let s = t * t; (if t < 1e8 { (t + s / (1.0 + (1.0 + s).sqrt())).ln_1p() } else { t.ln() + std::f64::consts::LN_2 }).copysign(a)",
     ),
     (
         // Odd, and without cancellation at −1
@@ -344,7 +350,7 @@ impl Writer<'_> {
             Op::Sinh => method("sinh"),
             Op::Cosh => method("cosh"),
             Op::Tanh => method("tanh"),
-            Op::Asinh => method("asinh"),
+            Op::Asinh => format!("arsinh({a})"),
             Op::Atan2 => method("atan2"),
             Op::Hypot => method("hypot"),
             Op::Pow => method("powf"),

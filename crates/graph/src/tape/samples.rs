@@ -46,7 +46,7 @@ impl SampleSum {
         }
         let (before, each) = split(tape, shared);
         let each_gradient = each.gradient(0..before.outputs())?;
-        Ok(SampleSum { before_reverse: before.reverse(), before, each, each_gradient })
+        Ok(SampleSum { before_reverse: before.reverse_guarded(), before, each, each_gradient })
     }
 
     /// Number of shared inputs θ.
@@ -70,7 +70,8 @@ impl SampleSum {
     /// # Errors
     /// `Length`; `OutputNotFinite`.
     pub fn value(&self, theta: &[f64], x: &[f64]) -> Result<f64> {
-        let u = self.before.eval(theta)?;
+        // What leads into a branch that no sample takes may be anything.
+        let u = self.before.eval_unchecked(theta)?;
         let mut sum = [0.0];
         self.each.sum_shared_parallel(self.batch(x)?, &u, x, &mut sum)?;
         Ok(sum[0])
@@ -79,17 +80,30 @@ impl SampleSum {
     /// The value, and the gradient with respect to θ into `gradient`. As [`SampleSum::value`].
     ///
     /// # Errors
-    /// `Length`; `OutputNotFinite`.
+    /// `Length`; `OutputNotFinite` of the value, `Invalid` of a derivative that is NaN or infinite.
     pub fn gradient(&self, theta: &[f64], x: &[f64], gradient: &mut [f64]) -> Result<f64> {
         let (expected, got) = (self.shared(), gradient.len());
         if expected != got {
             return Err(Error::Length { what: "gradient", expected, got });
         }
-        let u = self.before.eval(theta)?;
+        let u = self.before.eval_unchecked(theta)?;
         let mut sums = vec![0.0; 1 + u.len()];
-        self.each_gradient.sum_shared_parallel(self.batch(x)?, &u, x, &mut sums)?;
+        let summed = self.each_gradient.sum_shared_parallel(self.batch(x)?, &u, x, &mut sums);
+        summed.map_err(|error| match error {
+            Error::OutputNotFinite { output, value, .. } if 0 < output => {
+                let what =
+                    format!("the derivative with respect to an intermediate result is {value}");
+                Error::invalid("sum over samples", what)
+            }
+            other => other,
+        })?;
         let back: Vec<f64> = theta.iter().chain(&sums[1..]).copied().collect();
-        gradient.copy_from_slice(&self.before_reverse.eval(&back)?[u.len()..]);
+        let slopes = &self.before_reverse.eval_unchecked(&back)?[u.len()..];
+        if let Some(input) = slopes.iter().position(|slope| !slope.is_finite()) {
+            let what = format!("the derivative with respect to input {input} is {}", slopes[input]);
+            return Err(Error::invalid("sum over samples", what));
+        }
+        gradient.copy_from_slice(slopes);
         Ok(sums[0])
     }
 

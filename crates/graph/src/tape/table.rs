@@ -1,5 +1,7 @@
 //! A set of nodes for hash-consing: a table of positions, whose keys are the nodes themselves.
 
+use std::hash::{BuildHasher, RandomState};
+
 use super::dag::{Id, Node};
 
 const EMPTY: Id = Id::MAX;
@@ -10,14 +12,29 @@ pub(super) struct Table {
     /// A power of two of places, or none.
     places: Vec<Id>,
     count: usize,
+    seed: Seed,
 }
 
-fn mixed(node: &Node) -> u64 {
-    let [a, b, c] = node.args.map(u64::from);
-    let first = (a | b << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
-    let second = (c | (node.op as u64) << 32) ^ node.value.to_bits();
-    let mixed = (first ^ second).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    mixed ^ (mixed >> 32)
+/// Of this process alone, so that nobody can choose nodes that meet in one place. The order of the nodes does not depend on it.
+#[derive(Debug, Clone, Copy)]
+struct Seed([u64; 2]);
+
+impl Default for Seed {
+    fn default() -> Self {
+        let random = RandomState::new();
+        Seed([random.hash_one(0), random.hash_one(1)])
+    }
+}
+
+impl Seed {
+    fn mixed(self, node: &Node) -> u64 {
+        let [a, b, c] = node.args.map(u64::from);
+        let rest = (c | (node.op as u64) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let first = (a | b << 32) ^ self.0[0];
+        let second = node.value.to_bits() ^ rest ^ self.0[1];
+        let product = u128::from(first) * u128::from(second);
+        product as u64 ^ (product >> 64) as u64
+    }
 }
 
 fn same(a: &Node, b: &Node) -> bool {
@@ -27,7 +44,7 @@ fn same(a: &Node, b: &Node) -> bool {
 impl Table {
     /// Room for this many nodes without growing.
     pub(super) fn with_room(count: usize) -> Self {
-        Table { places: vec![EMPTY; (2 * count).next_power_of_two()], count: 0 }
+        Table { places: vec![EMPTY; (2 * count).next_power_of_two()], ..Table::default() }
     }
 
     /// The position of an equal node, or `None` after it is entered as the next one of `nodes`.
@@ -37,7 +54,7 @@ impl Table {
             self.grow(nodes);
         }
         let mask = self.places.len() - 1;
-        let mut at = mixed(node) as usize & mask;
+        let mut at = self.seed.mixed(node) as usize & mask;
         loop {
             match self.places[at] {
                 EMPTY => {
@@ -61,7 +78,7 @@ impl Table {
 
     fn enter(&mut self, nodes: &[Node], id: Id) {
         let mask = self.places.len() - 1;
-        let mut at = mixed(&nodes[id as usize]) as usize & mask;
+        let mut at = self.seed.mixed(&nodes[id as usize]) as usize & mask;
         while self.places[at] != EMPTY {
             at = (at + 1) & mask;
         }
