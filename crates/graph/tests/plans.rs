@@ -1,5 +1,5 @@
 //! Plans of sparse Jacobians and Hessians against dense derivatives, for every mode and order.
-#![allow(clippy::unwrap_used, clippy::panic)] // a failed step is a failed test
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed step is a failed test
 
 use std::sync::Arc;
 
