@@ -13,4 +13,5 @@ pub mod parameters;
 pub use checkpoint::Checkpoint;
 pub use error::{Error, Result};
 pub use layer::Layer;
-pub use parameters::{Bound, Initialization, Parameters};
+pub use optimizer::Optimizer;
+pub use parameters::{Bound, Initialization, Mode, Parameters};

@@ -18,7 +18,7 @@ use pullback_nn::layer::{
     Conv2d, Conv2dSpec, MaxPool2d, ResidualBlock, ResidualOptions, Sequential, Upsample,
 };
 use pullback_nn::optimizer::{Sgd, SgdOptions, clip_by_norm};
-use pullback_nn::{Checkpoint, Error, Initialization, Layer, Parameters, loss};
+use pullback_nn::{Checkpoint, Error, Initialization, Layer, Mode, Parameters, loss};
 
 fn vector(v: &[f64]) -> Tensor {
     Tensor::new(v, &Device::Cpu).unwrap()
@@ -376,4 +376,36 @@ fn missing_files_and_entries_are_typed_errors() {
     );
     assert_eq!(bits(&parameters), before);
     assert!(matches!(Sgd::load(&checkpoint, "", &parameters), Err(Error::Entry { .. })));
+}
+
+#[test]
+fn buffers_are_kept_beside_the_parameters() {
+    let mut parameters = Parameters::new(1, DType::F32, &Device::Cpu);
+    let mut root = parameters.root();
+    let mean = root.scope("norm").buffer("mean", &[2], 0.5).unwrap();
+    let taken = root.scope("norm").parameter("mean", &[2], Initialization::Constant(0.0));
+    assert!(matches!(taken, Err(Error::Parameter { .. })));
+    assert_eq!((mean.as_str(), parameters.len()), ("norm.mean", 0));
+
+    let graph = Graph::new();
+    let bound = parameters.bind(&graph).training(7);
+    assert_eq!(bound.mode(), Mode::Training { seed: 7 });
+    let old = bound.buffer(&mean).unwrap();
+    assert_eq!(old.to_vec1::<f32>().unwrap(), [0.5, 0.5]);
+    bound.update(&mean, &(old + 1.0).unwrap());
+    parameters.apply(&bound).unwrap();
+    let new = parameters.buffers().next().unwrap().1.to_vec1::<f32>().unwrap();
+    assert_eq!(new, [1.5, 1.5]);
+    // What does not fit changes nothing.
+    bound.update(&mean, &Tensor::new(&[1f32, 2.0, 3.0], &Device::Cpu).unwrap());
+    assert!(matches!(parameters.apply(&bound), Err(Error::Parameter { .. })));
+
+    let mut checkpoint = Checkpoint::new();
+    parameters.store(&mut checkpoint, "model.");
+    let mut other = Parameters::new(1, DType::F32, &Device::Cpu);
+    other.root().scope("norm").buffer("mean", &[2], 0.0).unwrap();
+    other.load(&checkpoint, "model.").unwrap();
+    assert_eq!(other.buffers().next().unwrap().1.to_vec1::<f32>().unwrap(), [1.5, 1.5]);
+    let empty = other.load(&Checkpoint::new(), "model.");
+    assert!(matches!(empty, Err(Error::Parameter { .. })));
 }

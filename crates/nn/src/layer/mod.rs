@@ -16,7 +16,7 @@ pub use residual::{ResidualBlock, ResidualOptions};
 pub use sequential::Sequential;
 pub use shape::{MaxPool2d, Upsample};
 
-use crate::parameters::{Bound, Parameters};
+use crate::parameters::{Bound, Mode, Parameters};
 
 /// A part of a network: y from x and parameters.
 pub trait Layer: Send + Sync {
@@ -33,16 +33,26 @@ impl<L: Layer + ?Sized> Layer for Arc<L> {
     }
 }
 
-/// A layer as a function (parameters in the order of their names…, x) ↦ y.
+/// A layer in use as a function (parameters in the order of their names…, x) ↦ y.
 pub fn layer_function(
     name: impl Into<String>,
     layer: impl Layer + 'static,
     parameters: &Parameters,
 ) -> Arc<dyn Function> {
-    let names = parameters.names();
+    layer_function_in(Mode::Evaluation, name, layer, parameters)
+}
+
+/// A layer in this mode as a function (parameters in the order of their names…, x) ↦ y; its buffers are those of `parameters`.
+pub fn layer_function_in(
+    mode: Mode,
+    name: impl Into<String>,
+    layer: impl Layer + 'static,
+    parameters: &Parameters,
+) -> Arc<dyn Function> {
+    let (names, all) = (parameters.names(), parameters.clone());
     function(name, move |_, v| {
         let (parameters, x) = v.split_at(names.len().min(v.len()));
-        let bound = Bound::new(names.clone(), parameters)?;
+        let bound = Bound::new(names.clone(), parameters)?.with_buffers(&all).in_mode(mode);
         match x {
             [x] => Ok(vec![layer.forward(&bound, *x)?]),
             _ => Err(pullback_core_graph::Error::Arity {

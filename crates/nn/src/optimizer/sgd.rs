@@ -8,6 +8,7 @@ use pullback_core_graph::{Phase, with_real};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
+use crate::optimizer::Optimizer;
 use crate::parameters::{Parameters, check_like};
 
 /// Settings of [`Sgd`].
@@ -174,5 +175,33 @@ impl Sgd {
             sgd.velocity.insert(name.to_string(), tensor.to_device(parameters.device())?);
         }
         Ok(sgd)
+    }
+}
+
+impl Optimizer for Sgd {
+    fn step(&mut self, parameters: &mut Parameters, gradients: &[Tensor]) -> Result<()> {
+        Sgd::step(self, parameters, gradients)
+    }
+
+    fn learning_rate(&self) -> f64 {
+        self.options.learning_rate
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
+        Sgd::set_learning_rate(self, learning_rate)
+    }
+
+    fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {
+        Sgd::store(self, checkpoint, prefix);
+    }
+
+    fn restore(
+        &mut self,
+        checkpoint: &Checkpoint,
+        prefix: &str,
+        parameters: &Parameters,
+    ) -> Result<()> {
+        *self = Sgd::load(checkpoint, prefix, parameters)?;
+        Ok(())
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A layer asks a [`Scope`] for its parameters once, when it is built, and keeps their names. A training step
 //! [binds](Parameters::bind) all parameters to a graph, runs the layers, pulls the loss back to [`Bound::vars`], and hands
-//! the gradients, in the same order, to an optimizer.
+//! the gradients, in the same order, to an optimizer. Beside the parameters stand buffers: numbers that a layer keeps and no
+//! optimizer moves, as running statistics are; what a step would make of them is taken over by [`Parameters::apply`].
 
 mod bound;
 mod initialization;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use pullback_core_graph::Graph;
 
-pub use bound::Bound;
+pub use bound::{Bound, Mode};
 pub use initialization::Initialization;
 
 use crate::checkpoint::Checkpoint;
@@ -26,6 +27,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct Parameters {
     tensors: BTreeMap<String, Tensor>,
+    buffers: Arc<BTreeMap<String, Tensor>>,
     seed: u64,
     dtype: DType,
     device: Device,
@@ -35,7 +37,13 @@ impl Parameters {
     /// No parameters yet.
     #[must_use]
     pub fn new(seed: u64, dtype: DType, device: &Device) -> Self {
-        Self { tensors: BTreeMap::new(), seed, dtype, device: device.clone() }
+        Self {
+            tensors: BTreeMap::new(),
+            buffers: Arc::default(),
+            seed,
+            dtype,
+            device: device.clone(),
+        }
     }
 
     /// Where layers make their parameters.
@@ -110,19 +118,49 @@ impl Parameters {
         Ok(())
     }
 
+    /// Names and values of the buffers, in the order of the names.
+    pub fn buffers(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.buffers.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// Gives a buffer a new value.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if there is none of that name, or its shape or element type differs.
+    pub fn set_buffer(&mut self, name: &str, value: &Tensor) -> Result<()> {
+        let buffers = Arc::make_mut(&mut self.buffers);
+        let tensor = buffers.get_mut(name).ok_or_else(|| unknown(name))?;
+        check_like(name, tensor, value)?;
+        *tensor = value.detach().to_device(&self.device)?;
+        Ok(())
+    }
+
+    /// Takes over what the layers made of the buffers in a forward pass over `bound`; on an error nothing has changed.
+    ///
+    /// # Errors
+    /// As [`Parameters::set_buffer`].
+    pub fn apply(&mut self, bound: &Bound<'_>) -> Result<()> {
+        let mut next = self.clone();
+        bound.updates().iter().try_for_each(|(name, value)| next.set_buffer(name, value))?;
+        *self = next;
+        Ok(())
+    }
+
     /// All parameters as inputs of a graph: derivatives with respect to them can be asked for.
     pub fn bind<'g>(&self, graph: &'g Graph) -> Bound<'g> {
-        Bound::of(self.names(), self.iter().map(|(name, tensor)| graph.input(tensor).named(name)))
+        let vars = self.iter().map(|(name, tensor)| graph.input(tensor).named(name));
+        Bound::of(self.names(), vars, self.buffers.clone())
     }
 
     /// All parameters as constants of a graph: for inference, where nothing is kept for a derivative.
     pub fn bind_constant<'g>(&self, graph: &'g Graph) -> Bound<'g> {
-        Bound::of(self.names(), self.iter().map(|(_, tensor)| graph.constant(tensor)))
+        let vars = self.iter().map(|(_, tensor)| graph.constant(tensor));
+        Bound::of(self.names(), vars, self.buffers.clone())
     }
 
-    /// Puts all values into a checkpoint, under `prefix` followed by their names.
+    /// Puts all values, and the buffers', into a checkpoint, under `prefix` followed by their names.
     pub fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {
-        for (name, tensor) in self.iter() {
+        for (name, tensor) in self.iter().chain(self.buffers()) {
             checkpoint.tensors.insert(format!("{prefix}{name}"), tensor.clone());
         }
     }
@@ -130,16 +168,20 @@ impl Parameters {
     /// Takes all values from a checkpoint; on an error nothing has changed.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if a parameter is missing there, has another shape or element type, or the checkpoint has one
+    /// [`Error::Parameter`] if a parameter or buffer is missing there, has another shape or element type, or the checkpoint has one
     /// under `prefix` that is unknown here.
     pub fn load(&mut self, checkpoint: &Checkpoint, prefix: &str) -> Result<()> {
         let mut loaded = self.clone();
         for (name, tensor) in checkpoint.with_prefix(prefix) {
-            loaded.set(name, tensor)?;
+            match self.buffers.contains_key(name) {
+                true => loaded.set_buffer(name, tensor)?,
+                false => loaded.set(name, tensor)?,
+            }
         }
         if let Some(name) = self
             .tensors
             .keys()
+            .chain(self.buffers.keys())
             .find(|name| !checkpoint.tensors.contains_key(&format!("{prefix}{name}")))
         {
             return Err(Error::Parameter {
@@ -190,19 +232,46 @@ impl Scope<'_> {
         dims: &[usize],
         initialization: Initialization,
     ) -> Result<String> {
-        let full = self.join(name);
-        let fail = |what: &str| Err(Error::Parameter { name: full.clone(), what: what.into() });
-        if full.split('.').any(str::is_empty) {
-            return fail("every part of a name must be non-empty");
-        }
-        if self.parameters.tensors.contains_key(&full) {
-            return fail("the name is taken");
-        }
+        let full = self.free(name)?;
         let Parameters { seed, dtype, device, .. } = &*self.parameters;
         let values = initialization.values(&full, *seed, dims)?;
         let tensor =
             Tensor::from_vec(values, dims, &Device::Cpu)?.to_dtype(*dtype)?.to_device(device)?;
         self.parameters.tensors.insert(full.clone(), tensor);
+        Ok(full)
+    }
+
+    /// Makes a buffer of equal values, and returns its full name.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if the name is empty or taken.
+    pub fn buffer(&mut self, name: &str, dims: &[usize], value: f64) -> Result<String> {
+        let full = self.free(name)?;
+        let Parameters { dtype, device, buffers, .. } = &mut *self.parameters;
+        let values = Initialization::Constant(value).values(&full, 0, dims)?;
+        let tensor =
+            Tensor::from_vec(values, dims, &Device::Cpu)?.to_dtype(*dtype)?.to_device(device)?;
+        Arc::make_mut(buffers).insert(full.clone(), tensor);
+        Ok(full)
+    }
+
+    /// The full name of this place: what a layer without parameters is told apart by.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// A full name that is not taken.
+    fn free(&self, name: &str) -> Result<String> {
+        let full = self.join(name);
+        let fail = |what: &str| Err(Error::Parameter { name: full.clone(), what: what.into() });
+        if full.split('.').any(str::is_empty) {
+            return fail("every part of a name must be non-empty");
+        }
+        let Parameters { tensors, buffers, .. } = &*self.parameters;
+        if tensors.contains_key(&full) || buffers.contains_key(&full) {
+            return fail("the name is taken");
+        }
         Ok(full)
     }
 
