@@ -1,7 +1,8 @@
 //! Dual numbers: a value with its derivatives in N directions.
 
 use std::cmp::Ordering;
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use crate::Real;
 
@@ -104,8 +105,19 @@ impl<T: Real, const N: usize> Neg for Dual<T, N> {
 }
 
 macro_rules! with_number {
-    ($($Trait:ident, $method:ident;)+) => {
+    ($($Trait:ident, $method:ident, $Assign:ident, $assign:ident;)+) => {
         $(
+            impl<T: Real, const N: usize> $Trait<Dual<T, N>> for f64 {
+                type Output = Dual<T, N>;
+                fn $method(self, other: Dual<T, N>) -> Dual<T, N> {
+                    $Trait::$method(Dual::lit(self), other)
+                }
+            }
+            impl<T: Real, const N: usize> $Assign for Dual<T, N> {
+                fn $assign(&mut self, other: Self) {
+                    *self = $Trait::$method(*self, other);
+                }
+            }
             impl<T: Real, const N: usize> $Trait<f64> for Dual<T, N> {
                 type Output = Self;
                 fn $method(self, other: f64) -> Self {
@@ -116,10 +128,16 @@ macro_rules! with_number {
     };
 }
 with_number! {
-    Add, add;
-    Sub, sub;
-    Mul, mul;
-    Div, div;
+    Add, add, AddAssign, add_assign;
+    Sub, sub, SubAssign, sub_assign;
+    Mul, mul, MulAssign, mul_assign;
+    Div, div, DivAssign, div_assign;
+}
+
+impl<T: Real, const N: usize> Sum for Dual<T, N> {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::lit(0.0), |sum, x| sum + x)
+    }
 }
 
 /// 1 − x², exact to rounding, and so is its derivative, at ±1 as at 0.

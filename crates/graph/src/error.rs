@@ -41,7 +41,7 @@ pub enum Error {
         got: usize,
     },
     /// A number that comes out of a tape is NaN or infinite.
-    #[error("output {output} of sample {sample} is {value}")]
+    #[error("output {output} of sample {sample} is {value}{cause}")]
     OutputNotFinite {
         /// Which output.
         output: usize,
@@ -49,6 +49,8 @@ pub enum Error {
         sample: usize,
         /// Its value.
         value: f64,
+        /// `: ` and the first number on the way that is not finite; empty where that is not known.
+        cause: String,
     },
     /// Bytes that are not a tape.
     #[error("not a tape: byte {at}: {what}")]
@@ -85,6 +87,13 @@ impl Error {
     /// An argument outside its domain.
     pub(crate) fn invalid(place: impl Into<String>, what: impl Into<String>) -> Self {
         Error::Invalid { place: place.into(), what: what.into() }
+    }
+}
+
+/// So that tensors are made with `?` where this crate's functions are called.
+impl From<pullback_core_graph::candle::Error> for Error {
+    fn from(error: pullback_core_graph::candle::Error) -> Self {
+        Error::Network(error.into())
     }
 }
 

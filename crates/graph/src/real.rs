@@ -1,13 +1,17 @@
 //! The numbers that user code is generic over: f64, dual numbers, and expressions that are being recorded.
 
 use std::fmt::Debug;
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 /// A real number, or something that stands for one.
 ///
 /// Code that is generic over it runs as f64, as [`Dual`](crate::Dual) numbers, and as expressions that [`Tape::record`](crate::Tape::record)
 /// turns into instructions. Comparisons with `<` and `==` are for numbers; on expressions they are an error of the recording, because the
-/// branch taken would be frozen: write [`Real::select`].
+/// branch taken would be frozen: write [`Real::select`]. That holds for library code too: sorting expressions compares them.
+///
+/// In generic code a constant stands on the right, `x * 0.5` or `-x + 1.0`, or is a [`Real::lit`]: Rust has no way to say `0.5 * x` for
+/// every `T`. Of a concrete [`Expr`](crate::Expr) or [`Dual`](crate::Dual) it stands on either side.
 pub trait Real:
     Copy
     + Debug
@@ -22,6 +26,11 @@ pub trait Real:
     + Sub<f64, Output = Self>
     + Mul<f64, Output = Self>
     + Div<f64, Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + DivAssign
+    + Sum
 {
     /// A constant.
     fn lit(x: f64) -> Self;

@@ -296,7 +296,7 @@ fn mistakes_are_named() {
     let mut y = [0.0; 4];
     assert!(matches!(
         tape.run(2, &[1.0, 1.0, 1.0, 0.0], &mut y, &mut workspace),
-        Err(Error::OutputNotFinite { output: 1, sample: 1, value }) if value == f64::INFINITY
+        Err(Error::OutputNotFinite { output: 1, sample: 1, value, .. }) if value == f64::INFINITY
     ));
     assert!(matches!(
         tape.run(2, &[1.0; 4], &mut y[..3], &mut workspace),
@@ -372,4 +372,50 @@ fn slopes_far_out_and_at_a_power_of_zero() {
     let power = Tape::record(2, |x| vec![x[0].pow(x[1])]).unwrap();
     let forward = power.forward().eval(&[0.0, 0.0, 1.0, 0.0]).unwrap();
     assert_eq!(forward, [1.0, 0.0]);
+}
+
+/// An error says which number was the first that is none.
+#[test]
+fn errors_name_their_cause() {
+    let tape =
+        Tape::record(3, |x| vec![x[0] * 2.0, (x[0] - x[1]).ln() * x[2].exp(), x[2]]).unwrap();
+    let message = |x: &[f64]| tape.eval(x).unwrap_err().to_string();
+    assert_eq!(message(&[1.0, 3.0, 1.0]), "output 1 of sample 0 is NaN: Ln(-2) is NaN");
+    assert_eq!(message(&[1.0, 0.5, 1e3]), "output 1 of sample 0 is -inf: Exp(1000) is inf");
+    assert_eq!(message(&[f64::NAN, 0.5, 1.0]), "output 0 of sample 0 is NaN: input 0 is NaN");
+    let x = [2.0, 1.0, 0.0].repeat(40);
+    let mut bad = x.clone();
+    bad[3 * 33 + 1] = 5.0;
+    let mut y = vec![0.0; 3 * 40];
+    let rows = tape.run_parallel(40, &bad, &mut y).unwrap_err().to_string();
+    assert_eq!(rows, "output 1 of sample 33 is NaN: Ln(-3) is NaN");
+    let sums = tape.sum_shared_parallel(40, &[], &bad, &mut [0.0; 3]).unwrap_err().to_string();
+    assert_eq!(sums, "output 1 of sample 0 is NaN: Ln(-3) is NaN");
+    // Of a branch that is taken, and not of the other.
+    let branch = Tape::record(2, |x| vec![Real::select(x[0], x[1].sqrt(), x[1].ln())]).unwrap();
+    let error = branch.eval(&[1.0, -4.0]).unwrap_err().to_string();
+    assert!(error.ends_with("Sqrt(-4) is NaN"), "{error}");
+}
+
+/// What people write first: constants on both sides, `+=` and sums.
+#[test]
+fn operators_are_there_on_both_sides() {
+    fn generic<T: Real>(x: &[T]) -> T {
+        let mut y: T = x.iter().map(|x| *x * *x).sum();
+        y += x[0];
+        y -= x[1] * 3.0;
+        y *= x[1];
+        y /= x[0] + 4.0;
+        y
+    }
+    let x = [1.5, -0.5];
+    let tape =
+        Tape::record(2, |x| vec![generic(x), 2.0 * x[0] + 1.0 / x[1] - (3.0 - x[0])]).unwrap();
+    let expected = [generic(&x), 2.0 * x[0] + 1.0 / x[1] - (3.0 - x[0])];
+    assert_eq!(tape.eval(&x).unwrap(), expected);
+    let d = [Dual::<f64, 2>::variable(x[0], 0), Dual::variable(x[1], 1)];
+    let duals = [generic(&d), 2.0 * d[0] + 1.0 / d[1] - (3.0 - d[0])];
+    let jacobian = tape.jacobian().0.eval(&x).unwrap();
+    let slopes: Vec<f64> = duals.iter().flat_map(|y| y.slopes).collect();
+    near("slopes", &jacobian, &slopes, 1e-14);
 }

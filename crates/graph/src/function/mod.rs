@@ -229,7 +229,7 @@ impl TapeFunction {
     /// An output of the tape as the element of a port.
     fn located(&self, error: crate::Error, phase: Phase) -> Error {
         let node = self.shared.name.clone();
-        let crate::Error::OutputNotFinite { output, sample, value } = error else {
+        let crate::Error::OutputNotFinite { output, sample, value, .. } = error else {
             return Error::from(error).renamed(|_| node);
         };
         let (mut port, mut first) = (0, 0);

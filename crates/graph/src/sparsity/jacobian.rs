@@ -199,8 +199,8 @@ impl JacobianPlan {
                 let (y, j) = (&mut y[k * m..(k + 1) * m], &mut j[k * entries..(k + 1) * entries]);
                 j.fill(0.0);
                 pushes.run(&x[k * n..(k + 1) * n], y, j).map_err(|error| match error {
-                    Error::OutputNotFinite { output, value, .. } => {
-                        Error::OutputNotFinite { output, sample: k, value }
+                    Error::OutputNotFinite { output, value, cause, .. } => {
+                        Error::OutputNotFinite { output, sample: k, value, cause }
                     }
                     other => other,
                 })

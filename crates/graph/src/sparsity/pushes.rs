@@ -148,7 +148,8 @@ impl Pushes {
         super::sweep::length("outputs", y.len(), values.len())?;
         if let Some(output) = values.iter().position(|v| !v.is_finite()) {
             let value = values[output];
-            return Err(Error::OutputNotFinite { output, sample: 0, value });
+            let cause = String::new();
+            return Err(Error::OutputNotFinite { output, sample: 0, value, cause });
         }
         y.copy_from_slice(&values);
         // What a map gives back is checked: it may be a user's.

@@ -90,11 +90,11 @@ impl Sweep {
         what: &str,
         pattern: &Pattern,
     ) -> Error {
-        let Error::OutputNotFinite { output, sample, value } = error else { return error };
+        let Error::OutputNotFinite { output, sample, value, cause } = error else { return error };
         let (point, direction) = (sample / self.directions, sample % self.directions);
         let sample = first + point;
         if output < values {
-            return Error::OutputNotFinite { output, sample, value };
+            return Error::OutputNotFinite { output, sample, value, cause };
         }
         let results = &self.y[point * self.directions * self.tape.outputs()..];
         let at = (direction * self.tape.outputs() + output) as u32;
@@ -111,7 +111,7 @@ impl Sweep {
                 output - values
             ),
         };
-        Error::invalid(place, format!("is {value}"))
+        Error::invalid(place, format!("is {value}{cause}"))
     }
 }
 

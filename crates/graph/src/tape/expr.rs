@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
 use super::dag::{Dag, Id};
 use super::op::Op;
@@ -117,7 +118,7 @@ impl PartialOrd for Expr<'_> {
 }
 
 macro_rules! operators {
-    ($($Trait:ident, $method:ident, $op:ident;)+) => {
+    ($($Trait:ident, $method:ident, $Assign:ident, $assign:ident, $op:ident;)+) => {
         $(
             impl $Trait for Expr<'_> {
                 type Output = Self;
@@ -131,14 +132,31 @@ macro_rules! operators {
                     Expr::apply(Op::$op, [self, Expr::lit(other)])
                 }
             }
+            impl<'r> $Trait<Expr<'r>> for f64 {
+                type Output = Expr<'r>;
+                fn $method(self, other: Expr<'r>) -> Expr<'r> {
+                    Expr::apply(Op::$op, [Expr::lit(self), other])
+                }
+            }
+            impl $Assign for Expr<'_> {
+                fn $assign(&mut self, other: Self) {
+                    *self = Expr::apply(Op::$op, [*self, other]);
+                }
+            }
         )+
     };
 }
 operators! {
-    Add, add, Add;
-    Sub, sub, Sub;
-    Mul, mul, Mul;
-    Div, div, Div;
+    Add, add, AddAssign, add_assign, Add;
+    Sub, sub, SubAssign, sub_assign, Sub;
+    Mul, mul, MulAssign, mul_assign, Mul;
+    Div, div, DivAssign, div_assign, Div;
+}
+
+impl Sum for Expr<'_> {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Expr::lit(0.0), |sum, x| sum + x)
+    }
 }
 
 impl Neg for Expr<'_> {

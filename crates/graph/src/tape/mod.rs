@@ -1,6 +1,7 @@
 //! A scalar function network as a flat list of instructions, run over SIMD lanes, closed under differentiation.
 
 mod bytes;
+mod cause;
 mod dag;
 mod derivative;
 mod expr;
@@ -61,6 +62,8 @@ const MOST: usize = 1 << 30;
 impl Tape {
     /// Runs `f` once on expressions and keeps what it does: equal expressions once, constants folded, without what the result does not
     /// need.
+    ///
+    /// `f` is a closure, `|x| pendulum(x)`: the name of a generic function alone is not general enough for the compiler.
     ///
     /// # Errors
     /// `FrozenBranch` if `f` compared expressions; `ForeignExpression` if it used or returned an expression of another recording;

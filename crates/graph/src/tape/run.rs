@@ -47,8 +47,9 @@ impl Tape {
         let row = self.check(batch, shared, x)?;
         self.check_outputs(batch, y)?;
         self.check_own(workspace)?;
-        self.rows(Source { shared, x, row, count: batch }, y, workspace);
-        self.check_finite(y)
+        let source = Source { shared, x, row, count: batch };
+        self.rows(source, y, workspace);
+        self.check_rows(source, y)
     }
 
     /// As [`Tape::run`], on rayon's current threads. The numbers do not depend on how many there are.
@@ -83,7 +84,7 @@ impl Tape {
                 self.rows(source, y, &mut lent.workspace);
             },
         );
-        self.check_finite(y)
+        self.check_rows(Source { shared, x, row, count: batch }, y)
     }
 
     /// Σ over `batch` samples of every output, where the first inputs, `shared`, are the same for all samples: `sums` has one number
@@ -111,7 +112,7 @@ impl Tape {
         for task in 0..count.div_ceil(TASK) {
             self.sums(all.task(task), sums, workspace);
         }
-        self.finish_sums(batch, count, sums)
+        self.finish_sums(batch, all, sums)
     }
 
     /// As [`Tape::sum_shared`], on rayon's current threads: the same bits.
@@ -146,15 +147,24 @@ impl Tape {
             sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
         }
         *kept.lock().unwrap_or_else(PoisonError::into_inner) = parts;
-        self.finish_sums(batch, count, sums)
+        self.finish_sums(batch, all, sums)
     }
 
     /// Samples without inputs of their own are all the same: one was computed.
-    fn finish_sums(&self, batch: usize, count: usize, sums: &mut [f64]) -> Result<()> {
-        if count < batch {
+    fn finish_sums(&self, batch: usize, all: Source<'_>, sums: &mut [f64]) -> Result<()> {
+        if all.count < batch {
             sums.iter_mut().for_each(|sum| *sum *= batch as f64);
         }
-        self.check_finite(sums)
+        let error = |e| self.caused(e, (0, all.count), |i| all.sample(i));
+        self.check_finite(sums).map_err(error)
+    }
+
+    /// Rows of outputs are finite, or the error says where it began.
+    fn check_rows(&self, source: Source<'_>, y: &[f64]) -> Result<()> {
+        self.check_finite(y).map_err(|error| {
+            let Error::OutputNotFinite { sample, .. } = error else { return error };
+            self.caused(error, (sample, sample + 1), |i| source.sample(i))
+        })
     }
 
     /// Values of one sample.
@@ -163,7 +173,7 @@ impl Tape {
     /// As [`Tape::run`].
     pub fn eval(&self, x: &[f64]) -> Result<Vec<f64>> {
         let y = self.eval_unchecked(x)?;
-        self.check_finite(&y)?;
+        self.check_finite(&y).map_err(|error| self.caused(error, (0, 1), |_| x.to_vec()))?;
         Ok(y)
     }
 
@@ -220,7 +230,8 @@ impl Tape {
         }
         let at = y.iter().position(|v| !v.is_finite()).unwrap_or(0);
         let m = self.outputs.len().max(1);
-        Err(Error::OutputNotFinite { output: at % m, sample: at / m, value: y[at] })
+        let (output, sample, cause) = (at % m, at / m, String::new());
+        Err(Error::OutputNotFinite { output, sample, value: y[at], cause })
     }
 
     /// One row of outputs for each sample.
@@ -329,6 +340,11 @@ impl<'a> Source<'a> {
     /// `count` samples from sample `first` on.
     fn part(self, first: usize, count: usize) -> Source<'a> {
         Source { x: &self.x[first * self.row..(first + count) * self.row], count, ..self }
+    }
+
+    /// All inputs of a sample.
+    fn sample(&self, sample: usize) -> Vec<f64> {
+        [self.shared, &self.x[sample * self.row..(sample + 1) * self.row]].concat()
     }
 
     /// The samples of a parallel task.

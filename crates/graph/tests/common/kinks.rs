@@ -105,12 +105,15 @@ fn ways(kink: &Kink) -> [(&'static str, Result<Vec<f64>>); 4] {
         let slopes = of(kink, &x).slopes[..n].to_vec();
         match slopes.iter().position(|s| !s.is_finite()) {
             None => Ok(slopes),
-            Some(output) => {
-                Err(Error::OutputNotFinite { output, sample: 0, value: slopes[output] })
-            }
+            Some(output) => Err(not_finite(output, slopes[output])),
         }
     };
     [("push", push()), ("pull", pull()), ("Jacobian", jacobian()), ("dual numbers", dual())]
+}
+
+/// The error of a number that is none, as a tape gives it.
+fn not_finite(output: usize, value: f64) -> Error {
+    Error::OutputNotFinite { output, sample: 0, value, cause: String::new() }
 }
 
 /// Does every way to the derivative give what the table says?

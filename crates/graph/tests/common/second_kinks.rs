@@ -96,9 +96,7 @@ fn ways(kink: &SecondKink) -> Vec<(&'static str, Result<Vec<f64>>)> {
         let second = of(kink.name, [variable(0), variable(1)]).slopes.map(|slope| slope.slopes);
         let hessian = second.concat();
         match hessian.iter().position(|h| !h.is_finite()) {
-            Some(output) => {
-                Err(Error::OutputNotFinite { output, sample: 0, value: hessian[output] })
-            }
+            Some(output) => Err(not_finite(output, hessian[output])),
             None => Ok(hessian),
         }
     };
@@ -113,6 +111,11 @@ fn ways(kink: &SecondKink) -> Vec<(&'static str, Result<Vec<f64>>)> {
         ("sparse Hessian", sparse()),
         ("dual numbers of dual numbers", duals()),
     ]
+}
+
+/// The error of a number that is none, as a tape gives it.
+fn not_finite(output: usize, value: f64) -> Error {
+    Error::OutputNotFinite { output, sample: 0, value, cause: String::new() }
 }
 
 /// Does every way to the Hessian give what the table says?
