@@ -76,6 +76,20 @@ impl Tape {
     }
 }
 
+impl std::fmt::Debug for TapeFunction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Shared { name, inputs, outputs, .. } = &*self.shared;
+        let outputs: Vec<usize> = outputs.iter().map(|port| port.width).collect();
+        write!(f, "TapeFunction({name}: {inputs:?} ↦ {outputs:?})")
+    }
+}
+
+impl From<TapeFunction> for Arc<dyn Function> {
+    fn from(function: TapeFunction) -> Self {
+        Arc::new(function)
+    }
+}
+
 impl TapeFunction {
     fn new(name: String, tape: Tape, inputs: Vec<usize>, outputs: Vec<Output>) -> Self {
         let (forward, reverse) = (OnceLock::new(), OnceLock::new());

@@ -5,9 +5,13 @@ use std::fmt::Write;
 
 use super::{Coloring, Pattern, Source};
 
+/// Pixels of the longer side of a small pattern's picture.
+const SIDE: f64 = 600.0;
+
 /// An SVG picture of the entries, a unit square each; with a colouring, in the colour of the sweep that they are read off.
 ///
-/// Forward sweeps have warm hues and backward ones cool ones; entries that the colouring does not cover are grey. One path for each
+/// Where there are sweeps both ways, forward ones have warm hues and backward ones cool ones; else they have the whole circle. Entries that
+/// the colouring does not cover are grey. One path for each
 /// sweep, runs along a row as one stroke: 986×700 with 3,758 entries takes about 50 kB.
 pub fn svg(pattern: &Pattern, coloring: Option<&Coloring>) -> String {
     let sources = coloring.and_then(|coloring| coloring.sources(pattern).ok());
@@ -28,18 +32,23 @@ pub fn svg(pattern: &Pattern, coloring: Option<&Coloring>) -> String {
         }
     }
     let (m, n) = (pattern.rows(), pattern.columns());
+    // Pixels for an entry: large patterns at one each, small ones larger.
+    let scale = (SIDE / (m.max(n) + 2) as f64).max(1.0);
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-1 -1 {} {}\"><rect width=\"{n}\" height=\"{m}\" fill=\"#fff\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{:.0}\" height=\"{:.0}\" viewBox=\"-1 -1 {} {}\"><rect width=\"{n}\" height=\"{m}\" fill=\"#fff\" \
          stroke=\"#999\" stroke-width=\"{}\"/><g transform=\"translate(0 .5)\" fill=\"none\">",
+        scale * (n + 2) as f64,
+        scale * (m + 2) as f64,
         n + 2,
         m + 2,
         (m.max(n) as f64 / 500.0).min(0.2)
     );
-    let counts = coloring.map_or((1, 1), |c| (c.pushes().max(1), c.pulls().max(1)));
+    let (pushes, pulls) = coloring.map_or((0, 0), |c| (c.pushes(), c.pulls()));
+    let both = 0 < pushes && 0 < pulls;
     for ((kind, color), path) in paths {
         let paint = match kind {
-            0 => hue(-40.0, 130.0, color, counts.0),
-            1 => hue(170.0, 120.0, color, counts.1),
+            0 => hue(-40.0, if both { 130.0 } else { 360.0 }, color, pushes),
+            1 => hue(170.0, if both { 120.0 } else { 360.0 }, color, pulls),
             _ => "#345".to_string(),
         };
         let _ = write!(out, "<path stroke=\"{paint}\" d=\"{path}\"/>");

@@ -3,6 +3,7 @@
 use std::f64::consts::{LN_2, LN_10};
 
 use super::{Device, unary};
+use crate::Var;
 use crate::kernel::Special;
 
 unary! {
@@ -67,5 +68,13 @@ unary! {
         value: |x, _p| if x > 0.0 { x.sqrt() } else { 0.0 },
         slope: |_x, y, _p| if y > 0.0 { 0.5 / y } else { 0.0 },
         curvature: |x, y, _p| Some((x * y).safe_reciprocal() * -0.25),
+    }
+}
+
+impl Var<'_> {
+    /// ln x: [`Var::log`] by the name that Rust's numbers have for it.
+    #[must_use]
+    pub fn ln(self) -> Self {
+        self.log()
     }
 }
