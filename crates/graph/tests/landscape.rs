@@ -7,21 +7,11 @@ mod landscapes;
 use std::sync::Arc;
 
 use landscapes::networks::network_loss;
-use landscapes::{Row, tensor};
+use landscapes::{hold, tensor};
 use pullback_core_graph::candle::{DType, Tensor};
 use pullback_core_graph::{Function, LinearMap, Wrt, function};
 use pullback_graph::Error;
 use pullback_graph::landscape::*;
-
-fn hold(rows: Vec<Row>) {
-    assert!(!rows.is_empty());
-    let broken: Vec<String> = rows
-        .iter()
-        .filter(|r| r.value.is_nan() || r.limit < r.value)
-        .map(|r| format!("{}: {:e}, at most {:e}", r.name, r.value, r.limit))
-        .collect();
-    assert!(broken.is_empty(), "{broken:#?}");
-}
 
 #[test]
 fn matrices_with_known_spectra() {
@@ -36,6 +26,11 @@ fn traces_keep_their_standard_error() {
 #[test]
 fn products_agree_with_dense_matrices() {
     hold(landscapes::networks::products());
+}
+
+#[test]
+fn blocks_of_layers_agree_with_dense_blocks() {
+    hold(landscapes::groups::layers());
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(crate) fn instructions(output: &mut Output) -> Result<()> {
             explain("instructions", std::slice::from_ref(&found.at))?;
         }
         let row = Row::new(
-            format!("{name}: value, push, pull, Jacobian, Hessian"),
+            format!("{name}: value, push, pull, Jacobian and its pattern, second order"),
             "relative",
             found.error,
         );
