@@ -21,6 +21,7 @@ mod common {
     pub(crate) mod memory;
     pub(crate) mod networks;
     pub(crate) mod nodes;
+    pub(crate) mod reasons;
     pub(crate) mod splits;
     pub(crate) mod threads;
     pub(crate) mod worst;

@@ -5,7 +5,7 @@
 #[path = "common/memory.rs"]
 mod memory;
 
-/// 10,000 states of 64 kB are 0.7 GB; a step's operations hold five times that.
+/// 10,000 states of 16 kB are 0.16 GB; a step's operations hold five times that.
 #[test]
 fn ten_thousand_steps_at_constant_memory() {
     let all = memory::peaks();
@@ -14,6 +14,6 @@ fn ten_thousand_steps_at_constant_memory() {
         let what = short.what;
         assert!(short.states <= short.limit, "{what}: {} states at 1,000 steps", short.states);
         let more = long.states - short.states;
-        assert!(more <= 2.0, "{what}: {more} states more at 10,000 steps than at 1,000");
+        assert!(more <= 3.0, "{what}: {more} states more at 10,000 steps than at 1,000");
     }
 }
