@@ -91,9 +91,11 @@ pub(crate) fn networks(output: &mut Output) -> Result<()> {
             Some(found.with_cancelling),
         ),
     ] {
-        let of = networks.map_or(String::new(), |n| format!(", in {n} networks"));
-        let name = format!("Jacobian places only {whose}, {reason}{of}");
-        output.push(Row::new(name, "entries", places as f64))?;
+        let name = format!("Jacobian places only {whose}, {reason}");
+        output.push(Row::new(&name, "entries", places as f64))?;
+        if let Some(networks) = networks {
+            output.push(Row::new(format!("{name}: in"), "networks", networks as f64))?;
+        }
     }
     let (of, second) = (found.networks, found.hessian_patterns);
     for (what, kind, all) in [("Jacobian", 0, of), ("Hessian", 1, second)] {
