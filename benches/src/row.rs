@@ -260,7 +260,7 @@ gradient of a network  ms     31.5  ≤ 20    NO
     #[test]
     fn the_spread_stands_beside_the_ratio() {
         let row = Row::new("mlp", "ms", 1.0).against("torch", 2.0).spread(Some([0.4, 0.625]));
-        assert!(table(&[row]).contains("0.5    0.4 … 0.625"));
+        assert!(table(&[row]).contains("0.5  0.4 … 0.625"));
     }
 
     #[test]
