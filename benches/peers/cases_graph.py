@@ -1,6 +1,7 @@
 """Peers of graph, scalar problems of robotics: the arm and the path over it in CasADi (virtual machine and generated C) and JAX.
 
-Values: for the arm, sample by sample, the position and then the 3×7 Jacobian by rows. For the path, the residuals and then the
+Values: for the arm, sample by sample, the position and then the 3×7 Jacobian by rows: of CasADi, as of ours, the entries that are
+not 0 everywhere, of JAX all. For the path, the residuals and then the
 Jacobian by rows, or the lower triangle of the Hessian of Σ r² by rows. The check value is the sum of squares.
 """
 
@@ -37,8 +38,8 @@ def arm_function():
 
     q = ca.SX.sym("q", JOINTS)
     place = hand_casadi(ca, q)
-    # Dense by rows, as ours; common expressions once, which CasADi does only when told.
-    slopes = ca.densify(ca.jacobian(place, q)).T.reshape((-1, 1))
+    # The entries by rows, as ours: those of the transpose by columns. Common expressions once, which CasADi does only when told.
+    slopes = ca.vertcat(*ca.jacobian(place, q).T.nonzeros())
     return ca, ca.Function("arm", [q], [ca.vertcat(place, slopes)], {"cse": True})
 
 
@@ -77,14 +78,14 @@ def casadi_arm(batch=1024, how="map"):
     """`map`: one call maps the function over the batch in the virtual machine; `loop`: a call a sample, through its buffers;
     `c`: the generated C, compiled by gcc -O3 -march=native, over the batch by a loop in C. `single`: one sample, one call."""
     ca, function = arm_function()
-    x = fill(0, (batch, JOINTS), 1.5)
+    x, numbers = fill(0, (batch, JOINTS), 1.5), function.nnz_out(0)
     if how == "c":
-        return compiled(function, x, 24)
+        return compiled(function, x, numbers)
     if how == "map":
-        keep, trigger, outputs = through_buffers(function.map(batch, "serial"), [x], [batch * 24])
+        keep, trigger, outputs = through_buffers(function.map(batch, "serial"), [x], [batch * numbers])
         return answer(repeated(trigger), outputs, keep)
     buffer, trigger = function.buffer()
-    y, row, out = np.zeros((batch, 24)), np.zeros(JOINTS), np.zeros(24)
+    y, row, out = np.zeros((batch, numbers)), np.zeros(JOINTS), np.zeros(numbers)
     if how == "single":
         row[:] = x[0]
         buffer.set_arg(0, memoryview(row))

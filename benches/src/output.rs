@@ -1,7 +1,8 @@
 //! Command line and output that every bench and report binary shares.
 
 use crate::row::{Row, table};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub struct Options {
 /// Collects rows; each one is on disk as soon as it is known, so that a stopped run keeps what it measured.
 pub struct Output {
     rows: Vec<Row>,
+    names: HashSet<String>,
     file: Option<BufWriter<File>>,
 }
 
@@ -34,14 +36,16 @@ impl Output {
                 .map(BufWriter::new)
                 .with_context(|| format!("cannot create {}", path.display()))
         };
-        Ok(Self { rows: Vec::new(), file: options.rows.as_ref().map(open).transpose()? })
+        let file = options.rows.as_ref().map(open).transpose()?;
+        Ok(Self { rows: Vec::new(), names: HashSet::new(), file })
     }
 
     /// Adds a row.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// A name that another row has, since tables of two runs are compared by names; when it cannot be written.
     pub fn push(&mut self, row: Row) -> Result<()> {
+        ensure!(self.names.insert(row.name.clone()), "two rows are named {:?}", row.name);
         if let Some(file) = &mut self.file {
             serde_json::to_writer(&mut *file, &row)?;
             file.write_all(b"\n")?;
@@ -79,6 +83,15 @@ mod tests {
             .collect::<Result<_, _>>()?;
         std::fs::remove_file(&path)?;
         assert_eq!(lines, output.finish()?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_name_comes_once() -> Result<()> {
+        let mut output = Output::new(&Options::default())?;
+        output.push(Row::new("a", "s", 1.0))?;
+        let error = output.push(Row::new("a", "ms", 2.0)).err().map(|e| e.to_string());
+        assert_eq!(error.as_deref(), Some("two rows are named \"a\""));
         Ok(())
     }
 

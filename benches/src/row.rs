@@ -23,6 +23,9 @@ pub struct Row {
     /// value / `peer_value`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
+    /// Between which two numbers the middle half of the rounds' own ratios lies, where rounds were timed in turns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<[f64; 2]>,
     /// The goal, as text: `≤ 0.4`, `ratio ≤ 0.5`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
@@ -45,6 +48,7 @@ impl Row {
             peer: None,
             peer_value: None,
             ratio: None,
+            spread: None,
             target: None,
             met: None,
         }
@@ -56,6 +60,13 @@ impl Row {
         self.ratio = Some(self.value / peer_value);
         self.peer = Some(peer.into());
         self.peer_value = Some(peer_value);
+        self
+    }
+
+    /// Adds the spread of the rounds' ratios, if there is one.
+    #[must_use]
+    pub fn spread(mut self, spread: Option<[f64; 2]>) -> Self {
+        self.spread = spread;
         self
     }
 
@@ -121,13 +132,18 @@ fn without_trailing_zeros(text: &str) -> &str {
 /// Rows as an aligned table, with the columns that at least one row fills. Ends with a line that counts the targets.
 pub fn table(rows: &[Row]) -> String {
     type Cell = fn(&Row) -> String;
-    let columns: [(&str, bool, Cell); 8] = [
+    let columns: [(&str, bool, Cell); 9] = [
         ("name", false, |r| r.name.clone()),
         ("unit", false, |r| r.unit.clone()),
         ("value", true, |r| short(r.value)),
         ("peer", false, |r| r.peer.clone().unwrap_or_default()),
         ("peer value", true, |r| r.peer_value.map(short).unwrap_or_default()),
         ("ratio", true, |r| r.ratio.map(short).unwrap_or_default()),
+        ("of rounds", false, |r| {
+            r.spread
+                .map(|[low, high]| format!("{} … {}", short(low), short(high)))
+                .unwrap_or_default()
+        }),
         ("target", false, |r| r.target.clone().unwrap_or_default()),
         ("met", false, |r| match (&r.target, r.met) {
             (_, Some(true)) => "yes".into(),
@@ -210,6 +226,7 @@ mod tests {
         let text = serde_json::to_string(&plain).unwrap_or_default();
         assert_eq!(text, r#"{"name":"chain","unit":"µs","value":0.25}"#);
         let full = Row::new("mlp", "ms", 1.0).against("torch 2.15.0", 2.0).ratio_at_most(1.0);
+        let full = full.spread(Some([0.4, 0.6]));
         for row in [plain, full] {
             let text = serde_json::to_string(&row).unwrap_or_default();
             assert_eq!(serde_json::from_str::<Row>(&text).ok(), Some(row));
@@ -238,6 +255,12 @@ gradient of a network  ms     31.5  ≤ 20    NO
 1 of 2 targets met
 ";
         assert_eq!(table(&rows), want);
+    }
+
+    #[test]
+    fn the_spread_stands_beside_the_ratio() {
+        let row = Row::new("mlp", "ms", 1.0).against("torch", 2.0).spread(Some([0.4, 0.625]));
+        assert!(table(&[row]).contains("0.5  0.4 … 0.625"));
     }
 
     #[test]

@@ -11,6 +11,18 @@ pub struct SideBySide {
     pub ours: f64,
     /// The peer's, if one runs.
     pub peer: Option<f64>,
+    /// Between which two numbers the middle half of the rounds' own ratios (ours / the peer's in the same round) lies.
+    pub spread: Option<[f64; 2]>,
+}
+
+/// The quarter points of a / b, element by element; NaN for none.
+pub fn quartiles(a: &[f64], b: &[f64]) -> [f64; 2] {
+    let mut ratios: Vec<f64> = a.iter().zip(b).map(|(a, b)| a / b).collect();
+    ratios.sort_by(f64::total_cmp);
+    // Of nine rounds the third and the seventh.
+    let quarter = ratios.len() / 4;
+    let at = |i: Option<usize>| i.and_then(|i| ratios.get(i)).copied().unwrap_or(f64::NAN);
+    [at(Some(quarter)), at(ratios.len().checked_sub(1 + quarter))]
 }
 
 /// The middle value; the mean of the two middle ones for an even count, NaN for none.
@@ -79,7 +91,8 @@ pub fn side_by_side(
             theirs.push(server.run(case, peer_repetitions)?.seconds_per_repetition);
         }
     }
-    Ok(SideBySide { ours: median(mine), peer: peer.is_some().then(|| median(theirs)) })
+    let spread = peer.is_some().then(|| quartiles(&mine, &theirs));
+    Ok(SideBySide { ours: median(mine), peer: peer.is_some().then(|| median(theirs)), spread })
 }
 
 #[cfg(test)]
@@ -91,6 +104,15 @@ mod tests {
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
         assert!(median(vec![]).is_nan());
+    }
+
+    #[test]
+    fn the_spread_is_that_of_the_middle_half() {
+        let ours = [4.0, 1.0, 9.0, 2.0, 3.0, 7.0, 8.0, 5.0, 6.0];
+        assert_eq!(quartiles(&ours, &[1.0; 9]), [3.0, 7.0]);
+        // Rounds are paired: a machine that slows down in a round slows both.
+        assert_eq!(quartiles(&[1.0, 10.0, 3.0], &[2.0, 20.0, 6.0]), [0.5, 0.5]);
+        assert!(quartiles(&[], &[]).iter().all(|q| q.is_nan()));
     }
 
     #[test]
@@ -106,7 +128,8 @@ mod tests {
             },
             None,
         )?;
-        assert!(calls >= 4 && result.ours > 0.0 && result.peer.is_none());
+        assert!(calls >= 4 && result.ours > 0.0);
+        assert!(result.peer.is_none() && result.spread.is_none());
         Ok(())
     }
 

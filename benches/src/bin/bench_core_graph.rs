@@ -67,10 +67,11 @@ impl Bench {
         let Some(peer) = &mut self.peer else { return Ok(()) };
         let loaded = peer.load(case, parameters)?;
         let t = side_by_side(self.rounds, self.seconds, work, Some((peer, &loaded)))?;
-        let row = Row::new(name, unit, t.ours * per);
+        let system = case.split('/').next().unwrap_or(case);
+        let row = Row::new(format!("{name}, against {system}"), unit, t.ours * per);
         let row = match t.peer {
             Some(theirs) => {
-                let row = row.against(loaded.system, theirs * per);
+                let row = row.against(loaded.system, theirs * per).spread(t.spread);
                 match limit {
                     Some(limit) => row.ratio_at_most(limit),
                     None => row,
@@ -92,13 +93,13 @@ impl Bench {
         );
         self.output.push(overhead.at_most(0.4))?;
         self.output.push(
-            Row::new("recording, per node", "µs", ours * per)
+            Row::new("recording, per node, against bare operations", "µs", ours * per)
                 .against("candle, nothing recorded", bare * per),
         )?;
         let (tracked, ours) =
             self.in_turns(|| chain.tracked().map(drop), || chain.record(true).map(drop))?;
         self.output.push(
-            Row::new("recording, per node", "µs", ours * per)
+            Row::new("recording, per node, against candle's tape", "µs", ours * per)
                 .against("candle, on its tape", tracked * per),
         )?;
         let (unchecked, checked) =
@@ -127,7 +128,7 @@ impl Bench {
         let pull = || graph.gradient(graph.var(y)?, &[graph.var(x)?]).map(drop).map_err(Into::into);
         let (theirs, ours) =
             self.in_turns(|| tape.backward().map(drop).map_err(Into::into), pull)?;
-        let row = Row::new("pull, per scalar operation", "µs", ours * per);
+        let row = Row::new("pull, per scalar operation, against candle", "µs", ours * per);
         self.output.push(row.against("candle backward", theirs * per).ratio_at_most(0.5))?;
         let parameters = json!({"n": CHAIN, "phase": "backward"});
         self.against(
@@ -144,7 +145,7 @@ impl Bench {
         let mlp = Mlp::new()?;
         let name = "gradient of a 3-layer MLP, batch 256, f32";
         let (theirs, ours) = self.in_turns(|| mlp.candle(), || mlp.ours(true))?;
-        let row = Row::new(name, "µs", ours * 1e6);
+        let row = Row::new(format!("{name}, against candle"), "µs", ours * 1e6);
         self.output.push(row.against("candle", theirs * 1e6).ratio_at_most(1.0))?;
         // JAX compiles the whole program: shown, not a target.
         for (case, limit) in [("torch/core_graph_mlp", Some(1.0)), ("jax/core_graph_mlp", None)] {

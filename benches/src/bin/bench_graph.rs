@@ -101,7 +101,7 @@ impl Bench {
         values: &[f64],
         mut work: impl FnMut() -> Result<()>,
     ) -> Result<()> {
-        let mut best: Option<(f64, f64, String)> = None;
+        let mut best: Option<(SideBySide, f64, String)> = None;
         for rival in rivals {
             let Some(peers) = &mut self.peers else { break };
             let peer = &mut peers[usize::from(rival.threads > 1)];
@@ -114,18 +114,22 @@ impl Bench {
             let same = values.len() == count || rival.share < 1.0 && values.len() < count;
             ensure!(same, "{}: {} numbers of ours, {count} of {system}", figure.name, values.len());
             let apart = difference(values, &theirs);
-            let row = Row::new(format!("{}: numbers apart", figure.name), "relative", apart);
+            let (who, _) = rival.case.split_once('/').unwrap_or((rival.case, ""));
+            let who = [who, rival.note].join(" ").trim_end().to_owned();
+            let row = Row::new(format!("{}: numbers apart, {who}", figure.name), "relative", apart);
             let row = Row { peer: Some(system.clone()), ..row };
             self.output.push(row.at_most(AGREEMENT))?;
             let t = side_by_side(self.rounds, self.seconds, &mut work, Some((peer, &case)))?;
-            let SideBySide { ours, peer: Some(time) } = t else { continue };
-            let time = time * rival.share;
+            let Some(time) = t.peer.map(|time| time * rival.share) else { continue };
             if best.as_ref().is_none_or(|(_, least, _)| time < *least) {
-                best = Some((ours, time, system));
+                let spread = t.spread.map(|s| s.map(|ratio| ratio / rival.share));
+                best = Some((SideBySide { spread, ..t }, time, system));
             }
         }
         let row = match best {
-            Some((ours, time, system)) => self.row(figure, ours).against(system, time * figure.per),
+            Some((t, time, system)) => {
+                self.row(figure, t.ours).against(system, time * figure.per).spread(t.spread)
+            }
             None => {
                 let ours = self.time(&mut work)?;
                 self.row(figure, ours)

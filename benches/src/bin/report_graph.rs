@@ -17,13 +17,20 @@ mod common {
     pub(crate) mod kinks;
     pub(crate) mod landscapes;
     pub(crate) mod long_tapes;
+    #[cfg(target_os = "linux")]
+    pub(crate) mod memory;
     pub(crate) mod networks;
+    pub(crate) mod nodes;
+    pub(crate) mod reasons;
     pub(crate) mod second_kinks;
+    pub(crate) mod splits;
     pub(crate) mod threads;
     pub(crate) mod worst;
 }
 #[path = "report_graph/landscapes.rs"]
 mod landscapes;
+#[path = "report_graph/nodes.rs"]
+mod nodes;
 #[path = "report_graph/reference.rs"]
 mod reference;
 #[path = "report_graph/robustness.rs"]
@@ -42,6 +49,8 @@ use clap::Parser;
 fn main() -> Result<()> {
     let options = Options::parse();
     let mut output = Output::new(&options)?;
+    #[cfg(target_os = "linux")]
+    scans::memory(&mut output)?;
     reference::elementary(&mut output)?;
     reference::instructions(&mut output)?;
     reference::networks(&mut output)?;
@@ -50,6 +59,7 @@ fn main() -> Result<()> {
     sparsity::colours(&mut output)?;
     scans::revolve(&mut output)?;
     scans::gradients(&mut output)?;
+    nodes::written_out(&mut output)?;
     landscapes::known(&mut output)?;
     robustness::determinism(&mut output)?;
     robustness::bad_inputs(&mut output)?;

@@ -35,6 +35,42 @@ fn partial_is_three_and_total_is_seven() {
 }
 
 #[test]
+fn partials_are_the_same_by_both_sweeps() {
+    let graph = Graph::new();
+    let data: Vec<f64> = (0..6).map(|i| (1.7 * i as f64).sin()).collect();
+    let wide = graph.input(&Tensor::from_vec(data, (2, 3), &Device::Cpu).unwrap()).named("wide");
+    let one = graph.input(&scalar(0.4)).named("one");
+    let held = (wide * one).sin().named("held");
+    let narrow = (held * wide + one.exp()).sum(1).named("narrow");
+    let flat = |t: Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-14);
+    // From one to many the forward sweep is chosen, from many to few the backward one.
+    for (f, x, backward) in [(narrow, wide, true), (narrow, one, false), (held, one, false)] {
+        let (ahead, back) =
+            (graph.partial_forward(f, x).unwrap(), graph.partial_backward(f, x).unwrap());
+        assert_eq!(
+            (ahead.dims(), flat(ahead.clone()).len()),
+            (back.dims(), f.dims().unwrap().iter().chain(&x.dims().unwrap()).product())
+        );
+        assert!(near(&flat(ahead.clone()), &flat(back.clone())));
+        let chosen = flat(graph.partial(f, x).unwrap());
+        assert_eq!(chosen, flat(if backward { back } else { ahead }));
+        for fixed in [&[][..], &[held]] {
+            let ahead = flat(graph.partial_holding_forward(f, x, fixed).unwrap());
+            let back = flat(graph.partial_holding_backward(f, x, fixed).unwrap());
+            assert!(near(&ahead, &back) && ahead.iter().any(|d| *d != 0.0));
+            let chosen = flat(graph.partial_holding(f, x, fixed).unwrap());
+            assert_eq!(chosen, if backward { back } else { ahead });
+        }
+    }
+    // What is held makes a difference, and the partial derivative holds all that is named.
+    let all = flat(graph.partial_holding_forward(narrow, wide, &[]).unwrap());
+    let some = flat(graph.partial_holding_forward(narrow, wide, &[held]).unwrap());
+    assert!(!near(&all, &some) && near(&some, &flat(graph.partial_forward(narrow, wide).unwrap())));
+    assert!(near(&all, &flat(graph.total(narrow, wide).unwrap())));
+}
+
+#[test]
 fn each_output_of_a_node_is_a_variable_of_its_own() {
     let graph = Graph::new();
     let x = graph.input(&scalar(0.3)).named("x");

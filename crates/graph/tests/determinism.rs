@@ -7,6 +7,7 @@ mod common {
     pub(crate) mod duals;
     pub(crate) mod instructions;
     pub(crate) mod networks;
+    pub(crate) mod reasons;
     pub(crate) mod threads;
     pub(crate) mod worst;
 }

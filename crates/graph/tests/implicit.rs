@@ -1,17 +1,17 @@
 //! Roots against closed forms and the derivative laws to third order; what is no root is refused.
 #![allow(clippy::unwrap_used, clippy::panic)] // a failed step is a failed test
 
+#[path = "common/numbers.rs"]
+mod numbers;
+
 use std::sync::Arc;
 
+use numbers::tensor;
 use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_core_graph::check::{Tolerances, laws, second_order};
 use pullback_core_graph::tensor::to_f64;
 use pullback_core_graph::{Error, Function, Graph, Wrt, function};
 use pullback_graph::{Implicit, Newton, RootProblem};
-
-fn tensor(x: &[f64], dims: &[usize]) -> Tensor {
-    Tensor::from_vec(x.to_vec(), dims, &Device::Cpu).unwrap()
-}
 
 /// x³ + p·x − q, each number by itself.
 fn cubic() -> Arc<dyn Function> {

@@ -4,22 +4,14 @@
 #[path = "common/landscapes.rs"]
 mod landscapes;
 
+use std::sync::Arc;
+
 use landscapes::networks::network_loss;
-use landscapes::{Row, tensor};
-use pullback_core_graph::candle::DType;
-use pullback_core_graph::function;
+use landscapes::{hold, tensor};
+use pullback_core_graph::candle::{DType, Tensor};
+use pullback_core_graph::{Function, LinearMap, Wrt, function};
 use pullback_graph::Error;
 use pullback_graph::landscape::*;
-
-fn hold(rows: Vec<Row>) {
-    assert!(!rows.is_empty());
-    let broken: Vec<String> = rows
-        .iter()
-        .filter(|r| r.value.is_nan() || r.limit < r.value)
-        .map(|r| format!("{}: {:e}, at most {:e}", r.name, r.value, r.limit))
-        .collect();
-    assert!(broken.is_empty(), "{broken:#?}");
-}
 
 #[test]
 fn matrices_with_known_spectra() {
@@ -34,6 +26,11 @@ fn traces_keep_their_standard_error() {
 #[test]
 fn products_agree_with_dense_matrices() {
     hold(landscapes::networks::products());
+}
+
+#[test]
+fn blocks_of_layers_agree_with_dense_blocks() {
+    hold(landscapes::groups::layers());
 }
 
 #[test]
@@ -83,6 +80,86 @@ fn filters_of_a_direction_have_the_norms_of_the_parameters() {
         assert!((norm(&[d[column], d[column + 3]]) - want).abs() < 1e-14);
     }
     assert!((norm(&d[6..]) - 5.0).abs() < 1e-14);
+}
+
+#[test]
+fn a_direction_of_many_filters_takes_one_pass() {
+    // A pass for each filter would read 10¹¹ numbers.
+    const FILTERS: usize = 300_000;
+    let layout = Parameters::of(&[tensor(&vec![0.0; FILTERS], &[FILTERS, 1], DType::F64)]).unwrap();
+    let center: Vec<f64> = (0..FILTERS).map(|i| i as f64).collect();
+    let d = filter_normalized(&layout, &center, FilterOptions::default()).unwrap();
+    assert!(d.iter().zip(&center).all(|(d, c)| (d.abs() - c).abs() <= 1e-14 * c));
+    // Squares that would over- and underflow.
+    let layout = Parameters::of(&[tensor(&[0.0; 4], &[2, 2], DType::F64)]).unwrap();
+    let center = [3e200, 4e200, 3e-200, 4e-200];
+    let d = filter_normalized(&layout, &center, FilterOptions::default()).unwrap();
+    assert!((d[0].hypot(d[1]) / 5e200 - 1.0).abs() < 1e-14);
+    assert!((d[2].hypot(d[3]) / 5e-200 - 1.0).abs() < 1e-14);
+}
+
+/// y = Σ x with a map that gives what it was told to.
+#[derive(Clone)]
+struct Careless {
+    pushed: Vec<Option<Tensor>>,
+    pulled: Vec<Option<Tensor>>,
+}
+
+impl Function for Careless {
+    fn name(&self) -> &str {
+        "careless"
+    }
+    fn eval(&self, x: &[Tensor]) -> pullback_core_graph::Result<Vec<Tensor>> {
+        Ok(vec![x[0].sum_all()?])
+    }
+    fn linearize(
+        &self,
+        x: &[Tensor],
+        _: Wrt<'_>,
+    ) -> pullback_core_graph::Result<(Vec<Tensor>, Box<dyn LinearMap>)> {
+        Ok((self.eval(x)?, Box::new(self.clone())))
+    }
+}
+
+impl LinearMap for Careless {
+    fn push(&self, _: &[Option<Tensor>]) -> pullback_core_graph::Result<Vec<Option<Tensor>>> {
+        Ok(self.pushed.clone())
+    }
+    fn pull(&self, _: &[Option<Tensor>]) -> pullback_core_graph::Result<Vec<Option<Tensor>>> {
+        Ok(self.pulled.clone())
+    }
+}
+
+#[test]
+fn maps_that_give_something_else_than_derivatives_are_named() {
+    let x = [tensor(&[1.0, 2.0], &[2], DType::F64)];
+    let one = || vec![Some(tensor(&[1.0], &[], DType::F64))];
+    let slot = |x: &[f64], dtype| vec![Some(tensor(x, &[x.len()], dtype))];
+    let wrong = [
+        (vec![], "derivatives"),
+        (vec![None, None], "derivatives"),
+        (slot(&[1.0, 1.0, 1.0], DType::F64), "a derivative like its parameter"),
+        (slot(&[1.0], DType::F64), "a derivative like its parameter"),
+        (slot(&[1.0, 1.0], DType::F32), "another element type"),
+        (slot(&[1.0, f64::NAN], DType::F64), "component of the derivative 1 is NaN"),
+    ];
+    let square = function("square", |_, z| Ok(vec![z[0].sqr()]));
+    for (pulled, want) in wrong {
+        let careless: Arc<dyn Function> = Arc::new(Careless { pushed: one(), pulled });
+        let first = value_and_gradient(&careless, &x).unwrap_err().to_string();
+        let second = GaussNewton::at(&careless, &square, &x).unwrap().apply(&[1.0, 1.0]);
+        for got in [first, second.unwrap_err().to_string()] {
+            assert!(got.contains("careless") && got.contains(want), "{got:?}: not {want:?}");
+        }
+    }
+    let right = slot(&[1.0, 1.0], DType::F64);
+    for pushed in [vec![], slot(&[1.0, 1.0], DType::F64)] {
+        let careless: Arc<dyn Function> = Arc::new(Careless { pushed, pulled: right.clone() });
+        assert!(GaussNewton::at(&careless, &square, &x).unwrap().apply(&[1.0, 1.0]).is_err());
+    }
+    let careless: Arc<dyn Function> = Arc::new(Careless { pushed: one(), pulled: right });
+    let gauss = GaussNewton::at(&careless, &square, &x).unwrap();
+    assert_eq!(gauss.apply(&[1.0, 1.0]).unwrap(), [1.0, 1.0]);
 }
 
 #[test]

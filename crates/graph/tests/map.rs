@@ -1,21 +1,17 @@
 //! Maps against loops, and against the derivative laws; the same bits for any number of threads.
 #![allow(clippy::unwrap_used, clippy::panic)] // a failed step is a failed test
 
+#[path = "common/numbers.rs"]
+mod numbers;
+
 use std::sync::Arc;
 
+use numbers::{tensor, wave};
 use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_core_graph::check::{Tolerances, laws, second_order};
 use pullback_core_graph::tensor::to_f64;
 use pullback_core_graph::{Error, Function, Wrt, function};
 use pullback_graph::Map;
-
-fn tensor(x: &[f64], dims: &[usize]) -> Tensor {
-    Tensor::from_vec(x.to_vec(), dims, &Device::Cpu).unwrap()
-}
-
-fn wave(n: usize, phase: f64) -> Vec<f64> {
-    (0..n).map(|i| 0.7 * (1.3 * i as f64 + phase).sin()).collect()
-}
 
 /// x (3), θ (3), w () ↦ (3), ().
 fn f() -> Arc<dyn Function> {

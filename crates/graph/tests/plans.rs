@@ -14,18 +14,13 @@ use pullback_graph::{Error, Real, Tape};
 mod arm;
 #[path = "common/networks.rs"]
 mod networks;
+#[path = "common/numbers.rs"]
+mod numbers;
 
 use networks::{Random, sparse};
+use numbers::near;
 
 const MODES: [Mode; 5] = [Mode::Auto, Mode::Forward, Mode::Reverse, Mode::Mixed, Mode::Symbolic];
-
-fn near(what: &str, a: &[f64], b: &[f64], tolerance: f64) {
-    assert_eq!(a.len(), b.len(), "{what}");
-    for (a, b) in a.iter().zip(b) {
-        let scale = 1.0f64.max(a.abs()).max(b.abs());
-        assert!((a - b).abs() <= tolerance * scale, "{what}: {a} ≠ {b}");
-    }
-}
 
 #[test]
 fn all_modes_and_orders_give_the_dense_jacobian() {

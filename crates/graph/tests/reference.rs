@@ -6,6 +6,7 @@ mod common {
     pub(crate) mod dags;
     pub(crate) mod instructions;
     pub(crate) mod kinks;
+    pub(crate) mod reasons;
     pub(crate) mod second_kinks;
     pub(crate) mod worst;
 }
@@ -41,8 +42,18 @@ fn a_thousand_random_networks() {
         assert!(least <= worst.compared, "only {} {what} were compared", worst.compared);
     }
     assert!(outcome.missed.is_empty(), "{}", outcome.missed.join("\n"));
-    // CasADi keeps a place for what only steps lead to, whose slopes are 0: of the others, nearly all are the same.
+    // CasADi keeps a place for what only steps lead to, whose slopes are 0: of the others, nearly all are the same, and the rest
+    // differ by what one side simplifies and the other does not.
+    assert!(
+        outcome.unexplained.is_empty(),
+        "{:?}\n{}",
+        outcome.places,
+        outcome.unexplained.join("\n")
+    );
+    assert_eq!(outcome.explained, 1000);
     assert!(930 <= outcome.equal_but_for_steps, "{outcome:?}");
+    let [jacobian, hessian] = outcome.only_ours;
+    assert!(jacobian <= 40 && hessian <= 40, "places that only we have: {jacobian} and {hessian}");
 }
 
 #[test]

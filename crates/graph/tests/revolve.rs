@@ -1,6 +1,9 @@
 //! Revolve against its formula, against dynamic programming, and against another implementation.
 #![allow(clippy::unwrap_used, clippy::panic)] // a failed step is a failed test
 
+#[path = "common/splits.rs"]
+mod splits;
+
 use pullback_graph::revolve::{Action, advances, schedule};
 
 /// Runs a schedule over numbers that stand for states: every step is reversed once, last first, from its own state.
@@ -38,27 +41,13 @@ fn run(steps: usize, snapshots: usize) -> (u128, usize) {
     (forward, most)
 }
 
-/// t(l, s) = min over m of m + t(m, s) + t(l − m, s − 1), t(1, s) = 0, t(l, 1) = l·(l − 1)/2.
-fn optimum(steps: usize, snapshots: usize) -> Vec<Vec<u128>> {
-    let mut best = vec![vec![0u128; snapshots + 1]; steps + 1];
-    for l in 2..=steps {
-        best[l][1] = (l * (l - 1) / 2) as u128;
-        for s in 2..=snapshots {
-            let after = |m: usize| m as u128 + best[m][s] + best[l - m][s - 1];
-            best[l][s] = (1..l).map(after).min().unwrap();
-        }
-    }
-    best
-}
-
 #[test]
-fn small_schedules_equal_dynamic_programming_and_the_formula() {
-    let best = optimum(160, 12);
+fn small_schedules_equal_the_formula_and_keep_no_more_than_allowed() {
     for steps in 1..=160 {
         for snapshots in 1..=12 {
             let (forward, most) = run(steps, snapshots);
-            assert_eq!(forward, best[steps][snapshots], "{steps} steps, {snapshots} snapshots");
-            assert_eq!(advances(steps, snapshots).unwrap(), forward);
+            let formula = advances(steps, snapshots).unwrap();
+            assert_eq!(forward, formula, "{steps} steps, {snapshots} snapshots");
             assert!(most <= snapshots, "{steps} steps, {snapshots} snapshots: {most} kept");
         }
     }
@@ -81,16 +70,16 @@ fn long_schedules_equal_the_formula() {
 }
 
 #[test]
-fn every_length_up_to_ten_to_the_five_has_a_consistent_optimum() {
-    // t(l + 1, s) − t(l, s) is the repetition number r of l + 1, which never falls: convex in l.
-    for snapshots in [2, 7, 30] {
-        let (mut before, mut slope) = (0, 0);
-        for steps in 2..=100_000 {
-            let now = advances(steps, snapshots).unwrap();
-            assert!(slope <= now - before);
-            (slope, before) = (now - before, now);
-        }
-    }
+fn every_split_up_to_ten_to_the_five_steps_attains_the_recurrence() {
+    let snapshots: Vec<usize> = (2..=12).chain([20, 50]).collect();
+    let tally = splits::splits(100_000, &snapshots);
+    assert_eq!(tally.looked_at, 13 * 99_999);
+    assert_eq!((tally.not_attained, tally.not_least), (0, 0));
+}
+
+#[test]
+fn dynamic_programming_finds_nothing_better() {
+    assert_eq!(splits::dynamic_program(400, 14), (0, 400 * 14));
 }
 
 #[test]

@@ -3,11 +3,14 @@
 
 #[path = "common/counted.rs"]
 mod counted;
+#[path = "common/numbers.rs"]
+mod numbers;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use counted::counted;
+use numbers::{tensor, wave};
 use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_core_graph::check::{Tolerances, laws, second_order};
 use pullback_core_graph::tensor::to_f64;
@@ -22,14 +25,6 @@ const WAYS: [Checkpoints; 6] = [
     Checkpoints::Revolve(3),
     Checkpoints::Revolve(100),
 ];
-
-fn tensor(x: &[f64], dims: &[usize]) -> Tensor {
-    Tensor::from_vec(x.to_vec(), dims, &Device::Cpu).unwrap()
-}
-
-fn wave(n: usize, phase: f64) -> Vec<f64> {
-    (0..n).map(|i| 0.7 * (1.3 * i as f64 + phase).sin()).collect()
-}
 
 /// States a (3), b (); inputs u (3), w (2); parameter θ (3). One output of shape (3), one ().
 fn step() -> Arc<dyn Function> {

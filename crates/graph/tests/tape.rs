@@ -3,17 +3,12 @@
 
 #[path = "common/networks.rs"]
 mod networks;
+#[path = "common/numbers.rs"]
+mod numbers;
 
 use networks::{Random, network};
+use numbers::near;
 use pullback_graph::{Dual, Error, Expr, Real, SampleSum, Tape, Workspace};
-
-fn near(what: &str, a: &[f64], b: &[f64], tolerance: f64) {
-    assert_eq!(a.len(), b.len(), "{what}");
-    for (a, b) in a.iter().zip(b) {
-        let scale = 1.0f64.max(a.abs()).max(b.abs());
-        assert!((a - b).abs() <= tolerance * scale, "{what}: {a} ≠ {b}");
-    }
-}
 
 #[test]
 fn random_networks_and_their_derivatives_equal_the_code_and_dual_numbers() {

@@ -1,8 +1,12 @@
 //! Explanations of total derivatives against brute force over all paths, and their pictures against the grammars they are written in.
 #![allow(clippy::unwrap_used, clippy::panic)] // a failed step is a failed test
 
+#[path = "common/networks.rs"]
+mod networks;
+
 use std::sync::Arc;
 
+use networks::Random;
 use pullback_core_graph::candle::{Device, Tensor};
 use pullback_core_graph::{Direction, Function, Graph, LinearMap, Var, Wrt};
 use pullback_graph::Error;
@@ -16,22 +20,6 @@ fn matrix(rows: usize, columns: usize, seed: u64) -> Tensor {
     let at = |i: usize| ((i as f64 + 1.3) * (seed as f64 + 0.7)).sin();
     let data: Vec<f64> = (0..rows * columns).map(at).collect();
     Tensor::from_vec(data, (rows, columns), &Device::Cpu).unwrap()
-}
-
-/// splitmix64
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    fn uniform(&mut self) -> f64 {
-        2.0 * (self.next() >> 11) as f64 / (1u64 << 53) as f64 - 1.0
-    }
 }
 
 /// Every path from 0 to the last variable: its product, and the positions along it.
@@ -62,7 +50,7 @@ fn random_networks_equal_the_sum_over_every_path() {
             let mut sum = graph.scalar(0.1);
             for u in 0..k {
                 if u + 1 == k || !random.next().is_multiple_of(3) {
-                    let weight = random.uniform();
+                    let weight = random.uniform(-1.0, 1.0);
                     // Two unnamed operations, one of them shared by nothing: they belong to the next variable.
                     sum = sum + (vars[u] * weight + 0.25);
                     from.push((u, weight));

@@ -13,7 +13,8 @@ use pullback_core_graph::{Function, function};
 use pullback_graph::landscape::{
     BezierOptions, CriticalOptions, CriticalStatus, Curvature, DensityOptions, ExtremeOptions,
     FilterOptions, Parameters, Random, bezier, density, extremes, filter_normalized,
-    find_critical_point, interpolate, slice, slice2, spaced, spectrum, value_and_gradient,
+    find_critical_point, hutch_plus_plus, interpolate, slice, slice2, spaced, spectrum,
+    value_and_gradient,
 };
 use pullback_graph::plot::{Plot, grid};
 
@@ -23,6 +24,7 @@ fn main() -> Result<()> {
     let sizes = [2, 8, 8, 1];
     let (layout, start) = network(&sizes, 1)?;
     let solution = training(&loss, &layout, &start, if quick { 300 } else { 1500 })?;
+    layers(&loss, &layout, &solution)?;
     slices(&loss, &layout, &solution, if quick { 21 } else { 61 })?;
     let other = descend(&loss, &layout, network(&sizes, 2)?.1, if quick { 300 } else { 1500 })?;
     between(&loss, &layout, &solution, &other, if quick { 60 } else { 300 })?;
@@ -101,7 +103,7 @@ fn training(
         let here = Curvature::at(loss, &layout.unravel(&x)?)?;
         let exact = spectrum(&here)?;
         let ends = extremes(&here, ExtremeOptions::default())?;
-        let trace = pullback_graph::landscape::hutch_plus_plus(&here, 40, at as u64)?;
+        let trace = hutch_plus_plus(&here, 40, at as u64)?;
         let norm = here.gradient().iter().map(|g| g * g).sum::<f64>().sqrt();
         println!(
             "   {at:<6} {:.5}   {norm:.2e}   {:+.4}   {:+.4}   {:5.1} %    {:.4}    {:.4} ± {:.4}",
@@ -132,13 +134,55 @@ fn training(
     Ok(x)
 }
 
+/// The block of the Hessian that belongs to each layer: by its products alone, beside its exact eigenvalues.
+fn layers(loss: &Arc<dyn Function>, layout: &Parameters, center: &[f64]) -> Result<()> {
+    println!("2. The Hessian's block of each layer at the solution\n");
+    println!(
+        "   layer   parameters   λ min     λ max     negative   by the density     tr H      by 40 products"
+    );
+    let here = Curvature::at(loss, &layout.unravel(center)?)?;
+    let mut pictures = vec![];
+    for layer in 0..layout.count() / 2 {
+        let block = here.group(&[2 * layer, 2 * layer + 1])?;
+        let exact = spectrum(&block)?;
+        let (values, threshold) = (exact.values(), 1e-4 * exact.norm());
+        let options = DensityOptions { steps: 40, probes: 24, seed: 3 };
+        let density = density(&block, options)?;
+        let share = density.share_below(-threshold);
+        let trace = hutch_plus_plus(&block, 40, 1)?;
+        println!(
+            "   {layer:<7} {:<12} {:+.4}   {:+.4}   {:5.1} %    {:5.1} ± {:4.1} %     {:.4}    {:.4} ± {:.4}",
+            values.len(),
+            values[0],
+            values[values.len() - 1],
+            100.0 * exact.index(1e-4).share(),
+            100.0 * share.value,
+            100.0 * share.standard_error,
+            values.iter().sum::<f64>(),
+            trace.value,
+            trace.standard_error,
+        );
+        let curve = density.curve(500, 0.012 * exact.norm())?;
+        pictures.push(
+            Plot::new(format!("layer {layer}, {} parameters", values.len()))
+                .axes("eigenvalue", "density")
+                .log_y()
+                .y_limits(1e-3, 1e2)
+                .area("24 random probes", curve.into_iter().map(|[x, y]| [x, y.max(1e-4)]))
+                .stems("eigenvalues", values.iter().copied()),
+        );
+    }
+    println!();
+    save("04_layers.svg", &grid(3, &pictures))
+}
+
 fn slices(
     loss: &Arc<dyn Function>,
     layout: &Parameters,
     center: &[f64],
     points: usize,
 ) -> Result<()> {
-    println!("2. Slices around the solution\n");
+    println!("3. Slices around the solution\n");
     let random =
         |seed| filter_normalized(layout, center, FilterOptions { seed, ..Default::default() });
     let (first, second) = (random(1)?, random(2)?);
@@ -180,7 +224,7 @@ fn between(
     b: &[f64],
     steps: usize,
 ) -> Result<()> {
-    println!("3. Between two solutions from different seeds\n");
+    println!("4. Between two solutions from different seeds\n");
     let ts = spaced(0.0, 1.0, 61);
     let line = interpolate(loss, layout, a, b, &ts)?;
     let curve = bezier(loss, layout, a, b, BezierOptions { steps, ..Default::default() })?;
@@ -199,7 +243,7 @@ fn between(
 /// Critical points of a smaller network from random starts: the higher the loss, the more directions lead down (Dauphin et al. 2014).
 fn saddles(starts: usize) -> Result<()> {
     println!(
-        "4. Critical points of a network 2 → 3 → 1 on 24 points, from {starts} random starts\n"
+        "5. Critical points of a network 2 → 3 → 1 on 24 points, from {starts} random starts\n"
     );
     let loss = moons(24);
     let mut found = vec![];

@@ -31,8 +31,13 @@ fn both(
     values: &[f64],
     mut work: impl FnMut() -> Result<()>,
 ) -> Result<()> {
-    let figure = Figure { name, unit: "µs", per: 1e6, limit: Some(1.0) };
     for (case, note) in cases.into_iter().zip(["", "jit"]) {
+        let system = if note.is_empty() { "PyTorch" } else { "JAX" };
+        let name = match bench.peers {
+            Some(_) => &format!("{name}, against {system}"),
+            None => name,
+        };
+        let figure = Figure { name, unit: "µs", per: 1e6, limit: Some(1.0) };
         let rival = vec![Rival::new(case, parameters.clone(), note, 2)];
         bench.against(&figure, rival, values, &mut work)?;
         if bench.peers.is_none() {

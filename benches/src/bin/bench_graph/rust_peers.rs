@@ -66,7 +66,8 @@ fn row(
     let apart = difference(ours, theirs);
     ensure!(ours.len() == theirs.len() && apart <= 1e-12, "{name}, {system}: {apart} apart");
     let (mine, other) = bench.in_turns(mine, work)?;
-    let figure = Figure { name, unit: "ns", per: 1e9, limit: None };
+    let figure =
+        Figure { name: &format!("{name}, against num-dual"), unit: "ns", per: 1e9, limit: None };
     let row = bench.row(&figure, mine).against(system, other * 1e9);
     bench.output.push(row.ratio_at_most(1.0))
 }

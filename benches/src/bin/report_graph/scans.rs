@@ -8,25 +8,29 @@ use benches::row::Row;
 use pullback_core_graph::candle::{Device, Tensor};
 use pullback_core_graph::tensor::to_f64;
 use pullback_core_graph::{Function, Wrt, function};
-use pullback_graph::revolve::{Action, schedule};
+use pullback_graph::revolve::{Action, advances, schedule};
 use pullback_graph::{Checkpoints, Scan};
 
-/// Forward steps that reversing `steps` steps with `snapshots` states costs at least (Griewank and Walther 2000, eq. 3): r·l −
-/// C(s + r, s + 1) with the smallest r for which C(s + r, s) ≥ l.
-fn optimum(steps: u128, snapshots: u128) -> u128 {
-    let choose = |n: u128, k: u128| (0..k).fold(1u128, |c, i| c * (n - i) / (i + 1));
-    let mut r = 0;
-    while choose(snapshots + r, r.min(snapshots)) < steps {
-        r += 1;
-    }
-    // C(s + r, s + 1) = C(s + r, r − 1)
-    r * steps - if r == 0 { 0 } else { choose(snapshots + r, (r - 1).min(snapshots + 1)) }
-}
+use crate::common::splits;
 
-/// Schedules of up to 10⁵ steps.
+/// Splits against the recurrence, and schedules against dynamic programming.
 pub(crate) fn revolve(output: &mut Output) -> Result<()> {
-    let (mut schedules, mut optimal) = (0, 0);
-    for steps in (1..=300).chain([1_000, 4_097, 10_000, 31_623, 99_999, 100_000]) {
+    // All numbers of snapshots from 2 to 20: so the optimum is proved by induction. Two more beside them.
+    let snapshots: Vec<usize> = (2..=20).chain([50, 100]).collect();
+    let tally = splits::splits(100_000, &snapshots);
+    let (all, counts) = (tally.looked_at as f64, snapshots.len());
+    for (what, broken) in [
+        ("whose split m attains m + t(m, s) + t(l − m, s − 1) = t(l, s)", tally.not_attained),
+        ("whose split is the least over all m", tally.not_least),
+    ] {
+        let name = format!("Revolve: chains of 2 … 10⁵ steps × {counts} snapshot counts {what}");
+        output.push(Row::new(name, "chains", all - broken as f64).at_least(all))?;
+    }
+    let (wrong, all) = splits::dynamic_program(500, 20);
+    let name = "Revolve: schedules of up to 500 steps and 20 snapshots with the forward steps of dynamic programming";
+    output.push(Row::new(name, "schedules", (all - wrong) as f64).at_least(all as f64))?;
+    let (mut same, mut schedules) = (0, 0);
+    for steps in [1_000, 4_097, 10_000, 31_623, 99_999, 100_000] {
         for snapshots in [2, 3, 5, 10, 20, 50, 100] {
             let mut forward = 0;
             for action in schedule(steps, snapshots)? {
@@ -35,12 +39,25 @@ pub(crate) fn revolve(output: &mut Output) -> Result<()> {
                 }
             }
             schedules += 1;
-            optimal += u32::from(forward == optimum(steps as u128, snapshots as u128));
+            same += u32::from(forward == advances(steps, snapshots)?);
         }
     }
-    let name =
-        "schedules of up to 10⁵ steps whose forward steps are the optimum of Griewank and Walther";
-    output.push(Row::new(name, "schedules", f64::from(optimal)).at_least(f64::from(schedules)))
+    let name = "Revolve: schedules of up to 10⁵ steps, run, with as many forward steps as t(l, s)";
+    output.push(Row::new(name, "schedules", f64::from(same)).at_least(f64::from(schedules)))
+}
+
+/// Peaks of the process; the first rows of all, since a peak stays.
+#[cfg(target_os = "linux")]
+pub(crate) fn memory(output: &mut Output) -> Result<()> {
+    use crate::common::memory::{SNAPSHOTS, peaks};
+    for peak in peaks() {
+        let name = format!(
+            "memory of the {} of a scan of {} steps with {SNAPSHOTS} snapshots",
+            peak.what, peak.steps
+        );
+        output.push(Row::new(name, "states", peak.states).at_most(peak.limit))?;
+    }
+    Ok(())
 }
 
 /// x ← tanh(θ·x + u), and x² beside it.

@@ -16,12 +16,7 @@ impl Graph {
     ///
     /// Shape: that of f, then that of x. Forward sweeps if x has fewer elements than f, else backward.
     pub fn total<'g>(&'g self, f: Var<'g>, x: Var<'g>) -> Result<Tensor> {
-        let (fd, xd) = (f.dims()?, x.dims()?);
-        if xd.iter().product::<usize>() < fd.iter().product::<usize>() {
-            self.total_forward(f, x)
-        } else {
-            self.total_backward(f, x)
-        }
+        self.holding(f, x, Vec::new(), backward(f, x)?)
     }
 
     /// [`Graph::total`] by the forward chain rule: one push per element of x.
@@ -38,15 +33,23 @@ impl Graph {
     ///
     /// The variables of a network are those that [`Var::named`] names; the unnamed operations between them belong to the function
     /// that computes the next named one. So ∂f/∂x sums over the paths from `x` to `f` that meet no other named variable, where
-    /// df/dx sums over all. Zero if there is no such path. Shape: that of f, then that of x.
+    /// df/dx sums over all. Zero if there is no such path. Shape: that of f, then that of x. Forward sweeps if x has fewer elements
+    /// than f, else backward.
     pub fn partial<'g>(&'g self, f: Var<'g>, x: Var<'g>) -> Result<Tensor> {
-        let held: Vec<u32> = self.arena().names.keys().copied().collect();
-        let backward =
-            f.ok()?.shape().iter().product::<usize>() <= x.ok()?.shape().iter().product();
-        self.holding(f, x, held, backward)
+        self.holding(f, x, self.named(), backward(f, x)?)
     }
 
-    /// The partial derivative ∂f/∂x where the listed variables are held fixed.
+    /// [`Graph::partial`] by the forward chain rule: one push per element of x.
+    pub fn partial_forward<'g>(&'g self, f: Var<'g>, x: Var<'g>) -> Result<Tensor> {
+        self.holding(f, x, self.named(), false)
+    }
+
+    /// [`Graph::partial`] by the backward chain rule: one pull per element of f.
+    pub fn partial_backward<'g>(&'g self, f: Var<'g>, x: Var<'g>) -> Result<Tensor> {
+        self.holding(f, x, self.named(), true)
+    }
+
+    /// The partial derivative ∂f/∂x where the listed variables are held fixed. The sweep is chosen as by [`Graph::partial`].
     pub fn partial_holding<'g>(
         &'g self,
         f: Var<'g>,
@@ -54,9 +57,31 @@ impl Graph {
         fixed: &[Var<'g>],
     ) -> Result<Tensor> {
         let held = self.parents("partial", fixed)?.to_vec();
-        let backward =
-            f.ok()?.shape().iter().product::<usize>() <= x.ok()?.shape().iter().product();
-        self.holding(f, x, held, backward)
+        self.holding(f, x, held, backward(f, x)?)
+    }
+
+    /// [`Graph::partial_holding`] by the forward chain rule.
+    pub fn partial_holding_forward<'g>(
+        &'g self,
+        f: Var<'g>,
+        x: Var<'g>,
+        fixed: &[Var<'g>],
+    ) -> Result<Tensor> {
+        self.holding(f, x, self.parents("partial", fixed)?.to_vec(), false)
+    }
+
+    /// [`Graph::partial_holding`] by the backward chain rule.
+    pub fn partial_holding_backward<'g>(
+        &'g self,
+        f: Var<'g>,
+        x: Var<'g>,
+        fixed: &[Var<'g>],
+    ) -> Result<Tensor> {
+        self.holding(f, x, self.parents("partial", fixed)?.to_vec(), true)
+    }
+
+    fn named(&self) -> Vec<u32> {
+        self.arena().names.keys().copied().collect()
     }
 
     /// [`Graph::partial`] of one variable with respect to several, by the same backward sweeps: one pull per element of f.
@@ -127,6 +152,12 @@ impl Graph {
         }
         Ok(())
     }
+}
+
+/// Is the backward sweep the one with fewer or as many directions?
+fn backward<'g>(f: Var<'g>, x: Var<'g>) -> Result<bool> {
+    let elements = |v: Var<'g>| Ok::<usize, Error>(v.dims()?.iter().product());
+    Ok(elements(f)? <= elements(x)?)
 }
 
 /// The unit direction of element `i`.

@@ -14,6 +14,8 @@ use crate::{Error, Result};
 /// The gradient is recorded as a function network once; each product pushes v through it (forward over reverse, Pearlmutter 1994,
 /// Fast exact multiplication by the Hessian), at about the cost of two gradients, and products may run in several threads.
 pub struct Curvature {
+    /// That of the recorded gradient.
+    name: String,
     parameters: Parameters,
     loss: f64,
     gradient: Vec<f64>,
@@ -40,9 +42,9 @@ impl Curvature {
             Ok(all)
         });
         let (values, map) = gradient.linearize(parameters, Wrt(&vec![true; parameters.len()]))?;
-        let loss = number(&values[0])?;
+        let (name, loss) = (gradient.name().to_string(), number(&values[0])?);
         let gradient = layout.ravel(&values[1..])?;
-        Ok(Curvature { parameters: layout, loss, gradient, map })
+        Ok(Curvature { name, parameters: layout, loss, gradient, map })
     }
 
     /// The loss.
@@ -63,8 +65,7 @@ impl Curvature {
     /// H·v.
     pub fn hvp(&self, v: &[f64]) -> Result<Vec<f64>> {
         check_length("direction of a Hessian product", self.parameters.len(), v.len())?;
-        let direction = self.parameters.unravel(v)?.into_iter().map(Some).collect();
-        self.push(direction, 0..self.parameters.count())
+        self.push(&self.parameters.unravel(v)?.into_iter().map(Some).collect())
     }
 
     /// The block of the Hessian that belongs to some of the parameter tensors (a layer, all biases): the others are held fixed.
@@ -81,20 +82,11 @@ impl Curvature {
         Ok(Group { whole: self, tensors: tensors.to_vec(), dim })
     }
 
-    fn push(
-        &self,
-        direction: Direction,
-        wanted: impl IntoIterator<Item = usize>,
-    ) -> Result<Vec<f64>> {
-        let pushed = self.map.push(&direction)?;
-        let mut out = Vec::new();
-        for i in wanted {
-            match pushed.get(i + 1).and_then(Option::as_ref) {
-                Some(t) => out.extend(pullback_core_graph::tensor::to_f64(t)?),
-                None => out.resize(out.len() + self.parameters.range(i).len(), 0.0),
-            }
-        }
-        Ok(out)
+    /// What the gradient does along a direction, for all parameters.
+    fn push(&self, direction: &Direction) -> Result<Vec<f64>> {
+        let pushed = self.map.push(direction)?;
+        // The first output is the loss itself.
+        self.parameters.gathered(&self.name, pushed.get(1..).unwrap_or(&[]))
     }
 }
 
@@ -135,7 +127,9 @@ impl Operator for Group<'_> {
             direction[i] = Some(self.whole.parameters.tensor(i, &x[from..to])?);
             from = to;
         }
-        self.whole.push(direction, self.tensors.iter().copied())
+        let pushed = self.whole.push(&direction)?;
+        let part = |&i: &usize| &pushed[self.whole.parameters.range(i)];
+        Ok(self.tensors.iter().flat_map(part).copied().collect())
     }
 
     fn precision(&self) -> f64 {
@@ -155,14 +149,7 @@ pub fn value_and_gradient(
     let y = scalar(values, loss.name())?;
     let value = number(&y)?;
     let one = y.ones_like().map_err(pullback_core_graph::Error::from)?;
-    let pulled = map.pull(&[Some(one)])?;
-    let mut gradient = vec![0.0; layout.len()];
-    for (i, t) in pulled.iter().enumerate() {
-        if let Some(t) = t {
-            gradient[layout.range(i)].copy_from_slice(&pullback_core_graph::tensor::to_f64(t)?);
-        }
-    }
-    super::operator::check_finite(loss.name(), "component of the gradient", &gradient)?;
+    let gradient = layout.gathered(loss.name(), &map.pull(&[Some(one)])?)?;
     Ok((value, gradient))
 }
 

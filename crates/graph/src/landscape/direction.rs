@@ -76,11 +76,22 @@ pub fn filter_normalized(
 
 /// Gives each of the filters in d the norm it has in the center; element e belongs to filter (e / inner) mod filters.
 fn normalize(center: &[f64], d: &mut [f64], filters: usize, inner: usize) {
-    for filter in 0..filters {
-        let mine = |e: &usize| (e / inner.max(1)) % filters == filter;
-        let of = |x: &[f64]| norm(&(0..x.len()).filter(mine).map(|e| x[e]).collect::<Vec<f64>>());
-        let (want, have) = (of(center), of(d));
-        let scale = if have == 0.0 { 0.0 } else { want / have };
-        (0..d.len()).filter(mine).for_each(|e| d[e] *= scale);
+    let of = |e: usize| (e / inner.max(1)) % filters;
+    let (want, have) = (norms(center, filters, of), norms(d, filters, of));
+    let scales: Vec<f64> = want
+        .iter()
+        .zip(&have)
+        .map(|(want, have)| if *have == 0.0 { 0.0 } else { want / have })
+        .collect();
+    d.iter_mut().enumerate().for_each(|(e, d)| *d *= scales[of(e)]);
+}
+
+/// The norm of each filter, in one pass for the largest size, so that no square over- or underflows, and one for the squares.
+fn norms(x: &[f64], filters: usize, of: impl Fn(usize) -> usize) -> Vec<f64> {
+    let (mut largest, mut squares) = (vec![0.0f64; filters], vec![0.0; filters]);
+    x.iter().enumerate().for_each(|(e, x)| largest[of(e)] = largest[of(e)].max(x.abs()));
+    for (e, x) in x.iter().enumerate().filter(|(_, x)| **x != 0.0) {
+        squares[of(e)] += (x / largest[of(e)]) * (x / largest[of(e)]);
     }
+    largest.iter().zip(squares).map(|(largest, sum): (&f64, f64)| largest * sum.sqrt()).collect()
 }

@@ -14,6 +14,8 @@ use crate::Result;
 /// (Schraudolph 2002, Fast curvature matrix-vector products). Where L is convex, G is positive semidefinite; where f is linear, or L's
 /// slope is 0, it is the Hessian.
 pub struct GaussNewton {
+    /// That of the network.
+    name: String,
     parameters: Parameters,
     loss: f64,
     network: Box<dyn LinearMap>,
@@ -34,7 +36,7 @@ impl GaussNewton {
         loss: &Arc<dyn Function>,
         parameters: &[Tensor],
     ) -> Result<Self> {
-        let layout = Parameters::of(parameters)?;
+        let (name, layout) = (network.name().to_string(), Parameters::of(parameters)?);
         let (outputs, network) =
             network.linearize(parameters, Wrt(&vec![true; parameters.len()]))?;
         let inner = loss.clone();
@@ -45,7 +47,8 @@ impl GaussNewton {
             Ok(all)
         });
         let (values, slope) = gradient.linearize(&outputs, Wrt(&vec![true; outputs.len()]))?;
-        Ok(GaussNewton { parameters: layout, loss: number(&values[0])?, network, slope })
+        let loss = number(&values[0])?;
+        Ok(GaussNewton { name, parameters: layout, loss, network, slope })
     }
 
     /// The loss.
@@ -68,16 +71,10 @@ impl Operator for GaussNewton {
         check_length("direction of a Gauss-Newton product", self.parameters.len(), x.len())?;
         let direction: Direction = self.parameters.unravel(x)?.into_iter().map(Some).collect();
         let pushed = self.network.push(&direction)?;
-        let bent = self.slope.push(&pushed)?.split_off(1);
-        let pulled = self.network.pull(&bent)?;
-        let mut out = vec![0.0; x.len()];
-        for (i, t) in pulled.iter().enumerate() {
-            if let Some(t) = t {
-                out[self.parameters.range(i)]
-                    .copy_from_slice(&pullback_core_graph::tensor::to_f64(t)?);
-            }
-        }
-        Ok(out)
+        let bent = self.slope.push(&pushed)?;
+        // The slope's first output is the loss itself.
+        let pulled = self.network.pull(bent.get(1..).unwrap_or(&[]))?;
+        self.parameters.gathered(&self.name, &pulled)
     }
 
     fn precision(&self) -> f64 {

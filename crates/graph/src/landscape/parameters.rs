@@ -2,16 +2,17 @@
 
 use std::ops::Range;
 
-use pullback_core_graph::candle::{DType, Device, Tensor};
+use pullback_core_graph::candle::{DType, Tensor};
 use pullback_core_graph::tensor::{from_vec, is_real, to_f64};
 
-use super::operator::check_length;
+use super::operator::{check_finite, check_length};
+use crate::direction::{Spec, count};
 use crate::{Error, Result};
 
 /// How parameter tensors lie end to end in one vector of f64: shapes and element types, row-major, in their order.
 #[derive(Debug, Clone)]
 pub struct Parameters {
-    tensors: Vec<(Vec<usize>, DType, Device)>,
+    tensors: Vec<Spec>,
     starts: Vec<usize>,
 }
 
@@ -29,8 +30,7 @@ impl Parameters {
             }
             starts.push(starts[i] + t.elem_count());
         }
-        let one = |t: &Tensor| (t.dims().to_vec(), t.dtype(), t.device().clone());
-        Ok(Parameters { tensors: tensors.iter().map(one).collect(), starts })
+        Ok(Parameters { tensors: Spec::all(tensors), starts })
     }
 
     /// How many numbers there are.
@@ -50,7 +50,7 @@ impl Parameters {
 
     /// The shape of a tensor; empty beyond the last.
     pub fn dims(&self, tensor: usize) -> &[usize] {
-        self.tensors.get(tensor).map_or(&[], |(dims, ..)| dims)
+        self.tensors.get(tensor).map_or(&[], |at| &at.dims)
     }
 
     /// Where a tensor's numbers lie in the vector; empty beyond the last.
@@ -65,7 +65,7 @@ impl Parameters {
     pub fn ravel(&self, tensors: &[Tensor]) -> Result<Vec<f64>> {
         check_length("parameter tensors", self.count(), tensors.len())?;
         let mut out = Vec::with_capacity(self.len());
-        for (i, (t, (dims, ..))) in tensors.iter().zip(&self.tensors).enumerate() {
+        for (i, (t, Spec { dims, .. })) in tensors.iter().zip(&self.tensors).enumerate() {
             if t.dims() != dims {
                 let what = format!("tensor {i} has the shape {:?}, not {dims:?}", t.dims());
                 return Err(Error::invalid("parameters", what));
@@ -81,9 +81,25 @@ impl Parameters {
         (0..self.count()).map(|i| self.tensor(i, &x[self.range(i)])).collect()
     }
 
+    /// What a linear map gave for each of the tensors, to one vector: 0 where it gave none.
+    ///
+    /// Errors, under the map's name: not one slot for each tensor; another shape, element type or device than the tensor's; not finite.
+    pub(super) fn gathered(&self, node: &str, slots: &[Option<Tensor>]) -> Result<Vec<f64>> {
+        count(node, "derivatives", self.count(), slots.len())?;
+        let mut out = vec![0.0; self.len()];
+        for (i, (slot, at)) in slots.iter().zip(&self.tensors).enumerate() {
+            if let Some(t) = slot {
+                at.check(node, "a derivative like its parameter (derivative, parameter)", t)?;
+                out[self.range(i)].copy_from_slice(&to_f64(t)?);
+            }
+        }
+        check_finite(node, "component of the derivative", &out)?;
+        Ok(out)
+    }
+
     /// One tensor from its numbers.
     pub(super) fn tensor(&self, i: usize, x: &[f64]) -> Result<Tensor> {
-        let (dims, dtype, device) = &self.tensors[i];
+        let Spec { dims, dtype, device } = &self.tensors[i];
         let made = match dtype {
             DType::F32 => from_vec(x.iter().map(|&x| x as f32).collect::<Vec<f32>>(), dims, device),
             _ => from_vec(x.to_vec(), dims, device),
@@ -93,7 +109,7 @@ impl Parameters {
 
     /// The coarsest rounding among the element types.
     pub(super) fn precision(&self) -> f64 {
-        let single = self.tensors.iter().any(|(_, dtype, _)| *dtype == DType::F32);
+        let single = self.tensors.iter().any(|at| at.dtype == DType::F32);
         if single { f64::from(f32::EPSILON) } else { f64::EPSILON }
     }
 }

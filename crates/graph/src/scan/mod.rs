@@ -31,7 +31,7 @@ pub enum Checkpoints {
 }
 
 impl Default for Checkpoints {
-    /// 64 states: up to 64 steps as [`Checkpoints::States`], 2144 steps with two forward steps a step, 47,904 with three.
+    /// 64 states: up to 65 steps as [`Checkpoints::States`], 2145 steps with two forward steps a step, 47,905 with three.
     fn default() -> Self {
         Checkpoints::Revolve(64)
     }

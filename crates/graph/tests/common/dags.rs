@@ -4,7 +4,8 @@ use pullback_graph::sparsity::Pattern;
 use pullback_graph::{Op, Real, Result, Tape};
 use serde_json::Value;
 
-use super::instructions::{apply, has_slope};
+use super::instructions::apply;
+use super::reasons::{Rules, Simplified};
 use super::worst::{Worst, numbers};
 
 /// What the comparison of all networks gives.
@@ -16,8 +17,14 @@ pub(crate) struct Outcome {
     pub(crate) hessians: Worst,
     /// Jacobians of which the places equal CasADi's but for those that no slope leads to.
     pub(crate) equal_but_for_steps: usize,
-    /// Places of Jacobians that only CasADi has and that no slope leads to: sign, floor, comparisons and conditions stand between.
-    pub(crate) steps: usize,
+    /// Jacobians of which every place that only one side has is explained.
+    pub(crate) explained: usize,
+    /// Jacobians with a place for each reason but steps.
+    pub(crate) with_folding: usize,
+    pub(crate) with_vanishing: usize,
+    pub(crate) with_cancelling: usize,
+    pub(crate) places: Reasons,
+    pub(crate) unexplained: Vec<String>,
     /// Jacobians of which the places equal CasADi's, and Hessians.
     pub(crate) equal_patterns: [usize; 2],
     /// Places that only CasADi has, and that only we have: of Jacobians, then of Hessians.
@@ -26,6 +33,30 @@ pub(crate) struct Outcome {
     pub(crate) hessian_patterns: usize,
     /// Entries that are not 0 at some point and that have no place with us. None may be.
     pub(crate) missed: Vec<String>,
+}
+
+/// Places that only one of two Jacobians has, by reason.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Reasons {
+    /// Only CasADi's: no slope leads there, since sign, floor, comparisons and conditions stand between.
+    pub(crate) steps: usize,
+    /// Only CasADi's: folding what is constant or equal, exactly, leaves nothing of it.
+    pub(crate) folded: usize,
+    /// Only CasADi's: slopes that are 0 once they are added up, 1 − 1.
+    pub(crate) vanishing: usize,
+    /// Only ours: CasADi takes a/a for 1 and (a·b)/b for a, which is wrong at 0 or rounds differently; we do not.
+    pub(crate) cancelled: usize,
+    pub(crate) none: usize,
+}
+
+impl Reasons {
+    fn add(&mut self, other: Reasons) {
+        self.steps += other.steps;
+        self.folded += other.folded;
+        self.vanishing += other.vanishing;
+        self.cancelled += other.cancelled;
+        self.none += other.none;
+    }
 }
 
 /// A network in the table: instructions, numbered on after the inputs.
@@ -75,19 +106,17 @@ impl Network {
 }
 
 impl Network {
-    /// For each output, the inputs that it depends on by instructions with a slope, as bits: the network as it is written, without
-    /// any simplification.
-    fn slopes_lead_to(&self) -> Vec<u64> {
-        let mut sets: Vec<u64> = (0..self.inputs).map(|i| 1 << i).collect();
+    /// For each output, the inputs that it depends on by instructions with a slope, as bits, once some rules have simplified the network.
+    fn slopes_lead_to(&self, rules: Rules) -> Vec<u64> {
+        let mut made = Simplified::new(rules, self.inputs);
+        let mut ids: Vec<usize> = (0..self.inputs).collect();
         for (step, args) in &self.code {
-            sets.push(match step {
-                Step::Constant(_) => 0,
-                Step::Apply(op) => (0..op.arity())
-                    .filter(|&port| has_slope(*op, port))
-                    .fold(0, |set, port| set | sets[args[port]]),
+            ids.push(match *step {
+                Step::Constant(c) => made.constant(c),
+                Step::Apply(op) => made.apply(op, args.map(|k| ids[k])),
             });
         }
-        self.outputs.iter().map(|&k| sets[k]).collect()
+        self.outputs.iter().map(|&k| made.reaches(ids[k])).collect()
     }
 }
 
@@ -196,10 +225,7 @@ fn compare_one(k: usize, network: &Network, entry: &Value, outcome: &mut Outcome
         }
     }
     outcome.judge(k, 0, &ours, &theirs, &live);
-    let led = network.slopes_lead_to();
-    let sloped = theirs.filtered(|i, j| led[i] >> j & 1 == 1);
-    outcome.steps += theirs.len() - sloped.len();
-    outcome.equal_but_for_steps += usize::from(ours == sloped);
+    outcome.explain(k, network, &ours, &theirs);
     if let Some(((_, places), expected)) = &second {
         outcome.hessian_patterns += 1;
         outcome.judge(k, 1, places, expected, &live_second);
@@ -208,6 +234,42 @@ fn compare_one(k: usize, network: &Network, entry: &Value, outcome: &mut Outcome
 }
 
 impl Outcome {
+    /// Gives every place that only one of two Jacobians has its reason.
+    fn explain(&mut self, k: usize, network: &Network, ours: &Pattern, theirs: &Pattern) {
+        let [written, exact, slopes, cancelled] =
+            [Rules::None, Rules::Exact, Rules::Slopes, Rules::Cancelling]
+                .map(|rules| network.slopes_lead_to(rules));
+        let has = |sets: &[u64], i: usize, j: usize| sets[i] >> j & 1 == 1;
+        let mut found = Reasons::default();
+        for (i, j) in theirs.places().filter(|&(i, j)| ours.position(i, j).is_none()) {
+            match (has(&written, i, j), has(&exact, i, j), has(&slopes, i, j)) {
+                (false, ..) => found.steps += 1,
+                (true, false, _) => found.folded += 1,
+                (true, true, false) => found.vanishing += 1,
+                (true, true, true) => {
+                    found.none += 1;
+                    self.unexplained.push(format!("network {k}: only CasADi has ({i}, {j})"));
+                }
+            }
+        }
+        for (i, j) in ours.places().filter(|&(i, j)| theirs.position(i, j).is_none()) {
+            match (has(&exact, i, j), has(&cancelled, i, j)) {
+                (true, false) => found.cancelled += 1,
+                _ => {
+                    found.none += 1;
+                    self.unexplained.push(format!("network {k}: only we have ({i}, {j})"));
+                }
+            }
+        }
+        self.places.add(found);
+        let other = found.folded + found.vanishing + found.cancelled + found.none;
+        self.explained += usize::from(found.none == 0);
+        self.equal_but_for_steps += usize::from(other == 0);
+        self.with_folding += usize::from(0 < found.folded);
+        self.with_vanishing += usize::from(0 < found.vanishing);
+        self.with_cancelling += usize::from(0 < found.cancelled);
+    }
+
     /// Compares two patterns; `kind` is 0 for a Jacobian, 1 for a Hessian.
     fn judge(&mut self, k: usize, kind: usize, ours: &Pattern, theirs: &Pattern, live: &[bool]) {
         self.equal_patterns[kind] += usize::from(ours == theirs);

@@ -3,6 +3,8 @@
 
 #[path = "landscapes/critical.rs"]
 pub(crate) mod critical;
+#[path = "landscapes/groups.rs"]
+pub(crate) mod groups;
 #[path = "landscapes/matrices.rs"]
 pub(crate) mod matrices;
 #[path = "landscapes/networks.rs"]
@@ -17,7 +19,18 @@ pub(crate) struct Row {
     pub(crate) limit: f64,
 }
 
-fn row(name: impl Into<String>, value: f64, limit: f64) -> Row {
+/// Fails with those that do not keep their limit.
+pub(crate) fn hold(rows: Vec<Row>) {
+    assert!(!rows.is_empty());
+    let broken: Vec<String> = rows
+        .iter()
+        .filter(|r| r.value.is_nan() || r.limit < r.value)
+        .map(|r| format!("{}: {:e}, at most {:e}", r.name, r.value, r.limit))
+        .collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+pub(crate) fn row(name: impl Into<String>, value: f64, limit: f64) -> Row {
     Row { name: name.into(), value, limit }
 }
 
@@ -31,6 +44,7 @@ pub(crate) fn all() -> Vec<Row> {
         matrices::spectra(),
         matrices::traces(),
         networks::products(),
+        groups::layers(),
         critical::linear_nets(),
         critical::searches(),
         critical::degenerate(),
@@ -38,6 +52,6 @@ pub(crate) fn all() -> Vec<Row> {
     groups.into_iter().flatten().collect()
 }
 
-fn worst(pairs: impl IntoIterator<Item = (f64, f64)>) -> f64 {
+pub(crate) fn worst(pairs: impl IntoIterator<Item = (f64, f64)>) -> f64 {
     pairs.into_iter().fold(0.0, |w: f64, (a, b)| w.max((a - b).abs()))
 }

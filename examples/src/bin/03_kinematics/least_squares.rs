@@ -1,14 +1,18 @@
 //! Nonlinear least squares inside bounds: Gauss-Newton steps with Levenberg's damping on a banded normal matrix.
 
 use anyhow::{Result, bail};
-use pullback_graph::sparsity::Pattern;
-use pullback_graph::{Tape, Workspace};
+use pullback_graph::Tape;
+use pullback_graph::sparsity::{JacobianPlan, NormalPlan, Pattern, PlanOptions};
+
+/// What counts as a vanishing gradient, relative to that at the start: to this the slope of ½‖r‖² has to fall.
+const FLAT: f64 = 1e-8;
 
 /// ½‖r(x)‖² over lower ≤ x ≤ upper.
 pub(crate) struct LeastSquares {
     residuals: Tape,
-    jacobian: Tape,
-    pub(crate) pattern: Pattern,
+    jacobian: JacobianPlan,
+    /// JᵀJ and Jᵀr from the entries of J.
+    normal: NormalPlan,
     /// The normal matrix JᵀJ has entries (i, j) for |i − j| ≤ band only.
     pub(crate) band: usize,
 }
@@ -18,24 +22,28 @@ pub(crate) struct Solution {
     pub(crate) x: Vec<f64>,
     /// ½‖r‖² at the start of each iteration and at the end.
     pub(crate) costs: Vec<f64>,
-    /// The gradient vanishes, but for what pushes against a bound; or the cost has settled to seven digits.
+    /// The largest |Jᵀr| at the start of each iteration and at the end, of what does not push against a bound.
+    pub(crate) slopes: Vec<f64>,
+    /// The last slope is zero beside the first, or as low as rounding lets it be.
     pub(crate) converged: bool,
 }
 
 impl LeastSquares {
-    pub(crate) fn new(residuals: Tape) -> Self {
-        let (jacobian, pattern) = residuals.jacobian();
-        let width = |i: usize| match pattern.row(i) {
-            [first, .., last] => (last - first) as usize,
-            _ => 0,
-        };
-        let band = (0..pattern.rows()).map(width).max().unwrap_or(0);
-        LeastSquares { residuals, jacobian, pattern, band }
+    pub(crate) fn new(residuals: Tape) -> Result<Self> {
+        let jacobian = JacobianPlan::new(&residuals, PlanOptions::default())?;
+        let normal = NormalPlan::new(jacobian.pattern())?;
+        let band = normal.pattern().places().map(|(i, j)| i - j).max().unwrap_or(0);
+        Ok(LeastSquares { residuals, jacobian, normal, band })
     }
 
-    /// Instructions for the residuals, and for their Jacobian.
+    /// Where the Jacobian is not zero.
+    pub(crate) fn pattern(&self) -> &Pattern {
+        self.jacobian.pattern()
+    }
+
+    /// Instructions for the residuals, and for residuals and Jacobian.
     pub(crate) fn instructions(&self) -> (usize, usize) {
-        (self.residuals.len(), self.jacobian.len())
+        (self.residuals.len(), self.jacobian.instructions())
     }
 
     pub(crate) fn residuals(&self, x: &[f64]) -> Result<Vec<f64>> {
@@ -44,7 +52,7 @@ impl LeastSquares {
 
     /// Damped Gauss-Newton steps (JᵀJ + λ·diag)·Δ = −Jᵀr, shortened to the bounds; variables that push against a bound stay there.
     pub(crate) fn solve(
-        &self,
+        &mut self,
         start: &[f64],
         bounds: &[[f64; 2]],
         most: usize,
@@ -52,16 +60,13 @@ impl LeastSquares {
         let n = start.len();
         let clamp = |x: f64, i: usize| x.clamp(bounds[i][0], bounds[i][1]);
         let mut x: Vec<f64> = start.iter().enumerate().map(|(i, &v)| clamp(v, i)).collect();
-        let (mut r_work, mut j_work) =
-            (Workspace::new(&self.residuals), Workspace::new(&self.jacobian));
-        let (mut r, mut j) = (vec![0.0; self.pattern.rows()], vec![0.0; self.pattern.len()]);
-        self.residuals.run(1, &x, &mut r, &mut r_work)?;
-        let mut costs = vec![half_square(&r)];
-        let mut damping = 1e-3;
-        while costs.len() <= most {
-            let cost = costs[costs.len() - 1];
-            self.jacobian.run(1, &x, &mut j, &mut j_work)?;
-            let (mut matrix, mut gradient) = self.normal(&j, &r);
+        let (rows, entries) = (self.pattern().rows(), self.pattern().len());
+        let (mut r, mut j) = (vec![0.0; rows], vec![0.0; entries]);
+        let (mut costs, mut slopes, mut damping) = (vec![], vec![], 1e-3);
+        loop {
+            self.jacobian.value_and_jacobian(&x, &mut r, &mut j)?;
+            let cost = half_square(&r);
+            let (mut matrix, mut gradient) = self.normal(&j, &r)?;
             for i in 0..n {
                 let pushes = if gradient[i] > 0.0 { bounds[i][0] } else { bounds[i][1] };
                 if x[i] == pushes {
@@ -70,8 +75,11 @@ impl LeastSquares {
                 }
             }
             let slope = gradient.iter().fold(0.0f64, |most, g| most.max(g.abs()));
-            if slope <= 1e-11 * (1.0 + cost) {
-                return Ok(Solution { x, costs, converged: true });
+            costs.push(cost);
+            slopes.push(slope);
+            let flat = slope <= FLAT * slopes[0].max(FLAT);
+            if flat || costs.len() > most {
+                return Ok(Solution { x, costs, slopes, converged: flat });
             }
             // The damping grows until a step goes down.
             let better = loop {
@@ -80,8 +88,7 @@ impl LeastSquares {
                 }
                 if let Some(step) = matrix.solve(&gradient, damping) {
                     let new: Vec<f64> = (0..n).map(|i| clamp(x[i] - step[i], i)).collect();
-                    self.residuals.run(1, &new, &mut r, &mut r_work)?;
-                    if half_square(&r) < cost {
+                    if half_square(&self.residuals(&new)?) < cost {
                         break Some(new);
                     }
                 }
@@ -89,34 +96,23 @@ impl LeastSquares {
             };
             // Where no step goes down, this is as low as rounding lets it be.
             let Some(new) = better else {
-                return Ok(Solution { x, costs, converged: slope <= 1e-6 * (1.0 + cost) });
+                let low = slope <= 100.0 * FLAT * slopes[0].max(FLAT);
+                return Ok(Solution { x, costs, slopes, converged: low });
             };
-            costs.push(half_square(&r));
             damping = (0.2 * damping).max(1e-12);
             x = new;
-            if cost - costs[costs.len() - 1] <= 1e-7 * cost {
-                return Ok(Solution { x, costs, converged: true });
-            }
         }
-        Ok(Solution { x, costs, converged: false })
     }
 
     /// JᵀJ and Jᵀr.
-    fn normal(&self, j: &[f64], r: &[f64]) -> (Banded, Vec<f64>) {
-        let n = self.pattern.columns();
-        let (mut matrix, mut gradient) = (Banded::zeros(n, self.band), vec![0.0; n]);
-        for (row, &residual) in r.iter().enumerate() {
-            let from = self.pattern.starts()[row];
-            let columns = self.pattern.row(row);
-            for (a, &i) in columns.iter().enumerate() {
-                let left = j[from + a];
-                gradient[i as usize] += left * residual;
-                for (b, &k) in columns[..=a].iter().enumerate() {
-                    *matrix.at(i as usize, k as usize) += left * j[from + b];
-                }
-            }
-        }
-        (matrix, gradient)
+    fn normal(&self, j: &[f64], r: &[f64]) -> Result<(Banded, Vec<f64>)> {
+        let (n, places) = (self.pattern().columns(), self.normal.pattern());
+        let (mut entries, mut gradient) = (vec![0.0; places.len()], vec![0.0; n]);
+        self.normal.normal(j, &mut entries)?;
+        self.normal.gradient(j, r, &mut gradient)?;
+        let mut matrix = Banded::zeros(n, self.band);
+        places.places().zip(entries).for_each(|((i, k), entry)| *matrix.at(i, k) = entry);
+        Ok((matrix, gradient))
     }
 }
 
@@ -179,7 +175,7 @@ impl Banded {
 
 /// The best of several starts, which ends at the first that brings the cost under `good`.
 pub(crate) fn first_good(
-    problem: &LeastSquares,
+    problem: &mut LeastSquares,
     starts: impl Iterator<Item = Vec<f64>>,
     bounds: &[[f64; 2]],
     good: f64,

@@ -100,8 +100,9 @@ fn inverse(arm: &Arm, poses: usize) -> Result<Vec<f64>> {
     let begin = Instant::now();
     for k in 0..poses {
         let goal = arm.hand(&spread(&limits, k));
-        let problem = LeastSquares::new(Tape::record(limits.len(), |q| off(&arm.hand(q), &goal))?);
-        let (solution, tried) = first_good(&problem, starts(), &limits, 1e-18)?;
+        let tape = Tape::record(limits.len(), |q| off(&arm.hand(q), &goal))?;
+        let mut problem = LeastSquares::new(tape)?;
+        let (solution, tried) = first_good(&mut problem, starts(), &limits, 1e-18)?;
         let far = (2.0 * half_square(&problem.residuals(&solution.x)?)).sqrt();
         if far < 1e-8 {
             solved += 1;
@@ -125,7 +126,7 @@ fn inverse(arm: &Arm, poses: usize) -> Result<Vec<f64>> {
         (0..3).map(|i| at[i] - goal[i]).collect()
     })?;
     let ready = [0.0, -0.4, 0.0, -2.2, 0.0, 1.8, 0.8];
-    Ok(LeastSquares::new(reach).solve(&ready, &limits, 100)?.x)
+    Ok(LeastSquares::new(reach)?.solve(&ready, &limits, 100)?.x)
 }
 
 /// The arm follows a line with its hand; then a ball stands in the way.
@@ -140,46 +141,48 @@ fn path_problem(arm: &Arm, start: &[f64]) -> Result<()> {
         ("a ball in the way", Tape::record(n, |q| path::avoid(arm, q))?),
     ] {
         let begin = Instant::now();
-        let problem = LeastSquares::new(tape);
+        let mut problem = LeastSquares::new(tape)?;
         let prepared = begin.elapsed();
         let begin = Instant::now();
         let solution = problem.solve(&guess, &limits, 200)?;
         let took = begin.elapsed().as_secs_f64();
-        let (rows, entries) = (problem.pattern.rows(), problem.pattern.len());
+        let (rows, entries) = (problem.pattern().rows(), problem.pattern().len());
         let (value, jacobian) = problem.instructions();
         println!(
             "   {what}: {rows} residuals, {entries} entries in the Jacobian, band of JᵀJ {}",
             problem.band
         );
         println!(
-            "     {value} instructions for the residuals, {jacobian} for the Jacobian (made in {:.0} ms)",
+            "     {value} instructions for the residuals, {jacobian} with the Jacobian (planned in {:.0} ms)",
             1e3 * prepared.as_secs_f64()
         );
-        println!("     iteration   ½‖r‖²");
+        println!("     iteration   ½‖r‖²          largest |Jᵀr|");
         let last = solution.costs.len() - 1;
-        for (k, cost) in solution.costs.iter().enumerate() {
+        for (k, (cost, slope)) in solution.costs.iter().zip(&solution.slopes).enumerate() {
             if k < 4 || k % 10 == 0 || k == last {
-                println!("     {k:9}   {cost:.6e}");
+                println!("     {k:9}   {cost:.6e}   {slope:.1e}");
             }
         }
-        ensure!(solution.converged, "not converged");
+        let (first, end) = (solution.slopes[0], solution.slopes[last]);
+        ensure!(solution.converged && end <= 1e-6 * first, "the gradient is {end:e} still");
         println!(
             "     converged in {last} iterations, {:.1} ms each",
             1e3 * took / last.max(1) as f64
         );
         report(arm, &solution.x, joints);
         if paths.is_empty() {
-            let colors = Coloring::columns(&problem.pattern, Order::Natural);
+            let colors = Coloring::columns(problem.pattern(), Order::Natural);
             println!(
                 "     {} colours find all entries of the Jacobian: columns of one colour share no row\n",
                 colors.colors()
             );
-            picture::save("03_sparsity.svg", &picture::sparsity(&problem.pattern, &colors))?;
+            picture::save("03_sparsity.svg", &picture::sparsity(problem.pattern(), &colors))?;
         }
         guess.clone_from(&solution.x);
         paths.push(solution.x);
     }
-    picture::save("03_arm.svg", &picture::arm(arm, &paths[1], joints))?;
+    picture::save("03_line.svg", &picture::arm(arm, &paths[0], joints, false))?;
+    picture::save("03_arm.svg", &picture::arm(arm, &paths[1], joints, true))?;
     picture::save("03_joints.svg", &picture::joints(arm, &paths, joints))?;
     Ok(())
 }

@@ -62,8 +62,8 @@ fn pixel(at: [f64; 3]) -> (f64, f64) {
     (x, y)
 }
 
-/// The arm in some of its postures, the line of its hand, the ball.
-pub(crate) fn arm(arm: &Arm, path: &[f64], joints: usize) -> String {
+/// The arm in some of its postures, the line of its hand, the ball if there is one.
+pub(crate) fn arm(arm: &Arm, path: &[f64], joints: usize, ball: bool) -> String {
     let mut svg = open(870.0, 720.0);
     svg.push_str(
         "<defs><radialGradient id=\"ball\" cx=\"0.35\" cy=\"0.3\"><stop offset=\"0\" stop-color=\"#f7c9a8\"/>\
@@ -73,7 +73,8 @@ pub(crate) fn arm(arm: &Arm, path: &[f64], joints: usize) -> String {
     let shown: Vec<usize> = (0..6).map(|k| k * (STEPS - 1) / 5).collect();
     let (centre, radius) = BALL;
     // From the farthest to the nearest.
-    let mut order: Vec<(f64, Option<usize>)> = vec![(project(centre).2, None)];
+    let mut order: Vec<(f64, Option<usize>)> = Vec::new();
+    order.extend(ball.then(|| (project(centre).2, None)));
     order.extend(
         shown
             .iter()
@@ -101,7 +102,7 @@ pub(crate) fn arm(arm: &Arm, path: &[f64], joints: usize) -> String {
         let (dx, anchor) = if end == 0 { (-10.0, "end") } else { (10.0, "start") };
         text(&mut svg, (x + dx, y + 18.0), anchor, "#000", name);
     }
-    legend(&mut svg);
+    legend(&mut svg, if ball { " and around a ball" } else { "" });
     svg.push_str("</svg>\n");
     svg
 }
@@ -140,13 +141,13 @@ fn posture(svg: &mut String, arm: &Arm, q: &[f64], late: f64) {
     }
 }
 
-fn legend(svg: &mut String) {
+fn legend(svg: &mut String, around: &str) {
     text(
         svg,
         (20.0, 28.0),
         "start",
         "#000",
-        "A 7-joint arm leads its hand along a line and around a ball",
+        &format!("A 7-joint arm leads its hand along a line{around}"),
     );
     let rows = [
         ("stroke=\"#000\" stroke-dasharray=\"5 4\"", "the line that the hand should follow"),

@@ -169,6 +169,10 @@ fn foreign_to_methods(t: &mut Tally) {
         ("total", |g, x, y| g.total(y, x).map(|_| ())),
         ("total_forward", |g, x, y| g.total_forward(x, y).map(|_| ())),
         ("partial", |g, x, y| g.partial(y, x).map(|_| ())),
+        ("partial_forward", |g, x, y| g.partial_forward(y, x).map(|_| ())),
+        ("partial_backward", |g, x, y| g.partial_backward(x, y).map(|_| ())),
+        ("partial_holding_forward", |g, x, y| g.partial_holding_forward(y, y, &[x]).map(|_| ())),
+        ("partial_holding_backward", |g, x, y| g.partial_holding_backward(y, y, &[x]).map(|_| ())),
         ("partial_holding", |g, x, y| g.partial_holding(y, y, &[x]).map(|_| ())),
         ("inputs_of", |g, x, _| g.inputs_of(x).map(|_| ())),
         ("closure that returns it", |g, x, _| {

@@ -48,7 +48,7 @@ pub(crate) fn network_loss() -> (Arc<dyn Function>, Vec<Tensor>) {
 }
 
 /// The Hessian row by row: the recorded gradient, pulled back from each of its components.
-fn by_double_pull(loss: &Arc<dyn Function>, parameters: &[Tensor]) -> Vec<Vec<f64>> {
+pub(crate) fn by_double_pull(loss: &Arc<dyn Function>, parameters: &[Tensor]) -> Vec<Vec<f64>> {
     let graph = Graph::new();
     let x: Vec<Var<'_>> = parameters.iter().map(|t| graph.input(t)).collect();
     let y = graph.apply(loss, &x).unwrap()[0];
