@@ -109,7 +109,7 @@ pub trait Real:
         let (mut power, mut square, mut left) = (Self::lit(1.0), self, n.unsigned_abs());
         while left != 0 {
             if left % 2 == 1 {
-                power = power * square;
+                power *= square;
             }
             left /= 2;
             if left != 0 {

@@ -23,10 +23,10 @@ pub(crate) fn helmholtz<T: Real>(x: &[T]) -> T {
     let free = T::lit(1.0) - bx;
     let (mut ideal, mut attraction) = (T::lit(0.0), T::lit(0.0));
     for (i, &xi) in x.iter().enumerate() {
-        ideal = ideal + xi * (xi / free).ln();
+        ideal += xi * (xi / free).ln();
         let row = x.iter().enumerate();
         let ax = row.fold(T::lit(0.0), |sum, (j, &xj)| sum + xj * (1.0 / (1 + i + j) as f64));
-        attraction = attraction + xi * ax;
+        attraction += xi * ax;
     }
     let ratio = (bx * (1.0 + root) + 1.0) / (bx * (1.0 - root) + 1.0);
     ideal * (8.314 * 273.0) - attraction / (bx * 8f64.sqrt()) * ratio.ln()
@@ -56,7 +56,7 @@ pub(crate) fn mixture_point<T: Real>(d: usize, k: usize, parameters: &[T], point
             let mut entries = lower.iter();
             for column in 0..d {
                 for (row, &entry) in (column + 1..d).zip(&mut entries) {
-                    q[row] = q[row] + entry * centred[column];
+                    q[row] += entry * centred[column];
                 }
             }
             let square = q.iter().fold(T::lit(0.0), |sum, &q| sum + q.sqr());
