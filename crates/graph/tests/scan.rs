@@ -288,6 +288,14 @@ fn bad_scans_and_arguments_are_errors() {
     assert!(build(Scan::new("s", step(), 1)).contains("number of steps"));
     let none = Checkpoints::Revolve(0);
     assert!(build(Scan::new("s", step(), 1).steps(1).checkpoints(none)).contains("0 snapshots"));
+    for many in [1 << 17, 1 << 40, usize::MAX] {
+        let one = || Scan::new("s", step(), 1).steps(1);
+        let scans =
+            [Scan::new("s", step(), many).steps(1), one().inputs(many), one().outputs(many)];
+        for (scan, what) in scans.into_iter().zip(["states", "inputs", "outputs"]) {
+            assert!(build(scan).contains(&format!("{many} {what} of a step, at most 65536")));
+        }
+    }
     let one = tensor(&[1.0], &[]);
     assert!(refused(Scan::new("s", step(), 1).steps(1), &[]).contains("expected 1 inputs"));
     let scan = || Scan::new("s", step(), 1).inputs(1);

@@ -37,6 +37,9 @@ impl Default for Checkpoints {
     }
 }
 
+/// The most state tensors, inputs or outputs: so that no count overflows, however often the scan is differentiated.
+const MOST: usize = 1 << 16;
+
 /// A recurrence over a function, to be built into one node:
 ///
 /// > x(t+1)…, y(t)… = step(x(t)…, u(t)…, θ…), t = 0 … l−1.
@@ -120,10 +123,18 @@ impl Scan {
 
     /// The node.
     ///
-    /// Errors: no state; neither inputs nor a number of steps; no place for a state.
+    /// Errors: no state; neither inputs nor a number of steps; no place for a state; more than 65,536 state tensors, inputs or outputs.
     pub fn build(self) -> Result<Arc<dyn Function>> {
         if self.states == 0 {
             return Err(Error::invalid(self.name, "a scan needs a state; without one it is a map"));
+        }
+        for (what, n) in
+            [("states", self.states), ("inputs", self.inputs), ("outputs", self.outputs)]
+        {
+            if MOST < n {
+                let what = format!("{n} {what} of a step, at most {MOST} tensors");
+                return Err(Error::invalid(self.name, what));
+            }
         }
         if self.inputs == 0 && self.steps.is_none() {
             return Err(Error::invalid(self.name, "neither inputs nor a number of steps"));
