@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use pullback_core_graph::drawing::escaped;
+
 use super::axis::{Axis, Scale, text};
 use super::color::{LINES, viridis};
 use super::contour::pieces;
@@ -183,9 +185,10 @@ impl<'a> Canvas<'a> {
             }
             Kind::Colored { values, .. } => {
                 let Some((bar, _)) = &self.bar else { return };
-                for (p, value) in mark.points.iter().zip(values) {
-                    if let (Some([u, v]), Some(share)) = (self.at(*p), bar.at(*value)) {
-                        let ink = viridis(share);
+                for (i, p) in mark.points.iter().enumerate() {
+                    if let Some([u, v]) = self.at(*p) {
+                        let share = values.get(i).and_then(|value| bar.at(*value));
+                        let ink = share.map_or_else(|| "none".to_string(), viridis);
                         let _ = writeln!(
                             out,
                             r##"<circle cx="{u:.2}" cy="{v:.2}" r="3.6" fill="{ink}" stroke="#333" stroke-width="0.5"/>"##
@@ -215,8 +218,8 @@ impl<'a> Canvas<'a> {
 
     fn heat(&self, heat: &Heat, out: &mut String) {
         let Some((bar, _)) = &self.bar else { return };
-        let (nx, ny) = (heat.x.len(), heat.y.len());
-        if nx < 2 || ny < 2 || heat.values.len() != nx * ny {
+        let nx = heat.x.len();
+        if nx < 2 || heat.y.len() < 2 {
             return;
         }
         // Cell borders half way between the numbers.
@@ -229,7 +232,7 @@ impl<'a> Canvas<'a> {
             bar.at(heat.values[j * nx + i]).map(|s| (s.clamp(0.0, 1.0) * SHADES).round() as usize)
         };
         out.push_str("<g shape-rendering=\"crispEdges\">\n");
-        for j in 0..ny {
+        for j in 0..heat.values.len() / nx {
             let mut i = 0;
             while i < nx {
                 let (first, here) = (i, shade(i, j));
@@ -373,8 +376,4 @@ fn clip_name(title: &str, frame: [f64; 4]) -> String {
     let frame = frame.iter().flat_map(|x| x.to_bits().to_le_bytes());
     let hash = title.bytes().chain(frame).fold(0xcbf2_9ce4_8422_2325, fold);
     format!("c{hash:016x}")
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
