@@ -122,7 +122,7 @@ fn a_trained_curve_goes_around_a_barrier() {
 /// diag(scale, −scale, …).
 fn signs(n: usize, scale: f64) -> Matrix {
     let entry = |k: usize| match k % (n + 1) {
-        0 if k / (n + 1) % 2 == 0 => scale,
+        0 if (k / (n + 1)).is_multiple_of(2) => scale,
         0 => -scale,
         _ => 0.0,
     };
