@@ -1,9 +1,10 @@
 //! A function over the leading axis of its inputs as one node, on all threads.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pullback_core_graph::candle::Tensor;
-use pullback_core_graph::tensor::is_real;
+use pullback_core_graph::tensor::{ensure_finite, is_real};
 use pullback_core_graph::{
     Direction, Error, Function, LinearMap, Phase, Result as NetworkResult, Wrt, function,
 };
@@ -42,22 +43,38 @@ pub struct Map {
     summed: Ports,
 }
 
-/// Which of some ports are marked: those of `first`, those at the end as `last` says, none between.
+/// Which of some ports are marked: those of `first`, and those at the end as `last` says.
 #[derive(Clone, Default)]
 struct Ports {
-    first: Vec<bool>,
+    first: BTreeSet<usize>,
     last: Vec<bool>,
 }
 
 impl Ports {
     fn of(indices: &[usize]) -> Self {
-        let n = indices.iter().map(|i| i + 1).max().unwrap_or(0);
-        Ports { first: (0..n).map(|i| indices.contains(&i)).collect(), last: vec![] }
+        Ports { first: indices.iter().copied().collect(), last: vec![] }
+    }
+
+    fn marked(marks: &[bool]) -> Self {
+        let first = marks.iter().enumerate().filter(|(_, m)| **m).map(|(i, _)| i).collect();
+        Ports { first, last: vec![] }
     }
 
     fn has(&self, i: usize, n: usize) -> bool {
         let last = (i + self.last.len()).checked_sub(n).and_then(|i| self.last.get(i));
-        last.or(self.first.get(i)).copied().unwrap_or(false)
+        last.copied().unwrap_or_else(|| self.first.contains(&i))
+    }
+
+    fn any(&self) -> bool {
+        !self.first.is_empty() || self.last.contains(&true)
+    }
+
+    /// Are all of them among `n` ports?
+    fn check(&self, node: &str, what: &str, n: usize) -> NetworkResult<()> {
+        match self.first.last() {
+            Some(i) if n <= *i => Err(Error::invalid(node, format!("{what} {i} of {n}"))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -67,14 +84,14 @@ impl Map {
         Map { name: name.into(), f, shared: Ports::default(), summed: Ports::default() }
     }
 
-    /// These inputs go whole into every element.
+    /// These inputs go whole into every element. One that is not there is an error once the inputs come.
     #[must_use]
     pub fn shared(mut self, inputs: &[usize]) -> Self {
         self.shared = Ports::of(inputs);
         self
     }
 
-    /// These outputs are summed over the elements, in their order.
+    /// These outputs are summed over the elements, in their order. One that is not there is an error once the outputs come.
     #[must_use]
     pub fn summed(mut self, outputs: &[usize]) -> Self {
         self.summed = Ports::of(outputs);
@@ -94,8 +111,14 @@ impl Map {
         inside(&self.place(i), self.f.name(), e)
     }
 
-    /// How many elements there are. Errors: inputs without a leading axis or with different ones; no input that is not shared; none.
+    fn check_shared(&self, inputs: usize) -> NetworkResult<()> {
+        self.shared.check(&self.name, "shared input", inputs)
+    }
+
+    /// How many elements there are. Errors: inputs without a leading axis or with different ones; a shared input that is not there; no
+    /// input that is not shared; no element.
     fn length(&self, x: &[Tensor]) -> NetworkResult<usize> {
+        self.check_shared(x.len())?;
         let mut length = None;
         for (i, t) in x.iter().enumerate().filter(|(i, _)| !self.shared.has(*i, x.len())) {
             let Some(&n) = t.dims().first() else {
@@ -141,6 +164,7 @@ impl Map {
         for (i, y) in each.iter().enumerate() {
             count(&self.place(i), "outputs, like element 0", n, y.len())?;
         }
+        self.summed.check(&self.name, "summed output", n)?;
         (0..n).map(|port| self.join_port(port, n, &each)).collect()
     }
 
@@ -150,17 +174,34 @@ impl Map {
         for (i, y) in each.iter().enumerate() {
             first.check(&self.place(i), what, &y[port])?;
         }
-        if !self.summed.has(port, n) {
-            let rows: Vec<&Tensor> = each.iter().map(|y| &y[port]).collect();
-            return Ok(Tensor::stack(&rows, 0)?);
-        }
-        if !is_real(&each[0][port]) {
+        let ports = each.iter().map(|y| &y[port]);
+        let joined = if !self.summed.has(port, n) {
+            Tensor::stack(&ports.clone().collect::<Vec<_>>(), 0)?
+        } else if is_real(&each[0][port]) {
+            let mut sum = None;
+            ports.clone().try_for_each(|y| accumulate(&mut sum, y.clone()))?;
+            sum.ok_or_else(|| Error::invalid(&self.name, "no elements"))?
+        } else {
             let what = "a summed output needs f32 or f64";
             return Err(Error::DType { node: self.name.clone(), what, got: vec![first.dtype] });
+        };
+        self.check_finite(&joined, Phase::Eval, port, ports.map(Some))?;
+        Ok(joined)
+    }
+
+    /// `Ok` means finite. The error names the first element that is not, or the node if only the sum over them is not.
+    fn check_finite<'t>(
+        &self,
+        joined: &Tensor,
+        phase: Phase,
+        port: usize,
+        each: impl Iterator<Item = Option<&'t Tensor>>,
+    ) -> NetworkResult<()> {
+        let Err(error) = ensure_finite(joined, &self.name, phase, port) else { return Ok(()) };
+        for (i, t) in each.enumerate() {
+            t.map_or(Ok(()), |t| ensure_finite(t, &self.place(i), phase, port))?;
         }
-        let mut sum = None;
-        each.iter().try_for_each(|y| accumulate(&mut sum, y[port].clone()))?;
-        sum.ok_or_else(|| Error::invalid(&self.name, "no elements"))
+        Err(error)
     }
 }
 
@@ -201,11 +242,12 @@ impl Function for Map {
 
     fn tangent(&self, wrt: Wrt<'_>) -> NetworkResult<Arc<dyn Function>> {
         let (x, name) = (wrt.len(), format!("{}.tangent", self.name));
+        self.check_shared(x)?;
         let shared: Vec<bool> = (0..x).map(|i| self.shared.has(i, x)).collect();
         let moving: Vec<bool> = (0..x).filter(|&i| wrt.needs(i)).map(|i| shared[i]).collect();
         let (f, tangent) = (self.f.clone(), self.f.tangent(wrt)?);
-        if !self.summed.first.contains(&true) && !self.summed.last.contains(&true) {
-            let shared = Ports { first: shared, last: moving };
+        if !self.summed.any() {
+            let shared = Ports { last: moving, ..Ports::marked(&shared) };
             return Ok(Arc::new(Map { name, f: tangent, shared, summed: Ports::default() }));
         }
         // The elements of a sum are not given: each is computed again.
@@ -215,7 +257,7 @@ impl Function for Map {
             g.apply(&tangent, &[x, &y, d].concat())
         });
         let directions = moving.len();
-        let shared = Ports { first: [shared, moving].concat(), last: vec![] };
+        let shared = Ports::marked(&[shared, moving].concat());
         let summed = self.summed.clone();
         let map: Arc<dyn Function> = Arc::new(Map { name: name.clone(), f: each, shared, summed });
         Ok(function(name.clone(), move |g, v| {
@@ -229,12 +271,13 @@ impl Function for Map {
 
     fn adjoint(&self, wrt: Wrt<'_>) -> NetworkResult<Arc<dyn Function>> {
         let (x, name) = (wrt.len(), format!("{}.adjoint", self.name));
+        self.check_shared(x)?;
         let shared: Vec<bool> = (0..x).map(|i| self.shared.has(i, x)).collect();
         let summed: Vec<bool> = (0..x).filter(|&i| wrt.needs(i)).map(|i| shared[i]).collect();
-        let summed = Ports { first: summed, last: vec![] };
+        let summed = Ports::marked(&summed);
         let (f, adjoint) = (self.f.clone(), self.f.adjoint(wrt)?);
-        if !self.summed.first.contains(&true) && !self.summed.last.contains(&true) {
-            let shared = Ports { first: shared, last: vec![] };
+        if !self.summed.any() {
+            let shared = Ports::marked(&shared);
             return Ok(Arc::new(Map { name, f: adjoint, shared, summed }));
         }
         let each = function(adjoint.name().to_string(), move |g, v| {
@@ -246,9 +289,10 @@ impl Function for Map {
         Ok(function(name.clone(), move |g, v| {
             let y = v.len().saturating_sub(x) / 2;
             count(&name, "inputs", x + 2 * y.max(1), v.len())?;
+            sums.check(&name, "summed output", y)?;
             let cotangents = (0..y).map(|j| sums.has(j, y));
-            let shared = shared.iter().copied().chain(cotangents).collect();
-            let shared = Ports { first: shared, last: vec![] };
+            let shared =
+                Ports::marked(&shared.iter().copied().chain(cotangents).collect::<Vec<_>>());
             let (f, summed) = (each.clone(), summed.clone());
             let map: Arc<dyn Function> = Arc::new(Map { name: name.clone(), f, shared, summed });
             g.apply(&map, &[&v[..x], &v[x + y..]].concat())
@@ -283,6 +327,7 @@ impl Each {
     /// Of each element k directions, one slot per port: stacked, or summed in the order of the elements.
     fn gather(
         &self,
+        phase: Phase,
         each: &[Vec<Direction>],
         k: usize,
         at: &[Spec],
@@ -302,7 +347,12 @@ impl Each {
                     false => stack.set(&self.map.place(i), "directions of one shape", i, d)?,
                 }
             }
-            if whole(port) { Ok(sum) } else { stack.finish() }
+            let joined = if whole(port) { sum } else { stack.finish()? };
+            if let Some(joined) = &joined {
+                let each = each.iter().map(|d| d[k][port].as_ref());
+                self.map.check_finite(joined, phase, port, each)?;
+            }
+            Ok(joined)
         };
         let all: NetworkResult<Vec<Direction>> =
             (0..k).map(|k| (0..at.len()).map(|port| one(k, port)).collect()).collect();
@@ -343,7 +393,7 @@ impl LinearMap for Each {
             self.maps[i].push_many(&dx).map_err(|e| self.map.at(i, e))
         })?;
         let summed = |port| self.map.summed.has(port, self.outputs.len());
-        self.gather(&each, dx.len(), &self.outputs, summed)
+        self.gather(Phase::Push, &each, dx.len(), &self.outputs, summed)
     }
 
     fn pull_many(&self, dy: &[Direction]) -> NetworkResult<Vec<Direction>> {
@@ -354,6 +404,6 @@ impl LinearMap for Each {
             self.maps[i].pull_many(&dy).map_err(|e| self.map.at(i, e))
         })?;
         let whole = |port| self.map.shared.has(port, self.inputs.len());
-        self.gather(&each, dy.len(), &self.inputs, whole)
+        self.gather(Phase::Pull, &each, dy.len(), &self.inputs, whole)
     }
 }

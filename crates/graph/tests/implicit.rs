@@ -219,3 +219,18 @@ fn bad_problems_are_errors() {
     let node = newton(cubic()).build().unwrap();
     assert!(matches!(node.eval(&[nan, two.clone(), two]), Err(Error::NotFinite { .. })));
 }
+
+#[test]
+fn an_empty_batch_of_many_unknowns_is_its_own_root() {
+    let minus = function("minus", |_, v| Ok(vec![v[0] - v[1]]));
+    let node = Implicit::new("root", minus, Newton::default()).batch(1).build().unwrap();
+    let none = Tensor::zeros((0, 4_000_000), DType::F64, &Device::Cpu).unwrap();
+    let x = [none.clone(), none.clone()];
+    let (y, map) = node.linearize(&x, Wrt(&[false, true])).unwrap();
+    assert_eq!(y[0].dims(), none.dims());
+    let pushed = map.push(&[None, Some(none.clone())]).unwrap();
+    let pulled = map.pull(&[Some(none.clone())]).unwrap();
+    for d in [&pushed[0], &pulled[1]] {
+        assert_eq!(d.as_ref().unwrap().dims(), none.dims());
+    }
+}

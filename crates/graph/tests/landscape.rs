@@ -66,6 +66,7 @@ fn parameters_go_to_a_vector_and_back() {
     assert_eq!((back[1].dtype(), back[0].dims()), (DType::F32, &[2, 3][..]));
     assert_eq!(layout.ravel(&back).unwrap(), flat);
     assert_eq!((layout.range(1), layout.range(2), layout.count()), (6..8, 0..0, 2));
+    assert_eq!((layout.range(usize::MAX), layout.dims(usize::MAX).len()), (0..0, 0));
 }
 
 #[test]
@@ -195,6 +196,60 @@ fn a_trained_curve_goes_around_a_barrier() {
     assert_eq!((curve.at(0.0), curve.at(1.0)), (a.to_vec(), b.to_vec()));
 }
 
+/// diag(scale, −scale, …).
+fn signs(n: usize, scale: f64) -> Matrix {
+    let entry = |k: usize| match k % (n + 1) {
+        0 if (k / (n + 1)).is_multiple_of(2) => scale,
+        0 => -scale,
+        _ => 0.0,
+    };
+    Matrix::new(n, (0..n * n).map(entry).collect()).unwrap()
+}
+
+#[test]
+fn numbers_at_the_ends_of_their_range() {
+    let half = signs(1, 0.5);
+    let d = density(&half, DensityOptions::default()).unwrap();
+    assert_eq!((d.moment(u32::MAX).value, d.moment(2).value), (0.0, 0.25));
+    let unit = density(&signs(2, 1.0), DensityOptions::default()).unwrap();
+    assert!((unit.moment(1 << 31).value - 1.0).abs() < 1e-6, "{:?}", unit.moment(1 << 31));
+    assert!(d.at(0.0, 5e-324).is_err() && d.at(f64::NAN, 1.0).is_err());
+    let s = spectrum(&signs(2, 1.0)).unwrap();
+    for tolerance in [-1.5, f64::NEG_INFINITY, f64::NAN, 0.0] {
+        assert_eq!(s.index(tolerance), Index { negative: 1, zero: 0, positive: 1 });
+    }
+    for size in [1e308, 1.0, 5e-324] {
+        let l = lanczos(&signs(4, 2.0), Some(&[size; 4]), LanczosOptions::default()).unwrap();
+        let values: Vec<f64> = l.ritz().unwrap().iter().map(|r| r.value).collect();
+        assert_eq!(values.len(), 2, "{size:e}: {values:?}");
+        assert!((values[0] + 2.0).abs() + (values[1] - 2.0).abs() < 1e-14, "{size:e}: {values:?}");
+    }
+    // tr A = 5·10³⁰⁸.
+    let n = 5;
+    let huge =
+        Matrix::new(n, (0..n * n).map(|k| f64::from(u8::from(k % (n + 1) == 0)) * 1e308).collect());
+    let huge = huge.unwrap();
+    for trace in
+        [hutchinson(&huge, 6, 1), hutch_plus_plus(&huge, 6, 1), hutch_plus_plus(&huge, 50, 1)]
+    {
+        let text = trace.unwrap_err().to_string();
+        assert!(text.contains("hutch") && text.contains("is inf"), "{text}");
+    }
+}
+
+#[test]
+fn what_single_precision_cannot_hold_is_an_error_and_a_gap() {
+    let layout = Parameters::of(&[tensor(&[1.0], &[1], DType::F32)]).unwrap();
+    assert!(layout.unravel(&[3e38]).is_ok());
+    for x in [1e300, -1e39, f64::NAN] {
+        let error = layout.unravel(&[x]).unwrap_err();
+        assert!(error.to_string().starts_with("parameters: "), "{error}");
+    }
+    let square = function("square", |_, x| Ok(vec![(x[0] * 1e-30).sqr().sum(())]));
+    let s = slice(&square, &layout, &[0.0], &[1.0], &[0.0, 1e30, 1e300]).unwrap();
+    assert_eq!(s.loss.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false]);
+}
+
 #[test]
 fn same_bits_for_any_number_of_threads() {
     let (loss, parameters) = network_loss();
@@ -261,6 +316,22 @@ fn misuse_is_an_error_that_says_what() {
     for (want, got) in rows {
         assert!(got.contains(want), "{got:?} does not say {want:?}");
     }
+    let curve = |a: &[f64], rate: f64, steps: usize| {
+        let options = BezierOptions { rate, steps, ..Default::default() };
+        let loss = function("sum", |_, x| Ok(vec![x[0].sum(()) + x[1].sum(()).cast(DType::F64)]));
+        bezier(&loss, &layout, a, &flat, options).map_err(|e| e.to_string())
+    };
+    for (rate, says) in
+        [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (1e308, "e308"), (-1e308, "1e308")]
+    {
+        let text = curve(&flat, rate, 2).unwrap_err();
+        assert!(
+            text.contains("at the rate") || text.starts_with("parameters"),
+            "{text} for {says}"
+        );
+    }
+    assert!(curve(&[f64::NAN; 8], 0.1, 0).unwrap_err().contains("start of a curve"));
+    assert_eq!(curve(&flat, f64::NAN, 0).unwrap().control[1], flat);
     let few = ExtremeOptions { products: 3, largest: 3, ..ExtremeOptions::default() };
     assert!(!extremes(&at, few).unwrap().converged);
 }

@@ -10,7 +10,9 @@ use numbers::{tensor, wave};
 use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_core_graph::check::{Tolerances, laws, second_order};
 use pullback_core_graph::tensor::to_f64;
-use pullback_core_graph::{Error, Function, Wrt, function};
+use pullback_core_graph::{
+    Direction, Error, Function, Graph, LinearMap, Phase, Result, Wrt, function,
+};
 use pullback_graph::Map;
 
 /// x (3), θ (3), w () ↦ (3), ().
@@ -121,4 +123,117 @@ fn bad_arguments_are_errors() {
     assert!(matches!(linear.pull(&[None]), Err(Error::Arity { .. })));
     assert!(matches!(linear.push(&[None, Some(a), None]), Err(Error::Shape { .. })));
     assert!(matches!(linear.push(&[None, None, None]), Ok(d) if d.iter().all(Option::is_none)));
+}
+
+#[test]
+fn sums_that_overflow_are_errors() {
+    let huge = tensor(&[1e308, 1e308], &[2]);
+    let double = function("same", |_, v| Ok(vec![v[0] * 1.0]));
+    let sum = Map::new("sum", double).summed(&[0]).build().unwrap();
+    let error = sum.eval(std::slice::from_ref(&huge)).unwrap_err();
+    assert!(
+        matches!(&error, Error::NotFinite { node, phase: Phase::Eval, port: 0, .. } if node == "sum"),
+        "{error}"
+    );
+    let (_, linear) = sum.linearize(&[tensor(&[1.0, 2.0], &[2])], Wrt(&[true])).unwrap();
+    let error = linear.push(&[Some(huge.clone())]).unwrap_err();
+    assert!(matches!(&error, Error::NotFinite { phase: Phase::Push, .. }), "{error}");
+    let product = function("product", |_, v| Ok(vec![v[0] * v[1]]));
+    let each = Map::new("each", product).shared(&[1]).build().unwrap();
+    let (_, linear) = each.linearize(&[huge, tensor(&[1.0], &[])], Wrt(&[true; 2])).unwrap();
+    let error = linear.pull(&[Some(tensor(&[1.0, 1.0], &[2]))]).unwrap_err();
+    assert!(
+        matches!(&error, Error::NotFinite { node, phase: Phase::Pull, port: 1, .. } if node == "each"),
+        "{error}"
+    );
+}
+
+/// y = x, and dy = dx, but for one number; no second derivative.
+#[derive(Clone, Copy)]
+struct Broken {
+    value: f64,
+    slope: f64,
+}
+
+impl Broken {
+    fn times(x: &Tensor, scale: f64) -> Result<Tensor> {
+        let odd = to_f64(x)?.contains(&3.0);
+        Ok((x * if odd { scale } else { 1.0 })?)
+    }
+}
+
+impl Function for Broken {
+    fn name(&self) -> &str {
+        "broken"
+    }
+    fn eval(&self, x: &[Tensor]) -> Result<Vec<Tensor>> {
+        Ok(vec![Broken::times(&x[0], self.value)?])
+    }
+    fn linearize(&self, x: &[Tensor], _: Wrt<'_>) -> Result<(Vec<Tensor>, Box<dyn LinearMap>)> {
+        Ok((self.eval(x)?, Box::new(*self)))
+    }
+}
+
+impl LinearMap for Broken {
+    fn push(&self, dx: &[Option<Tensor>]) -> Result<Direction> {
+        dx.iter().map(|d| d.as_ref().map(|d| Broken::times(d, self.slope)).transpose()).collect()
+    }
+    fn pull(&self, dy: &[Option<Tensor>]) -> Result<Direction> {
+        self.push(dy)
+    }
+}
+
+#[test]
+fn what_a_function_gets_wrong_is_named_by_its_element() {
+    let x = tensor(&[1.0, 2.0, 3.0, 4.0], &[4]);
+    for summed in [&[][..], &[0]] {
+        for bad in [f64::NAN, f64::INFINITY] {
+            let build =
+                |broken: Broken| Map::new("map", Arc::new(broken)).summed(summed).build().unwrap();
+            let error = build(Broken { value: bad, slope: 1.0 }).eval(std::slice::from_ref(&x));
+            assert!(
+                matches!(&error, Err(Error::NotFinite { node, .. }) if node == "map[2]"),
+                "{error:?}"
+            );
+            let map = build(Broken { value: 1.0, slope: bad });
+            let (y, linear) = map.linearize(std::slice::from_ref(&x), Wrt(&[true])).unwrap();
+            let error = linear.push(&[Some(x.clone())]).unwrap_err();
+            assert!(matches!(&error, Error::NotFinite { node, .. } if node == "map[2]"), "{error}");
+            let dy = if summed.is_empty() { x.clone() } else { (&y[0] * 0.0).unwrap() };
+            let pulled = linear.pull(&[Some(dy)]);
+            assert_eq!(pulled.is_err(), summed.is_empty(), "{pulled:?}");
+        }
+    }
+}
+
+#[test]
+fn ports_that_are_not_there_are_errors() {
+    let product = || function("product", |_, v| Ok(vec![v[0] * v[1]]));
+    let x = [tensor(&[1.0, 2.0], &[2]), tensor(&[1.0, 2.0], &[2])];
+    for port in [2, 7, 1 << 40, usize::MAX] {
+        let map = Map::new("map", product()).shared(&[port]).build().unwrap();
+        let text = map.eval(&x).unwrap_err().to_string();
+        assert_eq!(text, format!("map: shared input {port} of 2"));
+        assert!(map.linearize(&x, Wrt(&[true; 2])).is_err());
+        assert!(map.tangent(Wrt(&[true; 2])).is_err() && map.adjoint(Wrt(&[true; 2])).is_err());
+    }
+    for port in [1, 3, usize::MAX] {
+        let map = Map::new("map", product()).summed(&[port]).build().unwrap();
+        let text = map.eval(&x).unwrap_err().to_string();
+        assert_eq!(text, format!("map: summed output {port} of 1"));
+        assert!(map.linearize(&x, Wrt(&[true; 2])).is_err());
+        let adjoint = map.adjoint(Wrt(&[true; 2])).unwrap();
+        assert!(adjoint.eval(&[&x[..], &x].concat()).is_err());
+    }
+}
+
+#[test]
+fn no_second_order_is_told_of_the_function_inside() {
+    let broken = Arc::new(Broken { value: 1.0, slope: 1.0 });
+    let map = Map::new("map", broken).build().unwrap();
+    let graph = Graph::new();
+    let x = graph.input(&tensor(&[1.0, 2.0], &[2]));
+    let y = graph.apply(&map, &[x]).unwrap()[0].sum(());
+    let error = graph.record_gradient(y, &[x]).unwrap_err();
+    assert!(matches!(&error, Error::NoHigherOrder { node } if node == "map#1/broken"), "{error}");
 }

@@ -66,3 +66,57 @@ fn ticks_are_round_numbers() {
         assert!(svg.contains(want), "{want} is missing in {svg}");
     }
 }
+
+#[test]
+fn any_name_gives_a_well_formed_picture() {
+    let odd = "\u{1} \0 \u{8} \u{b} \u{1f} \u{7f} \u{fffe} \u{ffff} ]]> <!-- & \" ' é 漢 \u{1F600} \u{2028}";
+    for name in odd.split(' ').chain([odd, ""]) {
+        let at = [0.0, 1.0];
+        let svg = Plot::new(name)
+            .axes(name, name)
+            .line(name, [at, at])
+            .heat(name, &at, &at, &[1.0, 2.0, 3.0, 4.0], false, 2)
+            .to_svg();
+        let tree = roxmltree::Document::parse(&svg).unwrap_or_else(|e| panic!("{name:?}: {e}"));
+        let shown = tree.descendants().filter(|e| e.is_text()).filter_map(|e| e.text());
+        let printed: String = name
+            .chars()
+            .map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c })
+            .collect();
+        let times = shown.filter(|text| *text == printed).count();
+        assert_eq!(times, if name.is_empty() { 0 } else { 5 }, "{name:?}");
+    }
+}
+
+#[test]
+fn missing_numbers_are_gaps_and_hollow_points() {
+    let (x, y) = ([0.0, 1.0, 2.0], [0.0, 1.0]);
+    let cells = |values: &[f64]| {
+        let svg = Plot::new("h").heat("v", &x, &y, values, false, 0).to_svg();
+        let inside = svg.split("crispEdges").nth(1).unwrap().to_string();
+        count(inside.split("</g>").next().unwrap(), "<rect")
+    };
+    let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
+    for (given, drawn) in [(0, 0), (1, 1), (3, 3), (4, 4), (6, 6), (7, 6)] {
+        assert_eq!(cells(&values[..given]), drawn, "{given} numbers");
+    }
+    let points = [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]];
+    for (values, hollow) in
+        [(&[1.0][..], 2), (&[1.0, f64::NAN, 3.0], 1), (&[1.0, 2.0, 3.0, 1e9], 0)]
+    {
+        let svg = Plot::new("c").colored("v", points, values.iter().copied()).to_svg();
+        let circles: Vec<&str> = svg.lines().filter(|l| l.starts_with("<circle")).collect();
+        assert_eq!(circles.len(), 3);
+        assert_eq!(circles.iter().filter(|c| c.contains("fill=\"none\"")).count(), hollow);
+        assert!(!svg.contains("10⁹"), "a number beyond the points is on the scale");
+    }
+}
+
+#[test]
+fn contours_are_no_more_than_shades() {
+    let at = [0.0, 1.0];
+    for (asked, drawn) in [(0, 0), (7, 7), (96, 96), (97, 96), (usize::MAX, 96)] {
+        let svg = Plot::new("h").heat("v", &at, &at, &[1.0, 2.0, 3.0, 4.0], false, asked).to_svg();
+        assert_eq!(count(&svg, "stroke-opacity=\"0.65\""), drawn);
+    }
+}

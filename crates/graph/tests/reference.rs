@@ -53,7 +53,8 @@ fn a_thousand_random_networks() {
     assert_eq!(outcome.explained, 1000);
     assert!(930 <= outcome.equal_but_for_steps, "{outcome:?}");
     let [jacobian, hessian] = outcome.only_ours;
-    assert!(jacobian <= 40 && hessian <= 40, "places that only we have: {jacobian} and {hessian}");
+    // 18 of the Jacobians' are behind 0/a, which is no number at a = 0 and therefore stays.
+    assert!(jacobian <= 55 && hessian <= 40, "places that only we have: {jacobian} and {hessian}");
 }
 
 #[test]

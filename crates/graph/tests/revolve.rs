@@ -101,3 +101,20 @@ fn no_place_for_a_state_is_an_error() {
     assert_eq!((schedule(0, 0).unwrap().count(), advances(0, 0).unwrap()), (0, 0));
     assert!(0 < advances(usize::MAX, 40).unwrap());
 }
+
+/// r is the slope of t(·, s), so that Σ is in closed form for one and for two places.
+#[test]
+fn few_places_for_as_many_steps_as_there_are() {
+    for steps in [1 << 36, usize::MAX] {
+        let l = steps as u128;
+        assert_eq!(advances(steps, 1).unwrap(), l * (l - 1) / 2);
+        for snapshots in [2, 3, 40, steps - 1, steps] {
+            let first = schedule(steps, snapshots).unwrap().take(3).collect::<Vec<_>>();
+            let Some(Action::Advance { from: 0, to }) = first.get(1) else { panic!("{first:?}") };
+            // The optimum is m + t(m, s) + t(l − m, s − 1) at the m that was taken.
+            let parts =
+                advances(*to, snapshots).unwrap() + advances(steps - to, snapshots - 1).unwrap();
+            assert_eq!(*to as u128 + parts, advances(steps, snapshots).unwrap());
+        }
+    }
+}

@@ -283,6 +283,28 @@ fn bad_scans_and_arguments_are_errors() {
     assert!(build(Scan::new("s", step(), 1)).contains("number of steps"));
     let none = Checkpoints::Revolve(0);
     assert!(build(Scan::new("s", step(), 1).steps(1).checkpoints(none)).contains("0 snapshots"));
+    for many in [1 << 17, 1 << 40, usize::MAX] {
+        let scan = || Scan::new("s", step(), 1).steps(1);
+        let x = [tensor(&[1.0], &[])];
+        let most = [Scan::new("s", step(), many).inputs(many).steps(1), scan().inputs(many)];
+        for scan in most {
+            let node = scan.build().unwrap();
+            assert!(matches!(node.eval(&x), Err(Error::Arity { got: 1, .. })));
+            assert!(matches!(node.linearize(&x, Wrt(&[true])), Err(Error::Arity { got: 1, .. })));
+            assert!(node.tangent(Wrt(&[true])).is_err() && node.adjoint(Wrt(&[true])).is_err());
+        }
+        // The outputs are not known before a step was made.
+        let node = scan().outputs(many).build().unwrap();
+        let of = |e: Option<Error>| e.unwrap().to_string();
+        assert!(of(node.eval(&x).err()).starts_with("s/step[0]: expected "));
+        assert!(of(node.linearize(&x, Wrt(&[true])).err()).starts_with("s/step[0]: expected "));
+        let four = [&x[..], &x, &x, &x].concat();
+        for f in [node.tangent(Wrt(&[true])).unwrap(), node.adjoint(Wrt(&[true])).unwrap()] {
+            assert!(matches!(f.eval(&four), Err(Error::Arity { got: 4, .. })));
+            let again = f.adjoint(Wrt(&[true; 4])).unwrap();
+            assert!(again.eval(&[&four[..], &four].concat()).is_err());
+        }
+    }
     let one = tensor(&[1.0], &[]);
     assert!(refused(Scan::new("s", step(), 1).steps(1), &[]).contains("expected 1 inputs"));
     let scan = || Scan::new("s", step(), 1).inputs(1);

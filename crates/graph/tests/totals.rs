@@ -414,3 +414,15 @@ fn a_function_whose_sweeps_contradict_each_other_is_seen() {
     assert_eq!(why.disagreement(), 1.0);
     assert!(why.to_string().contains("the sweeps disagree by 1"));
 }
+
+#[test]
+fn as_many_paths_as_fit_are_listed_whatever_is_asked_for() {
+    let graph = Graph::new();
+    let (x, f) = ladder(&graph, 32);
+    let all = Limits { paths: usize::MAX, ..Limits::default() };
+    let why = explain_within(&graph, f, x, &all).unwrap();
+    // x, 32 times (a, b, c); df/dx is one number.
+    assert_eq!((why.count, why.paths.len()), (1 << 32, (1 << 22) / 98));
+    let listed: f64 = why.paths.iter().map(|p| p.product.scalar().unwrap()).sum();
+    assert!((listed + why.rest.scalar().unwrap() - 1.0).abs() < 1e-9);
+}

@@ -109,9 +109,6 @@ fn factor<T: Field>(
         return Ok(());
     }
     check_finite("cholesky", "a", a, n * n)?;
-    if n == 0 {
-        return Ok(());
-    }
     let kernel = Factor { n, k: 0, a, b: &[], symmetrize };
     run(
         &kernel,
@@ -135,11 +132,11 @@ pub(super) fn factor_solve_entry<T: Field>(
     check_length(NAME, "b", &[batch, n, k], b.len())?;
     check_length(NAME, "l", &[batch, n, n], l.len())?;
     check_length(NAME, "x", &[batch, n, k], x.len())?;
-    check_finite(NAME, "a", a, n * n)?;
-    check_finite(NAME, "b", b, n * k)?;
-    if n == 0 {
+    if a.is_empty() {
         return Ok(());
     }
+    check_finite(NAME, "a", a, n * n)?;
+    check_finite(NAME, "b", b, n * k)?;
     let out = (Output { data: l, stride: n * n }, Output { data: &mut *x, stride: n * k });
     run(&Factor { n, k, a, b, symmetrize: false }, batch, n * n * (n + 8 + 2 * k), out)?;
     check_result(NAME, 0, x, n * k)
@@ -157,11 +154,11 @@ pub(super) fn solve_entry<T: Field>(
     check_length(NAME, "l", &[batch, n, n], l.len())?;
     check_length(NAME, "b", &[batch, n, k], b.len())?;
     check_length(NAME, "x", &[batch, n, k], x.len())?;
-    check_finite(NAME, "l", l, n * n)?;
-    check_finite(NAME, "b", b, n * k)?;
-    if n == 0 {
+    if l.is_empty() {
         return Ok(());
     }
+    check_finite(NAME, "l", l, n * n)?;
+    check_finite(NAME, "b", b, n * k)?;
     check_diagonal(batch, n, l)?;
     let steps = [Triangle::LOWER, Triangle::LOWER.transpose()];
     let kernel = Substitutions { n, k, steps: &steps, matrix: l, rows: Order::AsIs, b };

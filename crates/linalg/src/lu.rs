@@ -109,10 +109,10 @@ fn factor<T: Field>(
     check_length("lu", "a", &[batch, n, n], a.len())?;
     check_length("lu", "lu", &[batch, n, n], lu.len())?;
     check_length("lu", "permutation", &[batch, n], permutation.len())?;
-    check_finite("lu", "a", a, n * n)?;
-    if n == 0 {
+    if a.is_empty() {
         return Ok(());
     }
+    check_finite("lu", "a", a, n * n)?;
     let kernel = Factor { n, k: 0, a, tolerance, right: Right::None };
     let none = Output { data: &mut [], stride: 0 };
     let out =
@@ -136,11 +136,11 @@ pub(super) fn solve_entry<T: Field>(
     check_length("solve", "lu", &[batch, n, n], lu.len())?;
     check_length("solve", "permutation", &[batch, n], permutation.len())?;
     check_length("solve", "x", &[batch, n, k], x.len())?;
-    check_finite("solve", "a", a, n * n)?;
-    check_finite("solve", "b", b, n * k)?;
-    if n == 0 {
+    if a.is_empty() {
         return Ok(());
     }
+    check_finite("solve", "a", a, n * n)?;
+    check_finite("solve", "b", b, n * k)?;
     let kernel =
         Factor { n, k, a, tolerance: T::from_f64(n as f64) * T::EPSILON, right: Right::Given(b) };
     let out = (
@@ -161,10 +161,10 @@ pub(super) fn inverse_entry<T: Field>(
 ) -> Result<(), LinalgError> {
     check_length("inverse", "a", &[batch, n, n], a.len())?;
     check_length("inverse", "x", &[batch, n, n], x.len())?;
-    check_finite("inverse", "a", a, n * n)?;
-    if n == 0 {
+    if a.is_empty() {
         return Ok(());
     }
+    check_finite("inverse", "a", a, n * n)?;
     let mut permutation = vec![0; batch * n];
     let kernel = Factor {
         n,
@@ -197,12 +197,12 @@ pub(super) fn lu_solve_entry<T: Field>(
     check_length(NAME, "permutation", &[batch, n], permutation.len())?;
     check_length(NAME, "b", &[batch, n, k], b.len())?;
     check_length(NAME, "x", &[batch, n, k], x.len())?;
+    if lu.is_empty() {
+        return Ok(());
+    }
     check_permutation(NAME, n, permutation)?;
     check_finite(NAME, "lu", lu, n * n)?;
     check_finite(NAME, "b", b, n * k)?;
-    if n == 0 {
-        return Ok(());
-    }
     check_diagonal(batch, n, lu)?;
     // A⁻¹ = U⁻¹·L⁻¹·P and A⁻ᵀ = Pᵀ·L⁻ᵀ·U⁻ᵀ.
     let (steps, rows) = if transposed {

@@ -275,9 +275,17 @@ fn saddles(starts: usize) -> Result<()> {
         println!("   index {share:5.1} %   {:3} points   mean loss {mean:.4}", group.len());
     }
     println!();
+    // Points of one index side by side, so that all are seen.
+    let mut spread = vec![];
+    for group in by_index.chunk_by(|a, b| a[0] == b[0]) {
+        let place = |k: usize| ((k as f64 * 0.618_034).fract() - 0.5) * 0.03;
+        let least = group.len() as f64 / 80.0;
+        let offset = |(k, p): (usize, &[f64; 2])| [p[0] + place(k) * least.min(1.0), p[1]];
+        spread.extend(group.iter().enumerate().map(offset));
+    }
     let picture = Plot::new("critical points")
-        .axes("index: share of negative eigenvalues", "loss")
-        .dots("", found);
+        .axes("index: share of negative eigenvalues (points spread sideways)", "loss")
+        .dots("", spread);
     save("04_saddles.svg", &picture.to_svg())
 }
 

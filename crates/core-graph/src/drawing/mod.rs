@@ -8,7 +8,7 @@ mod text;
 
 use crate::{Error, Result};
 
-pub use text::short;
+pub use text::{escaped, short};
 
 /// A network to be drawn: nodes in an order in which parents come before children, and the edges between them.
 ///

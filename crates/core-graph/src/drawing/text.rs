@@ -113,8 +113,8 @@ fn entities(text: &str) -> String {
     out
 }
 
-/// For text in SVG. Characters that XML forbids become spaces.
-pub(super) fn escaped(text: &str) -> String {
+/// Text as SVG and other XML take it: `&`, `<` and `>` as entities, characters that XML forbids as spaces.
+pub fn escaped(text: &str) -> String {
     let forbidden = |c: char| matches!(c, '\u{fffe}' | '\u{ffff}');
     let text: String = printable(text).map(|c| if forbidden(c) { ' ' } else { c }).collect();
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use smallvec::SmallVec;
 
-use super::{Graph, Kind, Var};
+use super::{Graph, Kind, Var, nested};
 use crate::primitive::{Slots, check_direction, check_slots};
 use crate::{Error, Result, Wrt};
 
@@ -40,7 +40,7 @@ impl Graph {
                     let adjoint = a
                         .function
                         .adjoint(Wrt(&site.needs))
-                        .map_err(|e| e.renamed(|_| site.name.clone()))?;
+                        .map_err(|e| e.renamed(|inner| nested(a.function.name(), index, inner)))?;
                     let dy =
                         site.y.iter().zip(&dy).map(|(y, d)| d.unwrap_or_else(|| y.zeros_like()));
                     let args: Vec<Var<'g>> =
@@ -99,7 +99,7 @@ impl Graph {
                     let tangent = a
                         .function
                         .tangent(Wrt(&given))
-                        .map_err(|e| e.renamed(|_| site.name.clone()))?;
+                        .map_err(|e| e.renamed(|inner| nested(a.function.name(), index, inner)))?;
                     let args: Vec<Var<'g>> = site
                         .x
                         .iter()

@@ -68,7 +68,8 @@ impl RootSolver for Newton {
             if iteration == self.iterations {
                 break;
             }
-            let (_, direction) = problem.newton_direction(&y)?;
+            let (_, direction) =
+                problem.newton_direction(&y).map_err(|e| on_the_way(e, iteration, &norms))?;
             let mut search = Search::new(problem, &y, &direction, &norms, tolerance, epsilon)?;
             let Some(moved) = search.run(&mut norms)? else {
                 return Err(failure(problem, iteration + 1, &norms));
@@ -77,6 +78,19 @@ impl RootSolver for Newton {
             y = moved;
         }
         Err(failure(problem, self.iterations, &norms))
+    }
+}
+
+/// A singular Jacobian with where Newton was.
+fn on_the_way(error: Error, iteration: usize, norms: &[f64]) -> Error {
+    let residual = norms.iter().fold(0.0, |m: f64, v| m.max(*v));
+    let place =
+        |node: String| format!("{node}, Newton's iteration {iteration}, |F| = {residual:e}");
+    match error {
+        Error::Matrix { node, what, batch, pivot, value, rcond } => {
+            Error::Matrix { node: place(node), what, batch, pivot, value, rcond }
+        }
+        other => other,
     }
 }
 

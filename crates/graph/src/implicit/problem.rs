@@ -100,7 +100,9 @@ impl<'a> RootProblem<'a> {
     /// F and the factors of F_y at y.
     pub(super) fn factored(&self, y: &Tensor) -> Result<(Tensor, Factors)> {
         let (r, map) = self.by_y(y)?;
-        let (n, mut jacobian) = (self.n, vec![0.0; self.batch * self.n * self.n]);
+        // Of nothing, however many unknowns an element has, nothing is pushed.
+        let n = if self.batch == 0 { 0 } else { self.n };
+        let mut jacobian = vec![0.0; self.batch * n * n];
         let together = (UNITS / (self.batch * n).max(1)).clamp(1, 256);
         for start in (0..n).step_by(together) {
             let columns = start..n.min(start + together);

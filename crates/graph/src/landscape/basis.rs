@@ -6,9 +6,13 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
+fn largest(x: &[f64]) -> f64 {
+    x.iter().fold(0.0, |m: f64, x| m.max(x.abs()))
+}
+
 pub(super) fn norm(x: &[f64]) -> f64 {
     // Scaled, so that no square over- or underflows.
-    let largest = x.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+    let largest = largest(x);
     if largest == 0.0 {
         return 0.0;
     }
@@ -40,13 +44,15 @@ impl Basis {
 
     /// Adds what is new in w as a unit vector. False, and nothing added, where no more than `tolerance` of ‖w‖ is new.
     pub(super) fn push(&mut self, mut w: Vec<f64>, tolerance: f64) -> bool {
+        // By the largest first: the norm of huge numbers overflows.
+        let largest = largest(&w);
+        w.iter_mut().for_each(|x| *x /= largest);
         let before = norm(&w);
-        if before == 0.0 || !before.is_finite() {
+        if !before.is_finite() {
             return false;
         }
-        w.iter_mut().for_each(|x| *x /= before);
         let left = self.orthogonalize(&mut w);
-        if left <= tolerance {
+        if left <= tolerance * before {
             return false;
         }
         w.iter_mut().for_each(|x| *x /= left);

@@ -104,7 +104,8 @@ pub fn find_critical_point(
             let (step, left) = model.step(damping);
             let mut trial = x.clone();
             add(1.0, &step, &mut trial);
-            let after = match value_and_gradient(loss, &layout.unravel(&trial)?) {
+            let tried = layout.unravel(&trial).and_then(|x| value_and_gradient(loss, &x));
+            let after = match tried {
                 Ok((_, g)) => norm(&g),
                 // A step out of the domain is a step too long; other errors are errors.
                 Err(Error::Invalid { .. } | Error::Network(Network::NotFinite { .. })) => {

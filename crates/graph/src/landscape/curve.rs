@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pullback_core_graph::Function;
 
 use super::curvature::value_and_gradient;
-use super::operator::check_length;
+use super::operator::{check_finite, check_length};
 use super::parameters::Parameters;
 use super::random::Random;
 use super::slice::{Slice, losses};
@@ -42,7 +42,7 @@ pub struct Bezier {
 /// Trains the middle of a quadratic Bézier curve between two solutions for a low mean loss along it (Garipov, Izmailov, Podoprikhin,
 /// Vetrov and Wilson, Loss surfaces, mode connectivity, and fast ensembling of DNNs, 2018, section 3).
 ///
-/// Errors: other lengths; no points; a loss or gradient on the way that is not finite.
+/// Errors: other lengths; no points; an end, a loss, a gradient or a step on the way that is not finite.
 pub fn bezier(
     loss: &Arc<dyn Function>,
     layout: &Parameters,
@@ -55,7 +55,9 @@ pub fn bezier(
     if options.points == 0 {
         return Err(Error::invalid("curve between solutions", "no points"));
     }
-    let middle: Vec<f64> = a.iter().zip(b).map(|(a, b)| 0.5 * (a + b)).collect();
+    check_finite("start of a curve", "parameter", a)?;
+    check_finite("end of a curve", "parameter", b)?;
+    let middle: Vec<f64> = a.iter().zip(b).map(|(a, b)| 0.5 * a + 0.5 * b).collect();
     let mut curve = Bezier { control: [a.to_vec(), middle, b.to_vec()], history: vec![] };
     let (mut mean, mut square) = (vec![0.0; a.len()], vec![0.0; a.len()]);
     let (keep_mean, keep_square, small): (f64, f64, f64) = (0.9, 0.999, 1e-8);
@@ -79,6 +81,8 @@ pub fn bezier(
             let scale = square[i].sqrt() + small;
             curve.control[1][i] -= options.rate * correction * mean[i] / scale;
         }
+        let place = format!("curve between solutions, step {step} at the rate {}", options.rate);
+        check_finite(&place, "parameter", &curve.control[1])?;
     }
     Ok(curve)
 }

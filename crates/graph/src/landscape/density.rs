@@ -10,7 +10,7 @@ use std::fmt::Write;
 use rayon::prelude::*;
 
 use super::lanczos::{LanczosOptions, lanczos};
-use super::operator::Operator;
+use super::operator::{Operator, check_finite};
 use super::random::Random;
 use crate::{Error, Result};
 
@@ -50,6 +50,16 @@ impl Estimate {
         }
         let squares = samples.iter().map(|x| (x - value) * (x - value)).sum::<f64>();
         Estimate { value, standard_error: (squares / (m - 1.0) / m).sqrt() }
+    }
+
+    /// `Ok` means finite.
+    pub(super) fn finite(self, place: &str) -> Result<Self> {
+        check_finite(
+            place,
+            "of value and standard error, number",
+            &[self.value, self.standard_error],
+        )?;
+        Ok(self)
     }
 }
 
@@ -114,7 +124,10 @@ impl Density {
 
     /// The p-th moment, tr Aᵖ/n.
     pub fn moment(&self, p: u32) -> Estimate {
-        self.mean_of(|x| x.powi(p as i32))
+        self.mean_of(|x| match i32::try_from(p) {
+            Ok(p) => x.powi(p),
+            Err(_) => x.powf(f64::from(p)),
+        })
     }
 
     /// The share of eigenvalues below t: with t < 0 small, the index of a critical point, without its matrix.
@@ -122,12 +135,14 @@ impl Density {
         self.mean_of(|x| if x < t { 1.0 } else { 0.0 })
     }
 
-    /// The density at t, smoothed by a Gaussian of standard deviation `width`. Errors: `width` is not above 0.
+    /// The density at t, smoothed by a Gaussian of standard deviation `width`. Errors: t is not finite; `width` is not above 0, or so small
+    /// that the Gaussian's height overflows.
     pub fn at(&self, t: f64, width: f64) -> Result<Estimate> {
-        if !(0.0 < width && width.is_finite()) {
-            return Err(Error::invalid("density of a spectrum", format!("smoothed by {width}")));
-        }
         let height = 1.0 / (width * TAU.sqrt());
+        if !(0.0 < width && width.is_finite() && height.is_finite() && t.is_finite()) {
+            let what = format!("at {t}, smoothed by {width}");
+            return Err(Error::invalid("density of a spectrum", what));
+        }
         Ok(self.mean_of(|x| height * (-0.5 * ((t - x) / width).powi(2)).exp()))
     }
 

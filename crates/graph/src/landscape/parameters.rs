@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use pullback_core_graph::Phase;
 use pullback_core_graph::candle::{DType, Tensor};
-use pullback_core_graph::tensor::{from_vec, is_real, to_f64};
+use pullback_core_graph::tensor::{ensure_finite, from_vec, is_real, to_f64};
 
 use super::operator::{check_finite, check_length};
 use crate::direction::{Spec, count};
@@ -55,8 +56,8 @@ impl Parameters {
 
     /// Where a tensor's numbers lie in the vector; empty beyond the last.
     pub fn range(&self, tensor: usize) -> Range<usize> {
-        match self.starts.get(tensor..=tensor + 1) {
-            Some(&[from, to]) => from..to,
+        match self.starts.get(tensor..) {
+            Some(&[from, to, ..]) => from..to,
             _ => 0..0,
         }
     }
@@ -75,7 +76,8 @@ impl Parameters {
         Ok(out)
     }
 
-    /// Vector to tensors, each in its element type. Errors: another length.
+    /// Vector to tensors, each in its element type. Errors: another length; a number that is not finite, or not in that type: the tensor's
+    /// place is the error's port.
     pub fn unravel(&self, x: &[f64]) -> Result<Vec<Tensor>> {
         check_length("parameters", self.len(), x.len())?;
         (0..self.count()).map(|i| self.tensor(i, &x[self.range(i)])).collect()
@@ -104,7 +106,9 @@ impl Parameters {
             DType::F32 => from_vec(x.iter().map(|&x| x as f32).collect::<Vec<f32>>(), dims, device),
             _ => from_vec(x.to_vec(), dims, device),
         };
-        Ok(made?)
+        let made = made?;
+        ensure_finite(&made, "parameters", Phase::Eval, i)?;
+        Ok(made)
     }
 
     /// The coarsest rounding among the element types.

@@ -10,7 +10,7 @@ use super::basis::add;
 use super::curvature::scalar;
 use super::operator::check_length;
 use super::parameters::Parameters;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The loss along a line, θ(t) = center + t·direction.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,8 +49,8 @@ pub(super) fn losses(
     at: impl Fn(usize) -> Vec<f64> + Sync,
 ) -> Result<Vec<Option<f64>>> {
     let one = |i: usize| -> Result<Option<f64>> {
-        let values = match loss.eval(&layout.unravel(&at(i))?) {
-            Err(Network::NotFinite { .. }) => return Ok(None),
+        let values = match layout.unravel(&at(i)).and_then(|x| Ok(loss.eval(&x)?)) {
+            Err(Error::Network(Network::NotFinite { .. })) => return Ok(None),
             other => other?,
         };
         let all = pullback_core_graph::tensor::to_f64(&scalar(values, loss.name())?)?;

@@ -89,9 +89,9 @@ impl Spectrum {
         self.values.iter().fold(0.0, |m: f64, x| m.max(x.abs()))
     }
 
-    /// Counts eigenvalues by sign; those within ± `tolerance` of the largest |λ| are zero.
+    /// Counts eigenvalues by sign; those within ± `tolerance` of the largest |λ| are zero. A negative tolerance, or NaN, is 0.
     pub fn index(&self, tolerance: f64) -> Index {
-        let limit = tolerance * self.norm();
+        let limit = tolerance.max(0.0) * self.norm();
         let negative = self.values.iter().filter(|x| **x < -limit).count();
         let positive = self.values.iter().filter(|x| limit < **x).count();
         Index { negative, zero: self.values.len() - negative - positive, positive }

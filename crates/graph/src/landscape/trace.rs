@@ -10,7 +10,8 @@ use crate::{Error, Result};
 
 /// tr A = E[vᵀ·A·v] over random signs v (Hutchinson 1990), from `products` products.
 ///
-/// The variance is 2·Σ_{i≠j} aᵢⱼ²; a diagonal matrix's trace is exact. Errors: fewer than 2 products; those of the products.
+/// The variance is 2·Σ_{i≠j} aᵢⱼ²; a diagonal matrix's trace is exact. Errors: fewer than 2 products; those of the products; a trace or its
+/// error that overflows.
 pub fn hutchinson<A: Operator + ?Sized>(a: &A, products: usize, seed: u64) -> Result<Estimate> {
     if products < 2 {
         return Err(Error::invalid(
@@ -21,14 +22,16 @@ pub fn hutchinson<A: Operator + ?Sized>(a: &A, products: usize, seed: u64) -> Re
     let probes: Vec<Vec<f64>> =
         (0..products).map(|k| Random::stream(seed, k as u64).signs(a.dim())).collect();
     let images = products_of(a, &probes)?;
-    Ok(Estimate::of(&probes.iter().zip(&images).map(|(v, av)| dot(v, av)).collect::<Vec<f64>>()))
+    let samples: Vec<f64> = probes.iter().zip(&images).map(|(v, av)| dot(v, av)).collect();
+    Estimate::of(&samples).finite("hutchinson")
 }
 
 /// Hutch++: the trace on the range that A maps a third of the probes to is exact, and only the rest is estimated (Meyer, Musco, Musco
 /// and Woodruff, Hutch++: optimal stochastic trace estimation, 2021, algorithm 1).
 ///
 /// tr A = tr(Qᵀ·A·Q) + tr((I − Q·Qᵀ)·A·(I − Q·Qᵀ)). Exact where the rank of A is at most a third of `products`; the error falls with
-/// 1/products where Hutchinson's falls with its root. Errors: fewer than 6 products; those of the products.
+/// 1/products where Hutchinson's falls with its root. Errors: fewer than 6 products; those of the products; a
+/// trace or its error that overflows.
 pub fn hutch_plus_plus<A: Operator + ?Sized>(
     a: &A,
     products: usize,
@@ -49,7 +52,7 @@ pub fn hutch_plus_plus<A: Operator + ?Sized>(
     let images = products_of(a, &q.vectors)?;
     let captured: f64 = q.vectors.iter().zip(&images).map(|(v, av)| dot(v, av)).sum();
     if q.vectors.len() == n {
-        return Ok(Estimate { value: captured, standard_error: 0.0 });
+        return Estimate { value: captured, standard_error: 0.0 }.finite("hutch++");
     }
     let mut rest: Vec<Vec<f64>> =
         (third..third + (products - 2 * third).max(2)).map(draw).collect();
@@ -59,7 +62,7 @@ pub fn hutch_plus_plus<A: Operator + ?Sized>(
     let images = products_of(a, &rest)?;
     let samples: Vec<f64> = rest.iter().zip(&images).map(|(g, ag)| dot(g, ag)).collect();
     let rest = Estimate::of(&samples);
-    Ok(Estimate { value: captured + rest.value, standard_error: rest.standard_error })
+    Estimate { value: captured + rest.value, ..rest }.finite("hutch++")
 }
 
 /// A·x for several x, the first alone, so that what a network prepares at its first product is there for all.

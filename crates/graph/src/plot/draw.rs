@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use pullback_core_graph::drawing::escaped;
+
 use super::axis::{Axis, Scale, text};
 use super::color::{LINES, viridis};
 use super::contour::pieces;
@@ -146,7 +148,12 @@ impl<'a> Canvas<'a> {
                 );
             }
             Kind::Area => {
-                let foot = self.frame[1] + self.frame[3];
+                // Down to 0 where the axis has one.
+                let zero = match self.plot.scales[1] {
+                    Scale::Linear => self.y.at(0.0).unwrap_or(0.0).clamp(0.0, 1.0),
+                    _ => 0.0,
+                };
+                let foot = self.frame[1] + (1.0 - zero) * self.frame[3];
                 for run in self.runs(&mark.points) {
                     let (Some(a), Some(b)) = (run.first(), run.last()) else { continue };
                     let _ = write!(out, r#"<path d="M{:.2} {foot:.2}"#, a[0]);
@@ -183,9 +190,10 @@ impl<'a> Canvas<'a> {
             }
             Kind::Colored { values, .. } => {
                 let Some((bar, _)) = &self.bar else { return };
-                for (p, value) in mark.points.iter().zip(values) {
-                    if let (Some([u, v]), Some(share)) = (self.at(*p), bar.at(*value)) {
-                        let ink = viridis(share);
+                for (i, p) in mark.points.iter().enumerate() {
+                    if let Some([u, v]) = self.at(*p) {
+                        let share = values.get(i).and_then(|value| bar.at(*value));
+                        let ink = share.map_or_else(|| "none".to_string(), viridis);
                         let _ = writeln!(
                             out,
                             r##"<circle cx="{u:.2}" cy="{v:.2}" r="3.6" fill="{ink}" stroke="#333" stroke-width="0.5"/>"##
@@ -215,8 +223,8 @@ impl<'a> Canvas<'a> {
 
     fn heat(&self, heat: &Heat, out: &mut String) {
         let Some((bar, _)) = &self.bar else { return };
-        let (nx, ny) = (heat.x.len(), heat.y.len());
-        if nx < 2 || ny < 2 || heat.values.len() != nx * ny {
+        let nx = heat.x.len();
+        if nx < 2 || heat.y.len() < 2 {
             return;
         }
         // Cell borders half way between the numbers.
@@ -229,7 +237,7 @@ impl<'a> Canvas<'a> {
             bar.at(heat.values[j * nx + i]).map(|s| (s.clamp(0.0, 1.0) * SHADES).round() as usize)
         };
         out.push_str("<g shape-rendering=\"crispEdges\">\n");
-        for j in 0..ny {
+        for j in 0..heat.values.len() / nx {
             let mut i = 0;
             while i < nx {
                 let (first, here) = (i, shade(i, j));
@@ -335,9 +343,8 @@ impl<'a> Canvas<'a> {
         if longest == 0 {
             return;
         }
-        let [left, top, width, _] = self.frame;
         let (w, h) = (longest as f64 * 6.6 + 34.0, entries.len() as f64 * 15.0 + 6.0);
-        let (x, y) = (left + width - w - 6.0, top + 6.0);
+        let [x, y] = self.emptiest([w, h]);
         let _ = writeln!(
             out,
             r##"<rect x="{x:.1}" y="{y:.1}" width="{w:.1}" height="{h:.1}" fill="#fff" fill-opacity="0.82" stroke="#ccc"/>"##
@@ -367,14 +374,39 @@ impl<'a> Canvas<'a> {
     }
 }
 
+impl Canvas<'_> {
+    /// The corner in which a box of this size covers least of what is drawn; the upper right one of several.
+    fn emptiest(&self, [w, h]: [f64; 2]) -> [f64; 2] {
+        let [left, top, width, height] = self.frame;
+        let (right, low) = (left + width - w - 6.0, top + height - h - 6.0);
+        let corners =
+            [[right, top + 6.0], [left + 6.0, top + 6.0], [right, low], [left + 6.0, low]];
+        let mut covered = [0usize; 4];
+        for mark in self.plot.marks.iter().filter(|m| !matches!(m.kind, Kind::Heat(_))) {
+            let places: Vec<[f64; 2]> = mark.points.iter().filter_map(|p| self.at(*p)).collect();
+            let lines = matches!(mark.kind, Kind::Line { .. } | Kind::Area);
+            for pair in places.windows(2).chain(places.last().map(std::slice::from_ref)) {
+                let [from, to] = [pair[0], pair[pair.len() - 1]];
+                let steps = if lines { 16 } else { 1 };
+                for step in 0..steps {
+                    let t = f64::from(step) / f64::from(steps);
+                    let [u, v] = [0, 1].map(|k| from[k] + t * (to[k] - from[k]));
+                    for (count, [x, y]) in covered.iter_mut().zip(corners) {
+                        let inside = x <= u && u <= x + w && y <= v && v <= y + h;
+                        *count += usize::from(inside);
+                    }
+                }
+            }
+        }
+        let best = (0..4).min_by_key(|&corner| covered[corner]).unwrap_or(0);
+        corners[best]
+    }
+}
+
 /// A name that pictures in one file do not share unless their frames are the same.
 fn clip_name(title: &str, frame: [f64; 4]) -> String {
     let fold = |h: u64, b: u8| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3);
     let frame = frame.iter().flat_map(|x| x.to_bits().to_le_bytes());
     let hash = title.bytes().chain(frame).fold(0xcbf2_9ce4_8422_2325, fold);
     format!("c{hash:016x}")
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -17,6 +17,9 @@ mod draw;
 use axis::Scale;
 pub use draw::grid;
 
+/// The most contours: as many as there are shades.
+const LEVELS: usize = 96;
+
 /// One picture with two axes. Points that are not finite, or not positive on a logarithmic axis, are gaps.
 #[derive(Debug, Clone)]
 pub struct Plot {
@@ -173,7 +176,7 @@ impl Plot {
         self.mark(label, at.into_iter().map(|x| [x, f64::NAN]), Kind::Stems)
     }
 
-    /// Points whose colour shows a number, with a colour bar of this name.
+    /// Points whose colour shows a number, with a colour bar of this name. A point without a finite number is hollow.
     #[must_use]
     pub fn colored(
         self,
@@ -181,14 +184,16 @@ impl Plot {
         points: impl IntoIterator<Item = [f64; 2]>,
         values: impl IntoIterator<Item = f64>,
     ) -> Self {
-        let values = values.into_iter().collect();
+        let points: Vec<[f64; 2]> = points.into_iter().collect();
+        let values = values.into_iter().take(points.len()).collect();
         self.mark("", points, Kind::Colored { values, name: name.into() })
     }
 
-    /// Numbers on a grid as colours with a colour bar of this name, and contours at so many levels.
+    /// Numbers on a grid as colours with a colour bar of this name, and contours at so many levels, at most 96.
     ///
-    /// `values`: a row for each y, a column for each x, both ascending; what is not finite is a gap. `logarithmic`: colours and
-    /// levels by the logarithm; numbers that are not positive are then gaps too.
+    /// `values`: a row for each y, a column for each x, both ascending and two or more; what is not finite is a gap, and so is what
+    /// `values` is too short for. What it has beyond them is left out. `logarithmic`: colours and levels by the logarithm; numbers that
+    /// are not positive are then gaps too.
     #[must_use]
     pub fn heat(
         self,
@@ -204,7 +209,12 @@ impl Plot {
             (Some(&a), Some(&b), Some(&c), Some(&d)) => vec![[a, c], [b, d]],
             _ => vec![],
         };
-        let (x, y, values) = (x.to_vec(), y.to_vec(), values.to_vec());
+        // Whole rows, the last filled with gaps: no more than there are numbers for.
+        let columns = x.len().max(1);
+        let rows = values.len().div_ceil(columns).min(y.len());
+        let mut values: Vec<f64> = values.iter().copied().take(rows * columns).collect();
+        values.resize(rows * columns, f64::NAN);
+        let (x, y, contours) = (x.to_vec(), y.to_vec(), contours.min(LEVELS));
         let heat = Heat { x, y, values, name: name.into(), scale, contours };
         self.mark("", corners, Kind::Heat(heat))
     }

@@ -120,7 +120,8 @@ impl Scan {
 
     /// The node.
     ///
-    /// Errors: no state; neither inputs nor a number of steps; no place for a state.
+    /// Errors: no state; neither inputs nor a number of steps; no place for a state. Whether as many tensors come as are declared shows
+    /// when they do.
     pub fn build(self) -> Result<Arc<dyn Function>> {
         if self.states == 0 {
             return Err(Error::invalid(self.name, "a scan needs a state; without one it is a map"));
@@ -136,17 +137,21 @@ impl Scan {
 
     /// The arguments of the step, and of the node: how many there are if `total` came.
     fn check_arity(&self, total: usize) -> NetworkResult<()> {
-        match self.states + self.inputs <= total {
-            true => Ok(()),
-            false => count(&self.name, "inputs or more", self.states + self.inputs, total),
-        }
+        let least = self.states.saturating_add(self.inputs);
+        if least <= total { Ok(()) } else { count(&self.name, "inputs or more", least, total) }
+    }
+
+    /// What a step gives: states and outputs. What is declared may be any number until it is compared with what comes, so that sums with
+    /// it saturate: so many never come.
+    fn width(&self) -> usize {
+        self.states.saturating_add(self.outputs)
     }
 
     /// The scan of states and tangents together: (x…, ẋ…), (u…, u̇…), (θ…, θ̇…) ↦ (x…, ẋ…), (y…, ẏ…), with u̇ and θ̇ for the arguments in
     /// `wrt`. Every state has a tangent: what does not move at the start may move later.
     fn with_tangents(&self, wrt: &[bool]) -> NetworkResult<Scan> {
         self.check_arity(wrt.len())?;
-        let (n, m, q) = (self.states, self.inputs, self.outputs);
+        let (n, m, width) = (self.states, self.inputs, self.width());
         let marks: Vec<bool> = wrt.iter().enumerate().map(|(i, &w)| i < n || w).collect();
         let tangent = self.step.tangent(Wrt(&marks))?;
         let (moving_inputs, total) = (Wrt(&marks[n..n + m]).count(), wrt.len());
@@ -160,9 +165,9 @@ impl Scan {
             let (shared, dshared) = rest.split_at(total - n - m);
             let arguments = [x, u, shared].concat();
             let y = g.apply(&step, &arguments)?;
-            count(&name, "outputs of the step", n + q, y.len())?;
+            count(&name, "outputs of the step", width, y.len())?;
             let dy = g.apply(&tangent, &[&arguments[..], &y, dx, du, dshared].concat())?;
-            count(&name, "derivatives pushed forward", n + q, dy.len())?;
+            count(&name, "derivatives pushed forward", width, dy.len())?;
             Ok([&y[..n], &dy[..n], &y[n..], &dy[n..]].concat())
         });
         Ok(Scan {
@@ -170,7 +175,7 @@ impl Scan {
             step: body,
             states: 2 * n,
             inputs: m + moving_inputs,
-            outputs: 2 * q,
+            outputs: self.outputs.saturating_mul(2),
             steps: self.steps,
             checkpoints: self.checkpoints,
         })
@@ -223,8 +228,8 @@ impl Function for Scan {
         let (n, q) = (self.states, self.outputs);
         let name = format!("{}.tangent", self.name);
         Ok(function(name.clone(), move |g, v| {
-            let total = wrt.len() + n + q;
-            count(&name, "inputs", total + Wrt(&wrt).count(), v.len())?;
+            let total = wrt.len().saturating_add(this.width());
+            count(&name, "inputs", total.saturating_add(Wrt(&wrt).count()), v.len())?;
             let x = &v[..wrt.len()];
             let mut given = v[total..].iter().copied();
             let slot = |(i, &w): (usize, &bool)| match w {
@@ -239,12 +244,12 @@ impl Function for Scan {
 
     fn adjoint(&self, wrt: Wrt<'_>) -> NetworkResult<Arc<dyn Function>> {
         self.check_arity(wrt.len())?;
-        let (wrt, y) = (wrt.0.to_vec(), self.states + self.outputs);
+        let (wrt, y) = (wrt.0.to_vec(), self.width());
         let total = wrt.len();
         let reverse: Arc<dyn Function> = Arc::new(Reverse::new(self.clone(), wrt));
         let name = format!("{}.adjoint", self.name);
         Ok(function(name.clone(), move |g, v| {
-            count(&name, "inputs", total + 2 * y, v.len())?;
+            count(&name, "inputs", y.saturating_mul(2).saturating_add(total), v.len())?;
             g.apply(&reverse, &[&v[..total], &v[total + y..]].concat())
         }))
     }

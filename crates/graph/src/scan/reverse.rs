@@ -33,8 +33,8 @@ impl Reverse {
     }
 
     fn split<'a>(&self, x: &'a [Tensor]) -> Result<(&'a [Tensor], &'a [Tensor])> {
-        let outputs = self.scan.states + self.scan.outputs;
-        count(&self.name, "inputs", self.wrt.len() + outputs, x.len())?;
+        let expected = self.wrt.len().saturating_add(self.scan.width());
+        count(&self.name, "inputs", expected, x.len())?;
         Ok(x.split_at(self.wrt.len()))
     }
 
@@ -74,8 +74,8 @@ impl Function for Reverse {
 
     fn tangent(&self, wrt: Wrt<'_>) -> Result<Arc<dyn Function>> {
         let (this, outer) = (self.clone(), wrt.0.to_vec());
-        let (n_x, n_y) = (self.wrt.len(), self.scan.states + self.scan.outputs);
-        count(&self.name, "inputs", n_x + n_y, outer.len())?;
+        let (n_x, n_y) = (self.wrt.len(), self.scan.width());
+        count(&self.name, "inputs", n_x.saturating_add(n_y), outer.len())?;
         let moving = self.scan.moving(&outer[..n_x]);
         let both = self.scan.with_tangents(&moving)?;
         let reverse: Arc<dyn Function> =
@@ -104,7 +104,7 @@ impl Function for Reverse {
     fn adjoint(&self, wrt: Wrt<'_>) -> Result<Arc<dyn Function>> {
         let (this, outer) = (self.clone(), wrt.0.to_vec());
         let (n_x, n, q) = (self.wrt.len(), self.scan.states, self.scan.outputs);
-        count(&self.name, "inputs", n_x + n + q, outer.len())?;
+        count(&self.name, "inputs", n_x.saturating_add(self.scan.width()), outer.len())?;
         let moving = self.scan.moving(&self.wrt);
         let both = self.scan.with_tangents(&moving)?;
         let marks = self.scan.interleave_marks(&moving, &outer[..n_x]);

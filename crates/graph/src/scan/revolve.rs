@@ -98,14 +98,35 @@ fn places(steps: usize, snapshots: usize) -> Result<()> {
     }
 }
 
-/// The least r with l ≤ β(s, r), and β(s, r); s ≥ 1, and s ≤ l < 2⁶⁴, so that nothing overflows.
+/// The least r with l ≤ β(s, r), and β(s, r); 1 ≤ s ≤ l < 2⁶⁴. By doubling and bisection: for few places r is about (s!·l)^(1/s), l − 1 for
+/// one. Nothing overflows: β(s, r − 1) < l.
 fn repetitions(l: u128, s: u128) -> (u128, u128) {
-    let (mut r, mut length) = (0, 1);
-    while length < l {
-        r += 1;
-        length = length * (s + r) / r;
+    let (mut low, mut high) = (0, 1);
+    while longest(s, high, l) < l {
+        (low, high) = (high, 2 * high);
     }
-    (r, length)
+    while low < high {
+        let middle = (low + high) / 2;
+        if longest(s, middle, l) < l {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    (low, longest(s, low, u128::MAX))
+}
+
+/// β(s, r) = C(s + r, s); where that is `enough` or more, a number from `enough` on.
+fn longest(s: u128, r: u128, enough: u128) -> u128 {
+    let (few, many) = (s.min(r), s.max(r));
+    let mut length = 1;
+    for i in 1..=few {
+        if enough <= length {
+            break;
+        }
+        length = length * (many + i) / i;
+    }
+    length
 }
 
 /// Where to keep the next state, in steps from the last one: an m that attains the minimum in t(l, s); l ≥ 2, s ≥ 2.

@@ -18,7 +18,7 @@ pub(super) fn linearize(
     wrt: Wrt<'_>,
 ) -> Result<(Vec<Tensor>, Box<dyn LinearMap>)> {
     let mut map = Swept::new(trajectory, wrt)?;
-    let (mut outputs, mut maps) = (map.trajectory.stacks(), Vec::new());
+    let (mut outputs, mut maps) = (Vec::new(), Vec::new());
     let mut reversal = map.reversal()?;
     let trajectory = &map.trajectory;
     let mut state = trajectory.start.clone();
@@ -109,8 +109,7 @@ impl Swept {
     /// The backward sweep, for several cotangents at once.
     pub(super) fn pulled(&self, dy: &[Direction]) -> Result<Vec<Direction>> {
         let count_slots = |d: &Direction| {
-            let expected = self.scan().states + self.scan().outputs;
-            count(&self.scan().name, "output cotangents", expected, d.len())
+            count(&self.scan().name, "output cotangents", self.scan().width(), d.len())
         };
         dy.iter().try_for_each(count_slots)?;
         let mut back = Backward::new(self, dy);
@@ -160,7 +159,7 @@ impl LinearMap for Swept {
         self.check_many(Phase::Push, dx, &self.at)?;
         let mut ahead = Forward::new(self, dx);
         if ahead.idle() {
-            return Ok(vec![vec![None; self.scan().states + self.scan().outputs]; dx.len()]);
+            return Ok(vec![vec![None; self.scan().width()]; dx.len()]);
         }
         let mut state = self.trajectory.start.clone();
         for t in 0..self.trajectory.steps {
@@ -218,12 +217,7 @@ impl<'a> Forward<'a> {
         let dy = map.push_many(&dx?).map_err(|e| trajectory.at(t, e))?;
         count(&trajectory.place(t), "directions pushed at once", self.dx.len(), dy.len())?;
         for ((dx, outputs), mut dy) in self.dx.iter_mut().zip(&mut self.outputs).zip(dy) {
-            count(
-                &trajectory.place(t),
-                "derivatives pushed forward",
-                scan.states + scan.outputs,
-                dy.len(),
-            )?;
+            count(&trajectory.place(t), "derivatives pushed forward", scan.width(), dy.len())?;
             for (stack, d) in outputs.iter_mut().zip(dy.drain(scan.states..)) {
                 let Some(d) = d else { continue };
                 ensure_finite(&d, "", Phase::Push, 0).map_err(|e| trajectory.at(t, e))?;

@@ -74,9 +74,8 @@ impl Trajectory {
 
     /// New states and outputs of a step: as many as declared, states like those before, all finite.
     fn checked(&self, t: usize, y: Vec<Tensor>) -> Result<Vec<Tensor>> {
-        let expected = self.scan.states + self.scan.outputs;
-        if y.len() != expected {
-            count(&self.place(t), "outputs of the step", expected, y.len())?;
+        if y.len() != self.scan.width() {
+            count(&self.place(t), "outputs of the step", self.scan.width(), y.len())?;
         }
         for (i, (y, spec)) in y.iter().zip(&self.states).enumerate() {
             let same = y.dims() == spec.dims && y.dtype() == spec.dtype;
@@ -126,7 +125,7 @@ impl Trajectory {
 
     /// The final states and the stacked outputs; nothing is kept.
     pub(super) fn values(&self) -> Result<Vec<Tensor>> {
-        let (mut state, mut outputs) = (self.start.clone(), self.stacks());
+        let (mut state, mut outputs) = (self.start.clone(), Vec::new());
         for t in 0..self.steps {
             state = self.take(t, self.step(t, &state)?, &mut outputs)?;
         }
@@ -138,13 +137,16 @@ impl Trajectory {
         (0..self.scan.outputs).map(|_| Stack::new(self.steps)).collect()
     }
 
-    /// Puts the outputs of step t into their stacks; the new states are left.
+    /// Puts the outputs of step t into their stacks, which are made once the first come; the new states are left.
     pub(super) fn take(
         &self,
         t: usize,
         mut y: Vec<Tensor>,
-        outputs: &mut [Stack],
+        outputs: &mut Vec<Stack>,
     ) -> Result<Vec<Tensor>> {
+        if outputs.is_empty() {
+            *outputs = self.stacks();
+        }
         for (y, stack) in y.drain(self.scan.states..).zip(outputs) {
             let what = "an output has one shape in all steps (this one, the first)";
             stack.set("", what, t, &y).map_err(|e| e.renamed(|_| self.place(t)))?;

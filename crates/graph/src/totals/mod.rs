@@ -18,7 +18,8 @@ use crate::Result;
 /// Bounds on an explanation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Paths that are listed; the others are given as one number. Default: 12.
+    /// Paths that are listed; the others are given as one number. Default: 12. Above 12, at most 2²² divided by the number of variables
+    /// and of entries of df/dx: each variable keeps so many ways, each path its product.
     pub paths: usize,
     /// Variables between the two. Default: 2,000.
     pub variables: usize,
@@ -31,6 +32,9 @@ impl Default for Limits {
         Limits { paths: 12, variables: 2000, numbers: 1 << 24 }
     }
 }
+
+/// The most paths, times what each costs.
+const LISTED: usize = 1 << 22;
 
 /// Why the total derivative df/dx is what it is: the sum over all paths from x to f of the products of partial derivatives.
 ///
@@ -143,8 +147,10 @@ pub fn explain_within<'g>(
     let (n, edges) = (network.variables.len(), &network.edges);
     let count = paths::count(n, edges);
     let total = network.variables[n - 1].forward.clone();
-    let paths = paths::largest(&total, n, edges, limits.paths, || format!("d {f}/d {x}"))?;
     let (rows, columns) = (total.rows, total.columns);
+    let most = (LISTED / (n + rows * columns)).max(Limits::default().paths);
+    let paths =
+        paths::largest(&total, n, edges, limits.paths.min(most), || format!("d {f}/d {x}"))?;
     let mut rest = Jacobian::zeros(rows, columns);
     if (paths.len() as u128) < count {
         rest.add(&total, 1.0);

@@ -17,7 +17,7 @@ pub(crate) enum Rules {
     Exact,
     /// Also slopes that are 0 once they are added up: those of a in a − (b + a), of atan2(a, a), and of a in atan2(a, 0).
     Slopes,
-    /// Besides what is exact a/a = 1, (a·b)/b = a, (a + b) − b = a and their kin, which are wrong at 0 or round differently.
+    /// Besides what is exact 0/a = 0, a/a = 1, (a·b)/b = a, (a + b) − b = a and their kin, which are wrong at 0 or round differently.
     Cancelling,
 }
 
@@ -207,7 +207,7 @@ impl Simplified {
                     _ => self.two(Op::Neg, inner, 0),
                 }
             }
-            Op::Div if self.is(a, 0.0) => self.constant(0.0),
+            Op::Div if self.is(a, 0.0) && self.rules == Rules::Cancelling => self.constant(0.0),
             Op::Div if self.is(b, 1.0) => a,
             Op::Div if a == b && self.rules == Rules::Cancelling => self.constant(1.0),
             Op::Div if signs.0.is_some() => {

@@ -251,3 +251,19 @@ fn results_that_do_not_fit_are_refused() {
     let error = linalg::inverse(1, 1, &[1e-310], &mut x);
     assert!(matches!(error, Err(LinalgError::Overflow { .. })), "{error:?}");
 }
+
+#[test]
+fn no_matrix_of_many_rows_is_no_work() {
+    let none: &mut [f64] = &mut [];
+    for n in [4_000_000, 1 << 40, usize::MAX] {
+        linalg::lu(0, n, &[], none, &mut []).unwrap();
+        linalg::lu_solve(0, n, n, &[], &[], true, &[], none).unwrap();
+        linalg::solve(0, n, n, &[], &[], none, &mut [], &mut [0.0; 0]).unwrap();
+        linalg::inverse(0, n, &[], none).unwrap();
+        linalg::cholesky(0, n, &[], none).unwrap();
+        linalg::symmetric_eigen(0, n, &[], none, &mut [0.0; 0]).unwrap();
+        // One matrix is not there: an error, with the number that fits.
+        let error = linalg::lu(1, n, &[], none, &mut []).unwrap_err();
+        assert!(matches!(error, LinalgError::Length { found: 0, .. }), "{error}");
+    }
+}
