@@ -55,7 +55,7 @@ pub(crate) fn peaks() -> Vec<Peak> {
     [false, true].into_iter().for_each(|second| sweep(50, 64, second));
     let before = peak();
     let mut all = vec![];
-    for (what, second, limit) in [("gradient", false, 32.0), ("Hessian-vector product", true, 80.0)]
+    for (what, second, limit) in [("gradient", false, 40.0), ("Hessian-vector product", true, 88.0)]
     {
         for steps in [1_000, 10_000] {
             sweep(steps, NUMBERS, second);
