@@ -139,8 +139,8 @@ fn push(dag: &mut Dag, last: usize, seed: impl Fn(usize) -> Option<Id>) -> Vec<O
 
 /// Backward chain rule: the adjoint of each node from those of its readers, from the last node to the first.
 ///
-/// What readers contribute is added class by class, not in the order of the readers: where a formula is repeated over many inputs, the sums
-/// of all of them are of one form then, and the machine computes them side by side.
+/// Where there are many, what readers contribute is added class by class, not in the order of the readers: where a formula is repeated
+/// over many inputs, the sums of all of them are of one form then, and the machine computes them side by side.
 ///
 /// `guarded`: as if all of it stood in a branch.
 fn pull(dag: &mut Dag, mut adjoint: Vec<Option<Id>>, guarded: bool) -> Vec<Option<Id>> {
@@ -161,7 +161,7 @@ fn pull(dag: &mut Dag, mut adjoint: Vec<Option<Id>>, guarded: bool) -> Vec<Optio
             at = before;
         }
         own.reverse();
-        if 2 < own.len() {
+        if MANY <= own.len() {
             classes.follow(dag);
             own.sort_by_key(|&part| classes.of[part as usize]); // stable
         }
@@ -185,6 +185,8 @@ fn pull(dag: &mut Dag, mut adjoint: Vec<Option<Id>>, guarded: bool) -> Vec<Optio
 }
 
 const NONE: u32 = u32::MAX;
+/// Contributions from which on their order is worth the classes: few come in the same order anyway where a formula is repeated.
+const MANY: usize = 8;
 
 /// Nodes that do the same to operands of the same classes are of one class; all inputs are, and all constants.
 #[derive(Default)]
