@@ -7,6 +7,8 @@
 )]
 
 mod common;
+#[path = "common/folder.rs"]
+mod folder;
 #[path = "common/runs.rs"]
 mod runs;
 
@@ -15,9 +17,10 @@ use std::ops::ControlFlow;
 use std::process::Command;
 
 use common::in_pool;
+use folder::Folder;
 use pullback_nn::train::{CheckpointFolder, ConfusionMatrix, Ending, Event, Task as _};
 use pullback_nn::{Checkpoint, Error};
-use runs::{EPOCHS, Folder, bits, go_on, kill, trainer, truncated, undisturbed};
+use runs::{EPOCHS, bits, go_on, kill, trainer, truncated, undisturbed};
 
 use pullback_core_graph::candle::{Device, Tensor};
 

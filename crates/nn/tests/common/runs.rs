@@ -8,9 +8,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::folder::Folder;
 use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_core_graph::{Graph, Var};
 use pullback_nn::data::{Batch, Labelled, Loader, LoaderOptions, strokes};
@@ -22,25 +22,6 @@ use pullback_nn::train::{
     TrainerOptions, predict,
 };
 use pullback_nn::{Error, Initialization, Layer, Mode, Parameters, loss};
-
-/// A folder of its own, gone at the end.
-pub(crate) struct Folder(pub(crate) PathBuf);
-
-impl Folder {
-    pub(crate) fn new(name: &str) -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(format!("pullback-run-{process}-{count}-{name}"));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A convolution, noise that depends on the step's seed and a running mean in a buffer, a linear layer.
 pub(crate) struct Digits {
