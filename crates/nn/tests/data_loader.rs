@@ -134,11 +134,6 @@ fn no_more_is_made_ahead_than_may_be() {
 
 #[test]
 fn errors_and_panics_come_in_their_place_and_end_the_epoch() {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|info| {
-        let bug = info.payload().downcast_ref::<&str>().is_some_and(|text| text.contains("a bug"));
-        assert!(bug, "{info}");
-    }));
     for threads in [0, 1, 2, 5] {
         let plain = LoaderOptions { shuffle: false, ..options(threads) };
         let run = |data| {
@@ -152,7 +147,6 @@ fn errors_and_panics_come_in_their_place_and_end_the_epoch() {
         assert!(good == 3 && end && matches!(error, Error::Panic { .. }), "{error}");
         assert!(error.to_string().contains("batch 3 of epoch 0 panicked: a bug"), "{error}");
     }
-    std::panic::set_hook(hook);
 }
 
 #[test]
@@ -195,7 +189,7 @@ fn moons_and_spirals_lie_on_their_curves() {
         .zip(points(&clean))
         .map(|(a, b)| (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2))
         .sum();
-    assert!((distance / 8000.0 - 0.01).abs() < 5e-4, "{}", distance / 8000.0);
+    assert!((distance / 16_000.0 - 0.01).abs() < 5e-4, "{}", distance / 16_000.0);
     let spiral = synthetic::spirals(3, 11, 1.0, 0.0, 1).unwrap();
     assert_eq!((spiral.len(), spiral.classes().len()), (33, 3));
     for (k, p) in points(&spiral).iter().enumerate() {
