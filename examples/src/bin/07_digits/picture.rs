@@ -109,7 +109,7 @@ pub(crate) fn mistaken(
     let rows = shown.len().div_ceil(columns) as f64;
     let mut svg = open(cell * columns as f64 + 20.0, 50.0 + rows * (cell + 42.0));
     let title = format!(
-        "{} of {} taken for another digit (red); below, the least certain ones",
+        "{} of {} taken for another digit (red), then the least certain ones",
         matrix.wrong().len(),
         test.len()
     );
