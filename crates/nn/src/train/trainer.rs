@@ -155,7 +155,7 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
                     return Ok(Ending::Interrupted);
                 }
                 let at_end = self.state.batch as usize == self.loader.batches();
-                if every > 0 && self.state.step % every == 0 && !at_end {
+                if self.state.step.is_multiple_of(every) && !at_end {
                     self.save(&mut progress)?;
                 }
             }
@@ -300,7 +300,7 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
         let (epoch, step, learning_rate) =
             (self.state.epoch, self.state.step, self.optimizer.learning_rate());
         let every = self.options.history.as_ref().map_or(0, |history| history.every);
-        if let Some(history) = self.history.as_mut().filter(|_| every > 0 && step % every == 0) {
+        if let Some(history) = self.history.as_mut().filter(|_| step.is_multiple_of(every)) {
             history.write(&Line::Step { epoch, step, loss: value, learning_rate })?;
         }
         let of = self.options.epochs * self.loader.batches() as u64;
