@@ -27,9 +27,13 @@ struct Material {
     subtree: &'static str,
     licence: &'static str,
     licence_file: &'static str,
+    /// A Python program without other packages that turns what was unpacked, in the folder `argv[1]`, into what we read.
+    convert: Option<&'static str>,
 }
 
-const MATERIALS: &[Material] = &[Material {
+const MATERIALS: &[Material] = &[OBJECTS, DIGITS];
+
+const OBJECTS: Material = Material {
     name: "objects",
     about: "1000 procedurally made objects to grasp (random_urdfs of PyBullet): URDF and OBJ",
     requirement: "pybullet==3.2.7",
@@ -39,7 +43,40 @@ const MATERIALS: &[Material] = &[Material {
     subtree: "pybullet_data/random_urdfs/",
     licence: "zlib",
     licence_file: "pybullet-3.2.7.dist-info/LICENSE.txt",
-}];
+    convert: None,
+};
+
+const DIGITS: Material = Material {
+    name: "digits",
+    about: "1797 handwritten digits of 8×8 pixels (UCI, by way of scikit-learn): images.npy, labels.npy",
+    requirement: "scikit-learn==1.7.2",
+    wheel: "scikit_learn-1.7.2-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
+    sha256: "89877e19a80c7b11a2891a27c21c4894fb18e2c2e077815bcade10d34287b20d",
+    megabytes: 10,
+    subtree: "sklearn/datasets/data/digits",
+    licence: "BSD-3-Clause, the digits CC BY 4.0",
+    licence_file: "scikit_learn-1.7.2.dist-info/licenses/COPYING",
+    convert: Some(DIGITS_TO_NPY),
+};
+
+/// A line of the table is 64 pixels from 0 to 16 and the digit, as decimals. The licence covers the package; the digits are by
+/// E. Alpaydin and C. Kaynak.
+const DIGITS_TO_NPY: &str = "\
+import gzip, pathlib, struct, sys
+folder = pathlib.Path(sys.argv[1])
+table = folder / '.csv.gz'
+rows = [[int(float(v)) for v in line.split(',')] for line in gzip.open(table, 'rt')]
+if len(rows) != 1797 or any(len(row) != 65 for row in rows):
+    sys.exit(f'{len(rows)} rows, not 1797 of 65')
+def write(name, shape, values):
+    head = f\"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\"
+    head += ' ' * (-(len(head) + 11) % 64) + '\\n'
+    magic = b'\\x93NUMPY\\x01\\x00' + struct.pack('<H', len(head))
+    (folder / name).write_bytes(magic + head.encode() + bytes(values))
+write('images.npy', (len(rows), 8, 8), [v for row in rows for v in row[:64]])
+write('labels.npy', (len(rows),), [row[64] for row in rows])
+table.unlink()
+";
 
 /// Unpacks the members below `argv[2]` of the wheel `argv[1]` into `argv[3]`, and the licence `argv[4]` beside them.
 const UNPACK: &str = "\
@@ -126,6 +163,10 @@ fn fetch(material: &Material) -> Result<()> {
     let mut unpack = shell::python(["-c", UNPACK]);
     unpack.arg(&wheel).arg(material.subtree).arg(&partial).arg(material.licence_file);
     shell::output(&mut unpack).with_context(|| format!("cannot unpack {}", wheel.display()))?;
+    if let Some(program) = material.convert {
+        shell::output(shell::python(["-c", program]).arg(&partial))
+            .with_context(|| format!("cannot convert {}", partial.display()))?;
+    }
     fs::write(partial.join(".sha256"), material.sha256)?;
     fs::rename(&partial, &folder).with_context(|| format!("cannot make {}", folder.display()))?;
     fs::remove_file(&wheel).with_context(|| format!("cannot remove {}", wheel.display()))?;
@@ -202,7 +243,7 @@ mod tests {
         let error = run(&Arguments { name: Some("nothing".into()) }).err();
         assert_eq!(
             error.map(|e| e.to_string()).as_deref(),
-            Some("no data nothing; there are: objects")
+            Some("no data nothing; there are: objects, digits")
         );
     }
 

@@ -25,6 +25,7 @@ const FIGURES: &[(&str, &[&str])] = &[
     ),
     ("kinematics", &["run", "--release", "-p", "examples", "--bin", "03_kinematics"]),
     ("landscape", &["run", "--release", "-p", "examples", "--bin", "04_landscape"]),
+    ("digits", &["run", "--release", "-p", "examples", "--bin", "07_digits"]),
     (
         "demo",
         &[

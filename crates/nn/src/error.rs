@@ -86,6 +86,34 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A file of data that is not what it should be: damaged, cut short, of another format.
+    #[error("{}, byte {at}: {reason}", .path.display())]
+    Data {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Where in it, in bytes.
+        at: u64,
+        /// What is wrong, with the numbers.
+        reason: String,
+    },
+    /// A panic in a function that the caller gave us, caught in a thread of ours.
+    #[error("{place} panicked: {message}")]
+    Panic {
+        /// Which function, in which call.
+        place: String,
+        /// The panic's message.
+        message: String,
+    },
+    /// A name that stands for nothing.
+    #[error("there is no {what} `{name}`; there are: {known}")]
+    Name {
+        /// What was asked for.
+        what: &'static str,
+        /// By which name.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
     /// An error of the function network.
     #[error(transparent)]
     Graph(#[from] pullback_core_graph::Error),

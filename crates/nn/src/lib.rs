@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod checkpoint;
+pub mod data;
 pub mod error;
 pub mod kernel;
 pub mod layer;
@@ -9,6 +10,7 @@ pub mod loss;
 pub mod ops;
 pub mod optimizer;
 pub mod parameters;
+pub mod train;
 
 pub use checkpoint::Checkpoint;
 pub use error::{Error, Result};

@@ -1,13 +1,19 @@
-//! Initial values.
+//! Initial values: which distribution, by which fan, under which name.
 
-use rand::{Rng, SeedableRng};
+mod distribution;
+pub mod gain;
+mod orthogonal;
+
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::{Error, Result};
+use distribution::{normal, truncated_normal, uniform};
 
 /// How a parameter gets its first values.
 ///
-/// The fans of a weight of shape (out, in, k…) are fan_in = in·Πk and fan_out = out·Πk.
+/// The fans of a weight of shape (out, in, k…) are fan_in = in·Πk and fan_out = out·Πk, for a grouped convolution those of one
+/// group, as in PyTorch. The values are a function of the seed, the parameter's name and its shape.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Initialization {
@@ -27,35 +33,241 @@ pub enum Initialization {
         /// The standard deviation.
         deviation: f64,
     },
-    /// Uniform on ±√(6 / (fan_in + fan_out)): keeps the variance of values and gradients of linear layers (Glorot and Bengio
-    /// 2010, eq. 16).
+    /// Normal, given that the value lies on \[low, high\].
+    TruncatedNormal {
+        /// The mean before truncation.
+        mean: f64,
+        /// The standard deviation before truncation.
+        deviation: f64,
+        /// The least value.
+        low: f64,
+        /// The greatest value.
+        high: f64,
+    },
+    /// Uniform on ±√(6 / (fan_in + fan_out)): [`XavierUniform`](Self::XavierUniform) of gain 1.
     Xavier,
-    /// Normal with variance 2 / fan_in: keeps the variance through rectifiers (He et al. 2015, eq. 10).
+    /// Uniform on ±gain·√(6 / (fan_in + fan_out)): keeps the variance of values and gradients of linear layers (Glorot and
+    /// Bengio 2010, eq. 16).
+    XavierUniform {
+        /// See [`gain`].
+        gain: f64,
+    },
+    /// Normal with standard deviation gain·√(2 / (fan_in + fan_out)) (Glorot and Bengio 2010, eq. 12).
+    XavierNormal {
+        /// See [`gain`].
+        gain: f64,
+    },
+    /// Normal with variance 2 / fan_in: [`HeNormal`](Self::HeNormal) of gain √2.
     He,
+    /// Uniform on ±gain·√(3 / fan): keeps the variance through rectifiers if the gain is √2.
+    HeUniform {
+        /// See [`gain`].
+        gain: f64,
+        /// Keep the variance of the values, of the gradients, or between the two.
+        fan: Fan,
+    },
+    /// Normal with standard deviation gain / √fan (He et al. 2015, eq. 10 and 14).
+    HeNormal {
+        /// See [`gain`].
+        gain: f64,
+        /// Keep the variance of the values, of the gradients, or between the two.
+        fan: Fan,
+    },
+    /// Uniform on ±√(3 / fan_in): variance 1 / fan_in (LeCun et al. 1998, eq. 16).
+    LecunUniform,
+    /// Normal with variance 1 / fan_in (LeCun et al. 1998, eq. 16).
+    LecunNormal,
+    /// gain·Q, where Q, of shape (out, in·Πk), has orthonormal rows or columns, whichever are fewer, and is uniformly distributed
+    /// among such matrices (Saxe, McClelland, Ganguli 2014).
+    Orthogonal {
+        /// See [`gain`].
+        gain: f64,
+    },
+    /// gain on the diagonal of a matrix, 0 elsewhere.
+    Identity {
+        /// The value on the diagonal.
+        gain: f64,
+    },
+    /// The kernel of a convolution (out, in, k…) that copies channel i to channel i, in each of `groups` equal parts of the
+    /// output channels; 0 for channels that are left over. The tap is at ⌊k/2⌋.
+    Dirac {
+        /// How many parts; it divides the output channels.
+        groups: usize,
+    },
+    /// PyTorch's default for the weights of its linear and convolutional layers: [`HeUniform`](Self::HeUniform) by fan_in of the
+    /// gain of a leaky rectifier of slope √5, which is uniform on ±1/√fan_in. Biases: [`Initialization::pytorch_bias`].
+    Pytorch,
 }
 
+/// Which number of connections a variance is divided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fan {
+    /// fan_in: values keep their variance on the way forward.
+    #[default]
+    In,
+    /// fan_out: gradients keep their variance on the way back.
+    Out,
+    /// (fan_in + fan_out) / 2.
+    Average,
+}
+
+/// Names for [`Initialization::named`], the second of each row for readers of other systems' configurations.
+const NAMES: [(&str, &str, Initialization); 15] = {
+    use Initialization as I;
+    let he = gain::RELU;
+    [
+        ("zeros", "zeros", I::Constant(0.0)),
+        ("ones", "ones", I::Constant(1.0)),
+        ("normal", "pytorch_embedding", I::Normal { mean: 0.0, deviation: 1.0 }),
+        (
+            "truncated_normal",
+            "trunc_normal",
+            I::TruncatedNormal { mean: 0.0, deviation: 1.0, low: -2.0, high: 2.0 },
+        ),
+        ("xavier_uniform", "glorot_uniform", I::XavierUniform { gain: 1.0 }),
+        ("xavier_normal", "glorot_normal", I::XavierNormal { gain: 1.0 }),
+        ("he_uniform", "kaiming_uniform", I::HeUniform { gain: he, fan: Fan::In }),
+        ("he_normal", "kaiming_normal", I::HeNormal { gain: he, fan: Fan::In }),
+        ("lecun_uniform", "lecun_uniform", I::LecunUniform),
+        ("lecun_normal", "lecun_normal", I::LecunNormal),
+        ("orthogonal", "orthogonal", I::Orthogonal { gain: 1.0 }),
+        ("identity", "eye", I::Identity { gain: 1.0 }),
+        ("dirac", "dirac", I::Dirac { groups: 1 }),
+        ("pytorch_linear", "pytorch_linear", I::Pytorch),
+        ("pytorch_conv", "pytorch_conv", I::Pytorch),
+    ]
+};
+
 impl Initialization {
+    /// The initialization of this name, with its usual settings: `xavier_uniform`, `he_normal`, `orthogonal`, `pytorch_linear`, …
+    ///
+    /// # Errors
+    /// [`Error::Name`], which lists the names, if there is none.
+    pub fn named(name: &str) -> Result<Self> {
+        let found = NAMES.iter().find(|(ours, other, _)| [*ours, *other].contains(&name));
+        found.map(|(.., initialization)| *initialization).ok_or_else(|| Error::Name {
+            what: "initialization",
+            name: name.into(),
+            known: NAMES.map(|(name, ..)| name).join(", "),
+        })
+    }
+
+    /// PyTorch's default for the bias beside a weight of this shape: uniform on ±1/√fan_in.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if the shape has no fans.
+    pub fn pytorch_bias(weight: &[usize]) -> Result<Self> {
+        let bound = 1.0 / fans("bias", weight)?.0.sqrt();
+        Ok(Self::Uniform { low: -bound, high: bound })
+    }
+
+    /// PyTorch's default for all parameters of a recurrent layer of this many hidden units: uniform on ±1/√hidden.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if there are none.
+    pub fn pytorch_recurrent(hidden: usize) -> Result<Self> {
+        crate::error::check_positive("pytorch_recurrent", "hidden", hidden)?;
+        let bound = 1.0 / (hidden as f64).sqrt();
+        Ok(Self::Uniform { low: -bound, high: bound })
+    }
+
     /// The values of a parameter: a function of the seed, the name and the shape.
     pub(super) fn values(self, name: &str, seed: u64, dims: &[usize]) -> Result<Vec<f64>> {
         let n = dims.iter().product();
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         // A stream of its own for each name.
         random.set_stream(fnv1a(name));
-        Ok(match self {
-            Self::Constant(value) => vec![value; n],
-            Self::Uniform { low, high } => uniform(&mut random, low, high, n),
-            Self::Normal { mean, deviation } => normal(&mut random, mean, deviation, n),
-            Self::Xavier => {
-                let (fan_in, fan_out) = fans(name, dims)?;
-                let bound = (6.0 / (fan_in + fan_out)).sqrt();
-                uniform(&mut random, -bound, bound, n)
+        let random = &mut random;
+        let fans = || fans(name, dims);
+        let symmetric = |random: &mut ChaCha8Rng, bound: f64| Ok(uniform(random, -bound, bound, n));
+        match self {
+            Self::Constant(value) => Ok(vec![value; n]),
+            Self::Uniform { low, high } => {
+                check(
+                    "the upper bound",
+                    high,
+                    low.is_finite() && low <= high,
+                    "is below the lower",
+                )?;
+                Ok(uniform(random, low, high, n))
             }
-            Self::He => {
-                let (fan_in, _) = fans(name, dims)?;
-                normal(&mut random, 0.0, (2.0 / fan_in).sqrt(), n)
+            Self::Normal { mean, deviation } => {
+                check("deviation", deviation, mean.is_finite() && deviation >= 0.0, NOT_NEGATIVE)?;
+                Ok(normal(random, mean, deviation, n))
             }
-        })
+            Self::TruncatedNormal { mean, deviation, low, high } => {
+                check(
+                    "deviation",
+                    deviation,
+                    mean.is_finite() && deviation > 0.0,
+                    "is not positive",
+                )?;
+                check("the upper bound", high, low < high, "is not above the lower")?;
+                Ok(truncated_normal(random, mean, deviation, [low, high], n))
+            }
+            Self::Xavier => Self::XavierUniform { gain: 1.0 }.values(name, seed, dims),
+            Self::XavierUniform { gain } => {
+                check_gain(gain)?;
+                let (fan_in, fan_out) = fans()?;
+                symmetric(random, gain * (6.0 / (fan_in + fan_out)).sqrt())
+            }
+            Self::XavierNormal { gain } => {
+                check_gain(gain)?;
+                let (fan_in, fan_out) = fans()?;
+                Ok(normal(random, 0.0, gain * (2.0 / (fan_in + fan_out)).sqrt(), n))
+            }
+            Self::He => Self::HeNormal { gain: gain::RELU, fan: Fan::In }.values(name, seed, dims),
+            Self::HeUniform { gain, fan } => {
+                check_gain(gain)?;
+                symmetric(random, gain * (3.0 / fan.of(fans()?)).sqrt())
+            }
+            Self::HeNormal { gain, fan } => {
+                check_gain(gain)?;
+                Ok(normal(random, 0.0, gain * (1.0 / fan.of(fans()?)).sqrt(), n))
+            }
+            Self::LecunUniform => symmetric(random, (3.0 / fans()?.0).sqrt()),
+            Self::LecunNormal => Ok(normal(random, 0.0, (1.0 / fans()?.0).sqrt(), n)),
+            Self::Pytorch => symmetric(random, 1.0 / fans()?.0.sqrt()),
+            Self::Orthogonal { gain } => {
+                check_gain(gain)?;
+                fans()?;
+                let rows = dims[0];
+                Ok(orthogonal::values(random, gain, rows, n / rows))
+            }
+            Self::Identity { gain } => match *dims {
+                [rows, columns] => {
+                    let on = |i: usize| i / columns == i % columns;
+                    Ok((0..rows * columns).map(|i| if on(i) { gain } else { 0.0 }).collect())
+                }
+                _ => refuse(name, format!("an identity needs a shape (out, in), not {dims:?}")),
+            },
+            Self::Dirac { groups } => dirac(name, groups, dims),
+        }
     }
+}
+
+impl Fan {
+    fn of(self, (fan_in, fan_out): (f64, f64)) -> f64 {
+        match self {
+            Self::In => fan_in,
+            Self::Out => fan_out,
+            Self::Average => 0.5 * (fan_in + fan_out),
+        }
+    }
+}
+
+const NOT_NEGATIVE: &str = "must not be negative";
+
+fn check(name: &'static str, value: f64, fits: bool, reason: &'static str) -> Result<()> {
+    if fits && !value.is_nan() { Ok(()) } else { Err(Error::Setting { name, value, reason }) }
+}
+
+fn check_gain(gain: f64) -> Result<()> {
+    check("gain", gain, gain >= 0.0 && gain.is_finite(), NOT_NEGATIVE)
+}
+
+fn refuse<T>(name: &str, what: String) -> Result<T> {
+    Err(Error::Parameter { name: name.into(), what })
 }
 
 fn fans(name: &str, dims: &[usize]) -> Result<(f64, f64)> {
@@ -64,29 +276,33 @@ fn fans(name: &str, dims: &[usize]) -> Result<(f64, f64)> {
             let taps: usize = taps.iter().product();
             Ok(((inputs * taps) as f64, (out * taps) as f64))
         }
-        _ => {
-            let what = format!(
-                "its initialization needs a shape (out, in, …) without zeros, not {dims:?}"
-            );
-            Err(Error::Parameter { name: name.into(), what })
+        _ => refuse(
+            name,
+            format!("its initialization needs a shape (out, in, …) without zeros, not {dims:?}"),
+        ),
+    }
+}
+
+fn dirac(name: &str, groups: usize, dims: &[usize]) -> Result<Vec<f64>> {
+    let [out, inputs, taps @ ..] = dims else {
+        return refuse(name, format!("a Dirac kernel needs a shape (out, in, k…), not {dims:?}"));
+    };
+    if taps.is_empty() || dims.contains(&0) || groups == 0 || out % groups != 0 {
+        let what = format!(
+            "a Dirac kernel needs a shape (out, in, k…) without zeros whose outputs {groups} groups divide, not {dims:?}"
+        );
+        return refuse(name, what);
+    }
+    let centre = taps.iter().fold(0, |at, &k| at * k + k / 2);
+    let (size, each) = (taps.iter().product::<usize>(), out / groups);
+    let mut values = vec![0.0; out * inputs * size];
+    for o in 0..*out {
+        let channel = o % each;
+        if channel < *inputs {
+            values[(o * inputs + channel) * size + centre] = 1.0;
         }
     }
-}
-
-fn uniform(random: &mut ChaCha8Rng, low: f64, high: f64, n: usize) -> Vec<f64> {
-    (0..n).map(|_| low + (high - low) * random.random::<f64>()).collect()
-}
-
-/// Box and Muller's two normal numbers from two uniform ones; the first is in (0, 1], where the logarithm is finite.
-fn normal(random: &mut ChaCha8Rng, mean: f64, deviation: f64, n: usize) -> Vec<f64> {
-    let mut values = Vec::with_capacity(n + 1);
-    while values.len() < n {
-        let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
-        let (sine, cosine) = (std::f64::consts::TAU * random.random::<f64>()).sin_cos();
-        values.extend([mean + deviation * radius * cosine, mean + deviation * radius * sine]);
-    }
-    values.truncate(n);
-    values
+    Ok(values)
 }
 
 /// The 64-bit FNV-1a hash (Fowler, Noll, Vo): small, and the same on every platform and version.

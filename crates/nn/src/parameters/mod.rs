@@ -6,7 +6,7 @@
 //! optimizer moves, as running statistics are; what a step would make of them is taken over by [`Parameters::apply`].
 
 mod bound;
-mod initialization;
+pub mod initialization;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use candle_core::{DType, Device, Tensor};
 use pullback_core_graph::Graph;
 
 pub use bound::{Bound, Mode};
-pub use initialization::Initialization;
+pub use initialization::{Fan, Initialization};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};

@@ -1,0 +1,50 @@
+//! `cargo xtask report nn`: how exact layers and optimizers are, and how training behaves.
+//!
+//! The modules under crates/nn/tests/common are shared with the tests, so that a figure here and a passing test are the same fact.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // the shared test files fail by panics
+
+#[path = "../../../crates/nn/tests/common"]
+mod common {
+    #![allow(dead_code)] // the tests use the rest
+    #[path = "mod.rs"]
+    mod all;
+    pub(crate) use all::values;
+}
+#[path = "../../../examples/src/bin/07_digits/digits.rs"]
+mod digits;
+#[path = "../../../crates/nn/tests/common/files.rs"]
+mod files;
+#[path = "../../../crates/nn/tests/common/folder.rs"]
+mod folder;
+#[path = "../../../crates/nn/tests/common/runs.rs"]
+mod runs;
+#[path = "report_nn/training.rs"]
+mod training;
+
+use std::io::Write;
+
+use anyhow::Result;
+use benches::output::{Options, Output};
+use clap::Parser;
+
+fn main() -> Result<()> {
+    // This program is also the one that is killed.
+    if let Some(folder) = std::env::var_os(training::CHILD) {
+        runs::child(folder.as_ref());
+        return Ok(());
+    }
+    let options = Options::parse();
+    let mut output = Output::new(&options)?;
+    training::rows(&mut output, options.quick)?;
+    output.finish()?;
+    Ok(())
+}
+
+/// What failed, in words, beside the table.
+fn explain(what: &str, failures: &[String]) -> Result<()> {
+    let mut to = std::io::stderr();
+    for failure in failures.iter().take(20) {
+        writeln!(to, "{what}: {failure}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,366 @@
+//! The loop.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use pullback_core_graph::Graph;
+
+use super::Task;
+use super::folder::{CheckpointFolder, Found};
+use super::history::{History, Line};
+use super::options::TrainerOptions;
+use super::state::{State, step_seed};
+use crate::checkpoint::Checkpoint;
+use crate::data::{Batch, Loader};
+use crate::error::{Error, Result};
+use crate::optimizer::{Optimizer, clip_by_norm};
+use crate::parameters::Parameters;
+
+/// Trains the parameters of a task with an optimizer over a loader's batches.
+pub struct Trainer<T, O> {
+    task: T,
+    parameters: Parameters,
+    optimizer: O,
+    loader: Loader,
+    options: TrainerOptions,
+    schedule: Option<Box<dyn Fn(u64) -> f64 + Send>>,
+    folder: Option<CheckpointFolder>,
+    history: Option<History>,
+    state: State,
+    /// Whether it has run, or goes on from a checkpoint.
+    begun: bool,
+}
+
+/// What [`Trainer::run`] tells while it runs.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A step is done.
+    Step {
+        /// Its epoch, from 0.
+        epoch: u64,
+        /// Steps made since the beginning, this one included.
+        step: u64,
+        /// Steps of the whole run.
+        of: u64,
+        /// The batch's loss before the step.
+        loss: f64,
+        /// The norm of all gradients together, before they were clipped; `None` without clipping.
+        norm: Option<f64>,
+    },
+    /// An epoch is done.
+    Epoch {
+        /// Its number, from 0.
+        epoch: u64,
+        /// The mean of its batches' losses.
+        loss: f64,
+        /// What the task measured.
+        metrics: &'a BTreeMap<String, f64>,
+        /// Whether the watched metric is the best so far.
+        best: bool,
+    },
+    /// A checkpoint is on disk.
+    Saved(&'a std::path::Path),
+}
+
+/// Why [`Trainer::run`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All epochs are done.
+    Finished,
+    /// The watched metric did not become better for as many epochs as it may.
+    StoppedEarly,
+    /// The callback said so; a checkpoint was written, and the same trainer or another one can go on.
+    Interrupted,
+}
+
+impl<T: Task, O: Optimizer> Trainer<T, O> {
+    /// A run at its beginning. Opens the folder of checkpoints.
+    ///
+    /// # Errors
+    /// A setting outside its range; [`Error::Io`]; [`Error::Checkpoint`] if another process trains in the folder.
+    pub fn new(
+        task: T,
+        parameters: Parameters,
+        optimizer: O,
+        loader: Loader,
+        options: TrainerOptions,
+    ) -> Result<Self> {
+        options.check()?;
+        let folder = options.checkpoints.as_ref();
+        let folder = folder.map(|c| CheckpointFolder::open(&c.folder, c.keep)).transpose()?;
+        Ok(Self {
+            task,
+            parameters,
+            optimizer,
+            loader,
+            options,
+            schedule: None,
+            folder,
+            history: None,
+            state: State::default(),
+            begun: false,
+        })
+    }
+
+    /// The same with a learning rate for each step, numbered from 0: a function of the number alone, so that there is nothing to
+    /// store.
+    #[must_use]
+    pub fn with_schedule(self, schedule: impl Fn(u64) -> f64 + Send + 'static) -> Self {
+        Self { schedule: Some(Box::new(schedule)), ..self }
+    }
+
+    /// Goes to where the newest checkpoint that is whole stands, and says which newer ones are damaged; `None` if there is no
+    /// checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] if all are damaged, or the run is another one: its seed, its data or its batches differ. What does not
+    /// fit the parameters or the optimizer. Nothing has changed then.
+    pub fn resume(&mut self) -> Result<Option<Found>> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        let Some(found) = folder.newest()? else { return Ok(None) };
+        self.restore(&found.checkpoint).map_err(|error| match error {
+            Error::Checkpoint { reason, .. } => {
+                Error::Checkpoint { path: found.path.clone(), reason }
+            }
+            other => other,
+        })?;
+        Ok(Some(found))
+    }
+
+    /// Trains until the epochs are done, the metric stops early, or `progress` breaks.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] if the folder has checkpoints of an earlier run and [`Trainer::resume`] was not called. Those of the
+    /// loader, the task and the optimizer, and a loss that is not finite: the parameters are then those of the last
+    /// good step. [`Error::Io`] if a checkpoint or the history cannot be written; the checkpoints before are as they were, and the
+    /// run can go on.
+    pub fn run(
+        &mut self,
+        mut progress: impl FnMut(&Event<'_>) -> ControlFlow<()>,
+    ) -> Result<Ending> {
+        self.begin()?;
+        let every = self.options.checkpoints.as_ref().map_or(0, |c| c.every);
+        while self.state.epoch < self.options.epochs {
+            if self.is_stale() {
+                return Ok(Ending::StoppedEarly);
+            }
+            let batches = self.loader.epoch_from(self.state.epoch, self.state.batch as usize);
+            for batch in batches {
+                let event = self.step(&batch?)?;
+                let flow = progress(&event);
+                if flow.is_break() {
+                    self.save(&mut progress)?;
+                    return Ok(Ending::Interrupted);
+                }
+                let at_end = self.state.batch as usize == self.loader.batches();
+                if self.state.step.is_multiple_of(every) && !at_end {
+                    self.save(&mut progress)?;
+                }
+            }
+            let flow = self.end_epoch(&mut progress)?;
+            self.save(&mut progress)?;
+            if flow.is_break() {
+                return Ok(Ending::Interrupted);
+            }
+        }
+        Ok(if self.is_stale() { Ending::StoppedEarly } else { Ending::Finished })
+    }
+
+    /// The parameters.
+    #[must_use]
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The parameters, for good; the folder is let go.
+    #[must_use]
+    pub fn into_parameters(self) -> Parameters {
+        self.parameters
+    }
+
+    /// The task.
+    #[must_use]
+    pub fn task(&self) -> &T {
+        &self.task
+    }
+
+    /// Steps made since the beginning.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.state.step
+    }
+
+    /// The best figure of the watched metric so far.
+    #[must_use]
+    pub fn best(&self) -> Option<f64> {
+        self.state.best
+    }
+
+    /// The file with the parameters of the best epoch, under `model.`, if there are checkpoints and a watched metric.
+    #[must_use]
+    pub fn best_checkpoint(&self) -> Option<PathBuf> {
+        self.options.stop.as_ref()?;
+        self.folder.as_ref().map(CheckpointFolder::best)
+    }
+
+    /// Everything that a run is resumed from.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.checkpoint_at(&self.state)
+    }
+
+    fn checkpoint_at(&self, state: &State) -> Checkpoint {
+        let mut checkpoint = Checkpoint::new();
+        self.parameters.store(&mut checkpoint, "model.");
+        self.optimizer.store(&mut checkpoint, "optimizer.");
+        state.store(&mut checkpoint);
+        checkpoint.metadata.insert("train.run".into(), self.run_text());
+        checkpoint
+    }
+
+    /// Takes a run back from its checkpoint; on an error nothing has changed.
+    ///
+    /// # Errors
+    /// As [`Trainer::resume`].
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let (made, now): (String, _) = (checkpoint.entry("train.run")?, self.run_text());
+        if made != now {
+            let reason = format!("it is of a run with {made}; this one has {now}");
+            return Err(Error::Checkpoint { path: PathBuf::new(), reason });
+        }
+        let state = State::restore(checkpoint)?;
+        let mut parameters = self.parameters.clone();
+        parameters.load(checkpoint, "model.")?;
+        // Last: each of the three changes nothing unless it succeeds.
+        self.optimizer.restore(checkpoint, "optimizer.", &parameters)?;
+        (self.parameters, self.state, self.history) = (parameters, state, None);
+        self.begun = true;
+        Ok(())
+    }
+
+    /// What must be equal for a resumed run to be the one that was left.
+    fn run_text(&self) -> String {
+        let o = self.loader.options();
+        format!(
+            "seed {}, {} examples in batches of {}, shuffled {} by seed {}, last one dropped {}",
+            self.options.seed,
+            self.loader.examples(),
+            o.batch,
+            o.shuffle,
+            o.seed,
+            o.drop_last
+        )
+    }
+
+    fn is_stale(&self) -> bool {
+        let patience = self.options.stop.as_ref().and_then(|stop| stop.patience);
+        patience.is_some_and(|patience| self.state.stale >= patience)
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        let folder = self.folder.as_ref().filter(|_| !self.begun);
+        if let Some(step) =
+            folder.map(CheckpointFolder::steps).transpose()?.unwrap_or_default().last()
+        {
+            let path =
+                self.options.checkpoints.as_ref().map_or_else(PathBuf::new, |c| c.folder.clone());
+            let reason = format!(
+                "there are checkpoints of an earlier run, up to step {step}: resume it, or choose another folder"
+            );
+            return Err(Error::Checkpoint { path, reason });
+        }
+        self.begun = true;
+        if let (Some(options), None) = (&self.options.history, &self.history) {
+            self.history = Some(History::open(options.file.clone(), self.state.history)?);
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, batch: &Batch) -> Result<Event<'static>> {
+        if let Some(schedule) = &self.schedule {
+            self.optimizer.set_learning_rate(schedule(self.state.step))?;
+        }
+        let graph = Graph::new();
+        let seed = step_seed(self.options.seed, self.state.step);
+        let bound = self.parameters.bind(&graph).training(seed);
+        let loss = self.task.loss(&graph, &bound, batch)?;
+        let value = loss.to_f64()?;
+        let mut gradients = graph.gradient(loss, bound.vars())?;
+        let clip = self.options.clip;
+        let norm = clip.map(|most| clip_by_norm(&mut gradients, most)).transpose()?;
+        let mut next = self.parameters.clone();
+        next.apply(&bound)?;
+        self.optimizer.step(&mut next, &gradients)?;
+        self.parameters = next;
+        self.state.step += 1;
+        self.state.batch += 1;
+        self.state.loss += value;
+        let (epoch, step, learning_rate) =
+            (self.state.epoch, self.state.step, self.optimizer.learning_rate());
+        let every = self.options.history.as_ref().map_or(0, |history| history.every);
+        if let Some(history) = self.history.as_mut().filter(|_| step.is_multiple_of(every)) {
+            history.write(&Line::Step { epoch, step, loss: value, learning_rate })?;
+        }
+        let of = self.options.epochs * self.loader.batches() as u64;
+        Ok(Event::Step { epoch, step, of, loss: value, norm })
+    }
+
+    fn end_epoch(
+        &mut self,
+        progress: &mut impl FnMut(&Event<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let (epoch, loss) = (self.state.epoch, self.state.loss / self.loader.batches() as f64);
+        let metrics = self.task.evaluate(&self.parameters)?;
+        let mut next = State { epoch: epoch + 1, batch: 0, loss: 0.0, ..self.state.clone() };
+        let mut best = false;
+        if let Some(stop) = &self.options.stop {
+            let figure = match stop.metric.as_str() {
+                "loss" => Some(loss),
+                name => metrics.get(name).copied(),
+            };
+            let figure = figure.ok_or_else(|| {
+                let known: Vec<_> = metrics.keys().cloned().chain(["loss".into()]).collect();
+                let (what, name) = ("metric", stop.metric.clone());
+                Error::Name { what, name, known: known.join(", ") }
+            })?;
+            best = stop.goal.is_better(figure, next.best);
+            (next.best, next.stale) =
+                if best { (Some(figure), 0) } else { (next.best, next.stale + 1) };
+        }
+        // What can fail comes before the epoch counts as done, so that it can be tried again.
+        if let Some(folder) = self.folder.as_ref().filter(|_| best) {
+            folder.save_best(&self.checkpoint_at(&next))?;
+        }
+        if let Some(history) = &mut self.history {
+            let step = next.step;
+            history.write(&Line::Epoch { epoch, step, loss, metrics: &metrics })?;
+        }
+        self.state = next;
+        Ok(progress(&Event::Epoch { epoch, loss, metrics: &metrics, best }))
+    }
+
+    fn save(&mut self, progress: &mut impl FnMut(&Event<'_>) -> ControlFlow<()>) -> Result<()> {
+        if self.folder.is_none() {
+            return Ok(());
+        }
+        if let Some(history) = &self.history {
+            self.state.history = history.sync()?;
+        }
+        let checkpoint = self.checkpoint();
+        let path =
+            self.folder.as_ref().map(|f| f.save(self.state.step, &checkpoint)).transpose()?;
+        if let Some(path) = path {
+            // A break here would be lost between two steps; the next event can say it again.
+            let _ = progress(&Event::Saved(&path));
+        }
+        Ok(())
+    }
+}
+
+impl<T, O> std::fmt::Debug for Trainer<T, O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Trainer({:?}, {:?})", self.state, self.options)
+    }
+}

@@ -1,0 +1,198 @@
+//! Trainer: the same bits after interruptions, kills, a full disk, damaged files, and for any number of threads.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
+mod common;
+#[path = "common/folder.rs"]
+mod folder;
+#[path = "common/runs.rs"]
+mod runs;
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::process::Command;
+
+use common::in_pool;
+use folder::Folder;
+use pullback_nn::train::{CheckpointFolder, ConfusionMatrix, Ending, Event, Task as _};
+use pullback_nn::{Checkpoint, Error};
+use runs::{EPOCHS, bits, go_on, kill, trainer, truncated, undisturbed};
+
+use pullback_core_graph::candle::{Device, Tensor};
+
+const FOLDER: &str = "PULLBACK_TEST_RUN";
+
+/// Starts this very program with only the test below.
+fn process(folder: &std::path::Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "child", "--ignored", "--nocapture"]).env(FOLDER, folder);
+    command
+}
+
+#[test]
+#[ignore = "child process: killed by the test below"]
+fn child() {
+    runs::child(std::env::var_os(FOLDER).unwrap().as_ref());
+}
+
+#[test]
+fn a_killed_run_is_the_undisturbed_run() {
+    let killed = kill(12, 1, "killed", process);
+    assert_eq!((killed.kills, killed.different), (12, 0));
+    assert!(killed.places > 3, "only {} different places", killed.places);
+}
+
+#[test]
+fn the_same_bits_for_any_number_of_threads() {
+    let one = in_pool(1, || undisturbed(0));
+    assert_eq!(in_pool(2, || undisturbed(1)), one);
+    assert_eq!(in_pool(3, || undisturbed(2)), one);
+    assert_eq!(in_pool(2, || undisturbed(3)), one);
+}
+
+#[test]
+fn an_interrupted_run_goes_on_in_the_middle_of_an_epoch() {
+    let (expected, history) = undisturbed(0);
+    let folder = Folder::new("interrupted");
+    for stop in [1, 7, 12, 13, 30] {
+        let mut trainer = trainer(Some(&folder.0), 2).unwrap();
+        trainer.resume().unwrap();
+        let ending = trainer.run(|event| match event {
+            Event::Step { step, .. } if *step == stop => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        });
+        assert_eq!((ending.unwrap(), trainer.steps()), (Ending::Interrupted, stop));
+    }
+    // The same trainer can be interrupted and go on, too.
+    let mut trainer = trainer(Some(&folder.0), 0).unwrap();
+    assert_eq!(trainer.resume().unwrap().unwrap().step, 30);
+    assert_eq!(trainer.run(|_| ControlFlow::Break(())).unwrap(), Ending::Interrupted);
+    assert_eq!(trainer.run(go_on).unwrap(), Ending::Finished);
+    assert_eq!(bits(trainer.parameters()), expected);
+    assert_eq!(fs::read(folder.0.join("history.jsonl")).unwrap(), history);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_the_checkpoint_before() {
+    let error = runs::full_disk().unwrap();
+    assert!(error.contains("step-") && error.contains("No space left"), "{error}");
+}
+
+#[test]
+fn a_cut_checkpoint_is_told_and_the_one_before_taken() {
+    assert_eq!(truncated(5), (5, 5));
+}
+
+#[test]
+fn only_damaged_checkpoints_are_an_error_and_no_new_beginning() {
+    let folder = Folder::new("damaged");
+    let mut first = trainer(Some(&folder.0), 0).unwrap();
+    first.run(go_on).unwrap();
+    drop(first);
+    let checkpoints = folder.0.join("checkpoints");
+    for entry in fs::read_dir(&checkpoints).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "safetensors") {
+            fs::write(path, b"short").unwrap();
+        }
+    }
+    let error = trainer(Some(&folder.0), 0).unwrap().resume().unwrap_err();
+    assert!(matches!(&error, Error::Checkpoint { path, .. } if *path == checkpoints), "{error}");
+    assert!(error.to_string().contains("none of 3 is whole"), "{error}");
+}
+
+#[test]
+fn metrics_are_lines_and_the_best_is_kept() {
+    let folder = Folder::new("metrics");
+    let mut trainer = trainer(Some(&folder.0), 0).unwrap();
+    let (mut steps, mut best) = (0, vec![]);
+    let ending = trainer.run(|event| {
+        match event {
+            Event::Step { loss, norm, of, .. } => {
+                assert!(loss.is_finite() && norm.is_some() && *of == EPOCHS * 12);
+                steps += 1;
+            }
+            Event::Epoch { metrics, best: true, .. } => best.push(metrics["accuracy"]),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!((ending.unwrap(), steps, trainer.steps()), (Ending::Finished, 48, 48));
+    assert!(best.is_sorted() && trainer.best() == best.last().copied());
+    let text = fs::read_to_string(folder.0.join("history.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 24 + EPOCHS as usize);
+    let last = &lines.last().unwrap()["epoch"];
+    assert_eq!((last["epoch"].as_u64(), last["step"].as_u64()), (Some(3), Some(48)));
+    assert!(last["metrics"]["accuracy"].as_f64().unwrap() > 0.5, "{last}");
+    // The best parameters measure what was said of them.
+    let mut parameters = trainer.parameters().clone();
+    let file = trainer.best_checkpoint().unwrap();
+    parameters.load(&Checkpoint::load(file).unwrap(), "model.").unwrap();
+    let metrics = trainer.task().evaluate(&parameters).unwrap();
+    assert_eq!(Some(metrics["accuracy"]), trainer.best());
+    let kept = fs::read_dir(folder.0.join("checkpoints")).unwrap().count();
+    assert_eq!(kept, 3 + 2, "three checkpoints, the best, the lock");
+}
+
+#[test]
+fn another_run_is_refused() {
+    let folder = Folder::new("another");
+    let mut first = trainer(Some(&folder.0), 0).unwrap();
+    // Held while it lives.
+    let held = trainer(Some(&folder.0), 0).unwrap_err();
+    assert!(held.to_string().contains("another process"), "{held}");
+    first.run(go_on).unwrap();
+    let mut other = first.checkpoint();
+    drop(first);
+    // Not resumed: its checkpoints would mix with the old ones.
+    let mut second = trainer(Some(&folder.0), 0).unwrap();
+    let error = second.run(go_on).unwrap_err();
+    assert!(error.to_string().contains("up to step 48"), "{error}");
+    let before = bits(second.parameters());
+    other.metadata.insert("train.run".into(), "seed 6".into());
+    let error = second.restore(&other).unwrap_err();
+    assert!(matches!(&error, Error::Checkpoint { reason, .. } if reason.contains("seed 6")));
+    other.metadata.remove("train.run");
+    assert!(matches!(second.restore(&other), Err(Error::Entry { .. })));
+    assert_eq!(bits(second.parameters()), before);
+}
+
+#[test]
+fn half_written_files_are_cleared_away() {
+    let folder = Folder::new("half");
+    let half = folder.0.join("step-000000000003.safetensors.1.tmp");
+    fs::write(&half, "half").unwrap();
+    fs::write(folder.0.join("notes.tmp"), "mine").unwrap();
+    let open = CheckpointFolder::open(&folder.0, 2).unwrap();
+    assert!(!half.exists() && folder.0.join("notes.tmp").exists());
+    assert!(open.newest().unwrap().is_none());
+    for step in 1..6 {
+        open.save(step, &Checkpoint::new()).unwrap();
+    }
+    assert_eq!(open.steps().unwrap(), [4, 5]);
+    // A later one that is damaged takes no place from those that this run writes.
+    fs::write(folder.0.join("step-000000000099.safetensors"), "short").unwrap();
+    open.save(6, &Checkpoint::new()).unwrap();
+    assert_eq!(open.steps().unwrap(), [5, 6, 99]);
+    let found = open.newest().unwrap().unwrap();
+    assert_eq!((found.step, found.damaged.len()), (6, 1));
+}
+
+#[test]
+fn confusion_is_counted() {
+    let scores =
+        Tensor::new(&[[0.1f32, 0.9], [0.8, 0.2], [0.5, 0.5], [0.0, 1.0]], &Device::Cpu).unwrap();
+    let labels = Tensor::new(&[1u32, 1, 0, 0], &Device::Cpu).unwrap();
+    let matrix = ConfusionMatrix::new(&scores, &labels).unwrap();
+    let counts = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(l, p)| matrix.count(l, p));
+    assert_eq!((counts, matrix.wrong(), matrix.accuracy()), ([1, 1, 1, 1], &[1, 3][..], 0.5));
+    let bad = Tensor::new(&[2u32, 0, 0, 0], &Device::Cpu).unwrap();
+    assert!(matches!(ConfusionMatrix::new(&scores, &bad), Err(Error::Index { .. })));
+}
