@@ -1,6 +1,8 @@
 //! Layers, seeded parameters, losses, optimizers, checkpoints, and fast convolution on the CPU.
 #![doc = include_str!("../README.md")]
 
+pub mod activation;
+pub mod arithmetic;
 pub mod checkpoint;
 pub mod error;
 pub mod kernel;
@@ -9,9 +11,12 @@ pub mod loss;
 pub mod ops;
 pub mod optimizer;
 pub mod parameters;
+pub mod summary;
 
+pub use activation::Activation;
 pub use checkpoint::Checkpoint;
 pub use error::{Error, Result};
 pub use layer::Layer;
 pub use optimizer::Optimizer;
 pub use parameters::{Bound, Initialization, Mode, Parameters};
+pub use summary::summary;

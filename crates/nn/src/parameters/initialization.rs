@@ -90,7 +90,7 @@ fn normal(random: &mut ChaCha8Rng, mean: f64, deviation: f64, n: usize) -> Vec<f
 }
 
 /// The 64-bit FNV-1a hash (Fowler, Noll, Vo): small, and the same on every platform and version.
-fn fnv1a(name: &str) -> u64 {
+pub(super) fn fnv1a(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
