@@ -1,20 +1,30 @@
 //! Layers: a layer makes its parameters when it is built, and computes with whatever values they are bound to.
 
+mod attention;
+mod conv1d;
 mod conv2d;
+mod conv_transpose;
 mod dropout;
 mod embedding;
 mod linear;
 mod norm;
 mod pool;
 mod prelu;
+mod recurrent;
 mod residual;
 mod sequential;
 mod shape;
+mod skip;
 
 use std::sync::Arc;
 
 use pullback_core_graph::{Function, Result, Var, function};
 
+pub use attention::{AttentionMask, MultiHeadAttention};
+pub use conv_transpose::{
+    ConvTranspose1d, ConvTranspose1dSpec, ConvTranspose2d, ConvTranspose2dSpec,
+};
+pub use conv1d::{Conv1d, Conv1dSpec, SeparableConv2d};
 pub use conv2d::{Conv2d, Conv2dSpec};
 pub use dropout::Dropout;
 pub use embedding::Embedding;
@@ -24,9 +34,11 @@ pub use norm::{
 };
 pub use pool::{AdaptiveAveragePool2d, AveragePool1d, AveragePool2d, MaxPool1d, MaxPool2d};
 pub use prelu::Prelu;
+pub use recurrent::{Gru, GruCell, Lstm, LstmCell, LstmState};
 pub use residual::{ResidualBlock, ResidualOptions};
 pub use sequential::Sequential;
 pub use shape::{Flatten, Interpolation, Resize, Upsample};
+pub use skip::Residual;
 
 use crate::parameters::{Bound, Mode, Parameters};
 use crate::summary::Walk;
