@@ -27,7 +27,7 @@ impl Embedding {
         Ok(Self { weight, features, padding: None })
     }
 
-    /// The same with a symbol whose row has no derivative.
+    /// The same with a symbol for nothing: its vector is 0 whatever the table holds, so its row has the derivative 0.
     #[must_use]
     pub fn with_padding(self, symbol: u32) -> Self {
         Self { padding: Some(symbol), ..self }
@@ -47,7 +47,7 @@ impl Layer for Embedding {
         let mut rows = weight.index_select(&flat, 0);
         if let Some(padding) = self.padding {
             let other = flat.ne(padding)?.to_dtype(rows.dtype()?)?.unsqueeze(1)?;
-            rows = x.graph().constant(&other).select(rows, rows.detach());
+            rows = x.graph().constant(&other).select(rows, rows.zeros_like());
         }
         dims.push(self.features);
         rows.reshape(&dims).ok()
