@@ -189,7 +189,7 @@ fn table() -> Vec<Defect> {
         row(
             "ops::softmax_last_dim",
             tensor(7, &[2, 5]),
-            |x| candle_nn::ops::softmax_last_dim(x),
+            candle_nn::ops::softmax_last_dim,
             |p, x| apply(&Activation::Softmax { axis: -1 }, p, x),
         ),
         single(row(
