@@ -78,6 +78,12 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A layer that does not say what it does to shapes.
+    #[error("{layer} does not describe itself: implement Layer::walk")]
+    Undescribed {
+        /// Its type.
+        layer: &'static str,
+    },
     /// The disk refused.
     #[error("{}: {source}", .path.display())]
     Io {

@@ -5,6 +5,7 @@ use pullback_core_graph::{Result, Var};
 use super::Layer;
 use crate::ops::{self, Conv2dOptions};
 use crate::parameters::{Bound, Initialization, Scope};
+use crate::summary::Walk;
 
 /// What a [`Conv2d`] is made from.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +42,14 @@ impl Conv2dSpec {
         }
     }
 
+    /// A depthwise convolution: each channel by a kernel of its own, `multiplier` outputs for each.
+    #[must_use]
+    pub fn depthwise(channels: usize, multiplier: usize, kernel: usize) -> Self {
+        let mut spec = Self::same(channels, channels * multiplier, kernel);
+        spec.options.groups = channels;
+        spec
+    }
+
     /// The same followed by a rectifier.
     #[must_use]
     pub fn rectified(self) -> Self {
@@ -55,6 +64,8 @@ pub struct Conv2d {
     bias: Option<String>,
     options: Conv2dOptions,
     relu: bool,
+    channels: [usize; 2],
+    kernel: [usize; 2],
 }
 
 impl Conv2d {
@@ -79,7 +90,7 @@ impl Conv2d {
         } else {
             None
         };
-        Ok(Self { weight, bias, options, relu })
+        Ok(Self { weight, bias, options, relu, channels: [inputs, outputs], kernel })
     }
 }
 
@@ -93,5 +104,12 @@ impl Layer for Conv2d {
             None if self.relu => ops::conv2d(x, weight, self.options).relu().ok(),
             None => ops::conv2d(x, weight, self.options).ok(),
         }
+    }
+
+    fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
+        let names: Vec<&str> =
+            [&self.weight].into_iter().chain(&self.bias).map(String::as_str).collect();
+        let kind = if self.relu { "conv2d + relu" } else { "conv2d" };
+        walk.windows(kind, self.channels.map(Some), &self.options.windows(self.kernel), &names)
     }
 }

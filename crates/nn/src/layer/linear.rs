@@ -4,12 +4,14 @@ use pullback_core_graph::{Result, Var};
 
 use super::Layer;
 use crate::parameters::{Bound, Initialization, Scope};
+use crate::summary::Walk;
 
 /// y = x·Wᵀ + b. Shapes: x (…, in) of rank 2 or more, W (out, in), b (out), y (…, out).
 #[derive(Debug, Clone)]
 pub struct Linear {
     weight: String,
     bias: Option<String>,
+    sizes: [usize; 2],
 }
 
 impl Linear {
@@ -25,7 +27,7 @@ impl Linear {
     ) -> crate::Result<Self> {
         let weight = scope.parameter("weight", &[outputs, inputs], initialization)?;
         let bias = Some(scope.parameter("bias", &[outputs], Initialization::Constant(0.0))?);
-        Ok(Self { weight, bias })
+        Ok(Self { weight, bias, sizes: [inputs, outputs] })
     }
 
     /// The same without a bias.
@@ -41,6 +43,7 @@ impl Linear {
         Ok(Self {
             weight: scope.parameter("weight", &[outputs, inputs], initialization)?,
             bias: None,
+            sizes: [inputs, outputs],
         })
     }
 }
@@ -52,5 +55,11 @@ impl Layer for Linear {
             Some(bias) => (y + parameters.get(bias)?).ok(),
             None => y.ok(),
         }
+    }
+
+    fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
+        let names: Vec<&str> =
+            [&self.weight].into_iter().chain(&self.bias).map(String::as_str).collect();
+        walk.features("linear", self.sizes, &names)
     }
 }

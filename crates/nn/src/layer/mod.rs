@@ -1,22 +1,47 @@
 //! Layers: a layer makes its parameters when it is built, and computes with whatever values they are bound to.
 
+mod attention;
+mod conv1d;
 mod conv2d;
+mod conv_transpose;
+mod dropout;
+mod embedding;
 mod linear;
+mod norm;
+mod pool;
+mod prelu;
+mod recurrent;
 mod residual;
 mod sequential;
 mod shape;
+mod skip;
 
 use std::sync::Arc;
 
 use pullback_core_graph::{Function, Result, Var, function};
 
+pub use attention::{AttentionMask, MultiHeadAttention};
+pub use conv_transpose::{
+    ConvTranspose1d, ConvTranspose1dSpec, ConvTranspose2d, ConvTranspose2dSpec,
+};
+pub use conv1d::{Conv1d, Conv1dSpec, SeparableConv2d};
 pub use conv2d::{Conv2d, Conv2dSpec};
+pub use dropout::Dropout;
+pub use embedding::Embedding;
 pub use linear::Linear;
+pub use norm::{
+    BatchNorm1d, BatchNorm2d, BatchNormSpec, GroupNorm, InstanceNorm2d, LayerNorm, RmsNorm,
+};
+pub use pool::{AdaptiveAveragePool2d, AveragePool1d, AveragePool2d, MaxPool1d, MaxPool2d};
+pub use prelu::Prelu;
+pub use recurrent::{Gru, GruCell, Lstm, LstmCell, LstmState};
 pub use residual::{ResidualBlock, ResidualOptions};
 pub use sequential::Sequential;
-pub use shape::{MaxPool2d, Upsample};
+pub use shape::{Flatten, Interpolation, Resize, Upsample};
+pub use skip::Residual;
 
 use crate::parameters::{Bound, Mode, Parameters};
+use crate::summary::Walk;
 
 /// A part of a network: y from x and parameters.
 pub trait Layer: Send + Sync {
@@ -25,11 +50,23 @@ pub trait Layer: Send + Sync {
     /// # Errors
     /// Those of the layer's operations, under the failing node's name; a parameter that is not bound.
     fn forward<'g>(&self, parameters: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>>;
+
+    /// Says what the layer does to shapes, for [`summary`](crate::summary::summary).
+    ///
+    /// # Errors
+    /// An input that does not fit; [`Error::Undescribed`](crate::Error::Undescribed) unless the layer implements this.
+    fn walk(&self, _walk: &mut Walk<'_>) -> crate::Result<()> {
+        Err(crate::Error::Undescribed { layer: std::any::type_name::<Self>() })
+    }
 }
 
 impl<L: Layer + ?Sized> Layer for Arc<L> {
     fn forward<'g>(&self, parameters: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
         (**self).forward(parameters, x)
+    }
+
+    fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
+        (**self).walk(walk)
     }
 }
 

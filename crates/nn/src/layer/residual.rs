@@ -4,6 +4,7 @@ use pullback_core_graph::{Result, Var};
 
 use super::{Conv2d, Conv2dSpec, Layer};
 use crate::parameters::{Bound, Initialization, Scope};
+use crate::summary::Walk;
 
 /// Choices of a [`ResidualBlock`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,5 +79,13 @@ impl Layer for ResidualBlock {
         };
         let y = kept + change;
         if self.relu { y.relu().ok() } else { y.ok() }
+    }
+
+    fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
+        walk.sum(
+            |walk| [&self.first, &self.second].into_iter().try_for_each(|layer| layer.walk(walk)),
+            |walk| self.skip.iter().try_for_each(|layer| layer.walk(walk)),
+        )?;
+        if self.relu { walk.keep("relu", &[]) } else { Ok(()) }
     }
 }

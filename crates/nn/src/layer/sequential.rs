@@ -4,6 +4,7 @@ use pullback_core_graph::{Result, Var};
 
 use super::Layer;
 use crate::parameters::Bound;
+use crate::summary::Walk;
 
 /// Layers applied in order; none is the identity.
 #[derive(Default)]
@@ -35,5 +36,9 @@ impl std::fmt::Debug for Sequential {
 impl Layer for Sequential {
     fn forward<'g>(&self, parameters: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
         self.layers.iter().try_fold(x, |x, layer| layer.forward(parameters, x))
+    }
+
+    fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
+        self.layers.iter().try_for_each(|layer| layer.walk(walk))
     }
 }

@@ -1,33 +1,11 @@
-//! Layers without parameters that change an image's size.
+//! Layers without parameters that change an image's size or a tensor's shape.
 
 use pullback_core_graph::{Error, Result, Var};
 
 use super::Layer;
 use crate::ops;
 use crate::parameters::Bound;
-
-/// Maximum pooling, see [`ops::max_pool2d`]. The default is 3×3 with stride 2 and padding 1, which halves an even size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MaxPool2d {
-    /// Height and width of the window, in pixels.
-    pub kernel: [usize; 2],
-    /// Step between neighbouring windows, in pixels.
-    pub stride: [usize; 2],
-    /// Padding on both sides of each axis, in pixels.
-    pub padding: [usize; 2],
-}
-
-impl Default for MaxPool2d {
-    fn default() -> Self {
-        Self { kernel: [3, 3], stride: [2, 2], padding: [1, 1] }
-    }
-}
-
-impl Layer for MaxPool2d {
-    fn forward<'g>(&self, _: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
-        ops::max_pool2d(x, self.kernel, self.stride, self.padding).ok()
-    }
-}
+use crate::summary::Walk;
 
 /// Bilinear enlargement by a whole factor, see [`ops::resize_bilinear`]. The default doubles both sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,5 +30,64 @@ impl Layer for Upsample {
                 Err(Error::shape("upsample", "(batch, channels, height, width)", &[other]))
             }
         }
+    }
+
+    fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
+        let size: Vec<usize> = walk.dims().iter().skip(1).map(|d| d * self.factor).collect();
+        walk.resize("upsample", &size, 2)
+    }
+}
+
+/// How pixels between pixels get their values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interpolation {
+    /// The pixel at ⌊i·from/to⌋.
+    Nearest,
+    /// Bilinear, with pixel centres at half-integers (PyTorch: `align_corners=False`).
+    Bilinear,
+    /// Bilinear, with the corner pixels' centres on each other (PyTorch: `align_corners=True`).
+    BilinearCorners,
+}
+
+/// An image resized to a given height and width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resize {
+    /// Height and width of the output.
+    pub size: [usize; 2],
+    /// How pixels between pixels get their values.
+    pub interpolation: Interpolation,
+}
+
+impl Layer for Resize {
+    fn forward<'g>(&self, _: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
+        match self.interpolation {
+            Interpolation::Nearest => ops::resize_nearest(x, self.size),
+            Interpolation::Bilinear => ops::resize_bilinear(x, self.size),
+            Interpolation::BilinearCorners => ops::resize_bilinear_corners(x, self.size),
+        }
+        .ok()
+    }
+
+    fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
+        let taps = if self.interpolation == Interpolation::Nearest { 1 } else { 2 };
+        walk.resize("resize", &self.size, taps)
+    }
+}
+
+/// (batch, …) ↦ (batch, the product of the rest).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flatten;
+
+impl Layer for Flatten {
+    fn forward<'g>(&self, _: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
+        match x.dims()?.split_first() {
+            Some((&batch, rest)) => x.reshape(&[batch, rest.iter().product()]).ok(),
+            None => Err(Error::shape("flatten", "a batch axis", &[&[]])),
+        }
+    }
+
+    fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
+        let n = walk.dims().iter().product();
+        walk.reshape("flatten", &[n], &[])
     }
 }

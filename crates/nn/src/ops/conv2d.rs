@@ -7,6 +7,7 @@ use pullback_core_graph::{Error, Primitive, Result, Var, Wrt};
 use super::channel::{channel_spread, channel_sum, relu_mask};
 use super::conv2d_gradient::{InputGradient, WeightGradient};
 use super::slices::{self, Kernel, image_dims};
+use crate::arithmetic::Window;
 use crate::kernel::Real;
 use crate::kernel::conv::{self, Conv2dShape, Epilogue};
 
@@ -32,6 +33,17 @@ impl Default for Conv2dOptions {
 }
 
 impl Conv2dOptions {
+    /// The windows of a kernel along height and width.
+    #[must_use]
+    pub fn windows(&self, kernel: [usize; 2]) -> [Window; 2] {
+        [0, 1].map(|axis| Window {
+            kernel: kernel[axis],
+            stride: self.stride[axis],
+            padding: self.padding[axis],
+            dilation: self.dilation[axis],
+        })
+    }
+
     /// The sizes for an input and a weight of these dimensions.
     pub(super) fn shape(&self, node: &str, x: [usize; 4], w: [usize; 4]) -> Result<Conv2dShape> {
         let Self { stride, padding, dilation, groups } = *self;

@@ -5,7 +5,7 @@ use pullback_core_graph::{Linear, Result, Var};
 
 use super::slices::{self, Kernel, image_dims};
 use crate::kernel::Real;
-use crate::kernel::resize::{self, ResizeShape};
+use crate::kernel::resize::{self, Align, ResizeShape};
 
 /// The image resized to `size` (height, width) by bilinear interpolation; pixel centres at half-integers, as PyTorch's
 /// `align_corners=False`. Shape: (batch, channels, h, w) ↦ (batch, channels, height, width).
@@ -13,20 +13,32 @@ use crate::kernel::resize::{self, ResizeShape};
 /// Errors: another rank, a size of 0.
 #[must_use]
 pub fn resize_bilinear(x: Var<'_>, size: [usize; 2]) -> Var<'_> {
-    x.linear(Resize { bilinear: true, transposed: false, size })
+    x.linear(Resize { how: How::Bilinear(Align::Edges), transposed: false, size })
+}
+
+/// [`resize_bilinear`] with the centres of the corner pixels on each other, as PyTorch's `align_corners=True`.
+#[must_use]
+pub fn resize_bilinear_corners(x: Var<'_>, size: [usize; 2]) -> Var<'_> {
+    x.linear(Resize { how: How::Bilinear(Align::Corners), transposed: false, size })
 }
 
 /// The image resized to `size` by repeating or dropping pixels: pixel i comes from ⌊i·h/height⌋. Shapes and errors as
 /// [`resize_bilinear`].
 #[must_use]
 pub fn resize_nearest(x: Var<'_>, size: [usize; 2]) -> Var<'_> {
-    x.linear(Resize { bilinear: false, transposed: false, size })
+    x.linear(Resize { how: How::Nearest, transposed: false, size })
+}
+
+#[derive(Clone, Copy)]
+enum How {
+    Nearest,
+    Bilinear(Align),
 }
 
 /// A resizing to `size`, or the transpose of a resizing from `size`.
 #[derive(Clone, Copy)]
 struct Resize {
-    bilinear: bool,
+    how: How,
     transposed: bool,
     size: [usize; 2],
 }
@@ -36,18 +48,24 @@ struct Run(Resize, ResizeShape);
 impl Kernel for Run {
     fn run<T: Real>(&self, x: &[&[T]], y: &mut [T]) -> crate::Result<()> {
         let Self(how, shape) = self;
-        match (how.bilinear, how.transposed) {
-            (true, false) => resize::bilinear(shape, x[0], y),
-            (true, true) => resize::bilinear_transpose(shape, x[0], y),
-            (false, false) => resize::nearest(shape, x[0], y),
-            (false, true) => resize::nearest_transpose(shape, x[0], y),
+        match (how.how, how.transposed) {
+            (How::Bilinear(align), false) => resize::bilinear_aligned(shape, align, x[0], y),
+            (How::Bilinear(align), true) => {
+                resize::bilinear_aligned_transpose(shape, align, x[0], y)
+            }
+            (How::Nearest, false) => resize::nearest(shape, x[0], y),
+            (How::Nearest, true) => resize::nearest_transpose(shape, x[0], y),
         }
     }
 }
 
 impl Linear for Resize {
     fn name(&self) -> &str {
-        if self.bilinear { "resize_bilinear" } else { "resize_nearest" }
+        match self.how {
+            How::Bilinear(Align::Edges) => "resize_bilinear",
+            How::Bilinear(Align::Corners) => "resize_bilinear_corners",
+            How::Nearest => "resize_nearest",
+        }
     }
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let [n, c, h, w] = image_dims(self.name(), x)?;

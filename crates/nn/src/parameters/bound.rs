@@ -5,6 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::Tensor;
 use pullback_core_graph::{Error, Result, Var};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::initialization::fnv1a;
 
 /// How layers that differ in training and in use compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,6 +21,17 @@ pub enum Mode {
         /// Another one for each step.
         seed: u64,
     },
+}
+
+impl Mode {
+    /// The random numbers of the layer of this name in this step; none in evaluation.
+    #[must_use]
+    pub fn random(self, name: &str) -> Option<ChaCha8Rng> {
+        let Self::Training { seed } = self else { return None };
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(fnv1a(name));
+        Some(random)
+    }
 }
 
 /// The parameters of a network as variables of one graph, by name; with the buffers, and the mode.

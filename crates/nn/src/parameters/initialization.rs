@@ -306,7 +306,7 @@ fn dirac(name: &str, groups: usize, dims: &[usize]) -> Result<Vec<f64>> {
 }
 
 /// The 64-bit FNV-1a hash (Fowler, Noll, Vo): small, and the same on every platform and version.
-fn fnv1a(name: &str) -> u64 {
+pub(super) fn fnv1a(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

@@ -17,12 +17,26 @@ struct Blend<T> {
     upper: T,
 }
 
+/// Which points of input and output lie on each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Align {
+    /// The edges of the first and last pixels: output i of n lies at (i + ½)·m/n − ½. (PyTorch: `align_corners=False`.)
+    Edges,
+    /// The centres of the first and last pixels: output i of n lies at i·(m − 1)/(n − 1), a single one at 0. (PyTorch:
+    /// `align_corners=True`.)
+    Corners,
+}
+
 /// The blends of one axis. Positions before the first or after the last centre repeat the edge pixel.
-fn blends<T: Real>(from: usize, to: usize) -> Vec<Blend<T>> {
+fn blends<T: Real>(from: usize, to: usize, align: Align) -> Vec<Blend<T>> {
     let scale = from as f64 / to as f64;
     (0..to)
         .map(|i| {
-            let position = ((i as f64 + 0.5) * scale - 0.5).max(0.0);
+            let position = match align {
+                Align::Edges => ((i as f64 + 0.5) * scale - 0.5).max(0.0),
+                Align::Corners if to == 1 => 0.0,
+                Align::Corners => (i * (from - 1)) as f64 / (to - 1) as f64,
+            };
             let first = (position as usize).min(from - 1);
             let upper = (position - first as f64).min(1.0);
             let second = (first + 1).min(from - 1);
@@ -39,12 +53,26 @@ fn blends<T: Real>(from: usize, to: usize) -> Vec<Blend<T>> {
 /// [`Error::Argument`](crate::Error::Argument) if a size is zero, [`Error::Length`](crate::Error::Length) if a slice has
 /// another length than the shape says.
 pub fn bilinear<T: Real>(shape: &ResizeShape, x: &[T], y: &mut [T]) -> Result<()> {
+    bilinear_aligned(shape, Align::Edges, x, y)
+}
+
+/// [`bilinear`] with a choice of what lies on each other.
+///
+/// # Errors
+/// As [`bilinear`].
+pub fn bilinear_aligned<T: Real>(
+    shape: &ResizeShape,
+    align: Align,
+    x: &[T],
+    y: &mut [T],
+) -> Result<()> {
     shape.check("bilinear", ("x", x.len()), ("y", y.len()))?;
-    let (rows, columns) = (blends(shape.from[0], shape.to[0]), blends(shape.from[1], shape.to[1]));
+    let [rows, columns] = [0, 1].map(|i| blends(shape.from[i], shape.to[i], align));
+    let doubles = align == Align::Edges && shape.to[1] == 2 * shape.from[1];
     let (pixels, elements) = (shape.from[0] * shape.from[1], y.len());
     for_each_target(y.par_chunks_exact_mut(shape.to[0] * shape.to[1]), elements, |plane, y| {
         let x = &x[plane * pixels..][..pixels];
-        Arch::new().dispatch(Forward { shape, rows: &rows, columns: &columns, x, y });
+        Arch::new().dispatch(Forward { shape, doubles, rows: &rows, columns: &columns, x, y });
     });
     Ok(())
 }
@@ -54,15 +82,36 @@ pub fn bilinear<T: Real>(shape: &ResizeShape, x: &[T], y: &mut [T]) -> Result<()
 /// # Errors
 /// As [`bilinear`].
 pub fn bilinear_transpose<T: Real>(shape: &ResizeShape, dy: &[T], dx: &mut [T]) -> Result<()> {
+    bilinear_aligned_transpose(shape, Align::Edges, dy, dx)
+}
+
+/// The transpose of [`bilinear_aligned`].
+///
+/// # Errors
+/// As [`bilinear`].
+pub fn bilinear_aligned_transpose<T: Real>(
+    shape: &ResizeShape,
+    align: Align,
+    dy: &[T],
+    dx: &mut [T],
+) -> Result<()> {
     shape.check("bilinear_transpose", ("dx", dx.len()), ("dy", dy.len()))?;
-    let (rows, columns) = (blends(shape.from[0], shape.to[0]), blends(shape.from[1], shape.to[1]));
+    let [rows, columns] = [0, 1].map(|i| blends(shape.from[i], shape.to[i], align));
+    let doubles = align == Align::Edges && shape.to[1] == 2 * shape.from[1];
     let (pixels, elements) = (shape.to[0] * shape.to[1], dy.len());
     for_each_target(
         dx.par_chunks_exact_mut(shape.from[0] * shape.from[1]),
         elements,
         |plane, dx| {
             let dy = &dy[plane * pixels..][..pixels];
-            Arch::new().dispatch(Transpose { shape, rows: &rows, columns: &columns, dy, dx });
+            Arch::new().dispatch(Transpose {
+                shape,
+                doubles,
+                rows: &rows,
+                columns: &columns,
+                dy,
+                dx,
+            });
         },
     );
     Ok(())
@@ -71,6 +120,8 @@ pub fn bilinear_transpose<T: Real>(shape: &ResizeShape, dy: &[T], dx: &mut [T]) 
 /// One plane of [`bilinear`].
 struct Forward<'a, T> {
     shape: &'a ResizeShape,
+    /// Whether the width is doubled, edges on edges.
+    doubles: bool,
     rows: &'a [Blend<T>],
     columns: &'a [Blend<T>],
     x: &'a [T],
@@ -90,7 +141,7 @@ impl<T: Real> WithSimd for Forward<'_, T> {
             for ((line, &first), &second) in line.iter_mut().zip(first).zip(second) {
                 *line = row.lower * first + row.upper * second;
             }
-            if self.shape.to[1] == 2 * width {
+            if self.doubles {
                 double(&line, y);
             } else {
                 for (y, column) in y.iter_mut().zip(self.columns) {
@@ -104,6 +155,8 @@ impl<T: Real> WithSimd for Forward<'_, T> {
 /// One plane of [`bilinear_transpose`]: the steps of [`Forward`] transposed, in reverse order.
 struct Transpose<'a, T> {
     shape: &'a ResizeShape,
+    /// Whether the width is doubled, edges on edges.
+    doubles: bool,
     rows: &'a [Blend<T>],
     columns: &'a [Blend<T>],
     dy: &'a [T],
@@ -119,7 +172,7 @@ impl<T: Real> WithSimd for Transpose<'_, T> {
         let mut line = Scratch::new(width);
         self.dx.fill(T::ZERO);
         for (dy, row) in self.dy.chunks_exact(self.shape.to[1]).zip(self.rows) {
-            if self.shape.to[1] == 2 * width {
+            if self.doubles {
                 double_transpose(dy, &mut line);
             } else {
                 line.fill(T::ZERO);

@@ -1,12 +1,14 @@
 //! Resizing of images to any size, and the exact transposes.
 //!
 //! Pixels are squares with their value at the centre: output pixel i of n lies at (i + ½)·m/n − ½ of an input of m
-//! pixels. (PyTorch: `align_corners=False`.)
+//! pixels (PyTorch: `align_corners=False`), unless [`Align::Corners`] says otherwise.
 
 mod bilinear;
 mod nearest;
 
-pub use bilinear::{bilinear, bilinear_transpose};
+pub use bilinear::{
+    Align, bilinear, bilinear_aligned, bilinear_aligned_transpose, bilinear_transpose,
+};
 pub use nearest::{nearest, nearest_transpose};
 
 use crate::error::{Result, check_len, check_positive};

@@ -1,0 +1,188 @@
+//! Multi-head attention.
+
+use candle_core::Tensor;
+use pullback_core_graph::{Error, Result, Var};
+
+use super::{Dropout, Layer};
+use crate::parameters::{Bound, Initialization, Scope};
+use crate::summary::Walk;
+
+/// Which keys a query may look at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AttentionMask<'a> {
+    /// A query at time t sees the keys up to t.
+    pub causal: bool,
+    /// An integer tensor that broadcasts to (batch, heads, queries, keys): 1 where a query sees a key, 0 where not.
+    pub seen: Option<&'a Tensor>,
+}
+
+/// softmax(QKᵀ/√d)·V for each of several heads, each with its own linear maps of queries, keys and values, and one linear map of all
+/// heads' results (Vaswani et al. 2017).
+///
+/// Shapes: queries (batch, targets, features), keys and values (batch, sources, features), result (batch, targets, features). A query
+/// that may see no key gets the value 0 from every head, and no derivative (PyTorch: NaN). Parameters are named and laid out as
+/// PyTorch's: `in_proj_weight` (3·features, features) holds the maps of queries, keys and values, `out_proj.weight` the last one.
+#[derive(Debug, Clone)]
+pub struct MultiHeadAttention {
+    input: [String; 2],
+    output: [String; 2],
+    features: usize,
+    heads: usize,
+    causal: bool,
+    dropout: Option<Dropout>,
+}
+
+impl MultiHeadAttention {
+    /// Makes the parameters: Xavier's weights, biases of zero.
+    ///
+    /// # Errors
+    /// As [`Scope::parameter`]; [`Error::Argument`](crate::Error::Argument) if the heads do not divide the features.
+    pub fn new(scope: &mut Scope<'_>, features: usize, heads: usize) -> crate::Result<Self> {
+        if heads == 0 || features == 0 || !features.is_multiple_of(heads) {
+            return Err(crate::Error::Argument {
+                operation: "MultiHeadAttention",
+                argument: "heads",
+                value: heads,
+                reason: "must divide the features",
+            });
+        }
+        let (xavier, zero) = (Initialization::Xavier, Initialization::Constant(0.0));
+        let input = [
+            scope.parameter("in_proj_weight", &[3 * features, features], xavier)?,
+            scope.parameter("in_proj_bias", &[3 * features], zero)?,
+        ];
+        let mut last = scope.scope("out_proj");
+        let output = [
+            last.parameter("weight", &[features, features], xavier)?,
+            last.parameter("bias", &[features], zero)?,
+        ];
+        Ok(Self { input, output, features, heads, causal: false, dropout: None })
+    }
+
+    /// As a [`Layer`], let each position see only those up to itself.
+    #[must_use]
+    pub fn causal(self) -> Self {
+        Self { causal: true, ..self }
+    }
+
+    /// Drop attention weights in training.
+    #[must_use]
+    pub fn with_dropout(self, dropout: Dropout) -> Self {
+        Self { dropout: Some(dropout), ..self }
+    }
+
+    /// What the queries find.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, a mask that does not broadcast or is not of integers.
+    pub fn attend<'g>(
+        &self,
+        parameters: &Bound<'g>,
+        [queries, keys, values]: [Var<'g>; 3],
+        mask: AttentionMask<'_>,
+    ) -> Result<Var<'g>> {
+        let [batch, targets] = self.check(queries)?;
+        let sources = self.check(keys)?;
+        if sources != self.check(values)? || sources[0] != batch {
+            let dims = [queries.dims()?, keys.dims()?, values.dims()?];
+            let what = "one batch, and a value for each key (queries, keys, values)";
+            return Err(Error::shape("attention", what, &[&dims[0], &dims[1], &dims[2]]));
+        }
+        let projected = self.project(parameters, [queries, keys, values])?;
+        // (batch, time, features) → (batch, heads, time, features of a head).
+        let width = self.features / self.heads;
+        let split =
+            |x: Var<'g>, time| x.reshape(&[batch, time, self.heads, width]).permute(&[0, 2, 1, 3]);
+        let [q, k, v] = projected;
+        let (q, k, v) = (split(q, targets), split(k, sources[1]), split(v, sources[1]));
+        let scores = q.matmul(k.t()) * (width as f64).sqrt().recip();
+        let seen = seen(mask, scores)?;
+        let mut weights = match seen {
+            None => scores.softmax(-1),
+            Some(seen) => masked_softmax(scores, seen)?,
+        };
+        if let Some(dropout) = &self.dropout {
+            weights = dropout.forward(parameters, weights)?;
+        }
+        let heads = weights.matmul(v).permute(&[0, 2, 1, 3]);
+        let joined = heads.reshape(&[batch, targets, self.features]);
+        let [weight, bias] = [&self.output[0], &self.output[1]].map(|name| parameters.get(name));
+        (joined.matmul(weight?.t()) + bias?).ok()
+    }
+
+    /// The linear maps of queries, keys and values: in one product where the three are one variable.
+    fn project<'g>(&self, parameters: &Bound<'g>, x: [Var<'g>; 3]) -> Result<[Var<'g>; 3]> {
+        let n = self.features;
+        let weight = parameters.get(&self.input[0])?;
+        let bias = parameters.get(&self.input[1])?;
+        let [q, k, v] = [x[0].index()?, x[1].index()?, x[2].index()?];
+        if q == k && k == v {
+            let all = (x[0].matmul(weight.t()) + bias).ok()?;
+            return Ok([0, 1, 2].map(|i| all.narrow(-1, i * n, n)));
+        }
+        let map = |i: usize| {
+            let (weight, bias) = (weight.narrow(0, i * n, n), bias.narrow(0, i * n, n));
+            x[i].matmul(weight.t()) + bias
+        };
+        Ok([map(0), map(1), map(2)])
+    }
+
+    /// Batch and time. Errors: another shape than (batch, time ≥ 1, features).
+    fn check(&self, x: Var<'_>) -> Result<[usize; 2]> {
+        match *x.dims()? {
+            [batch, time, features] if features == self.features && time > 0 => Ok([batch, time]),
+            ref other => {
+                let what = format!("(batch, time ≥ 1, {} features)", self.features);
+                Err(Error::shape("attention", what, &[other]))
+            }
+        }
+    }
+}
+
+/// 1 where a query sees a key, in the element type of the scores; `None` where all see all.
+fn seen<'g>(mask: AttentionMask<'_>, scores: Var<'g>) -> Result<Option<Var<'g>>> {
+    let (dims, like) = (scores.dims()?, scores.value()?);
+    let given = mask.seen.map(|seen| {
+        if !seen.dtype().is_int() {
+            let (node, got) = ("attention".into(), vec![seen.dtype()]);
+            return Err(Error::DType { node, what: "a mask is of integers", got });
+        }
+        Ok(seen.to_dtype(like.dtype())?.to_device(like.device())?)
+    });
+    let mut seen = given.transpose()?;
+    if mask.causal {
+        let (targets, sources) = (dims[2], dims[3]);
+        let past = (0..targets).flat_map(|t| (0..sources).map(move |s| f32::from(s <= t)));
+        let past: Vec<f32> = past.collect();
+        let past = Tensor::from_vec(past, (targets, sources), like.device())?;
+        let past = past.to_dtype(like.dtype())?;
+        seen = Some(match seen {
+            Some(seen) => seen.broadcast_mul(&past)?,
+            None => past,
+        });
+    }
+    Ok(seen.map(|seen| scores.graph().constant(&seen)))
+}
+
+/// eˢ/Σeˢ over the keys that are seen; zeros where none is.
+fn masked_softmax<'g>(scores: Var<'g>, seen: Var<'g>) -> Result<Var<'g>> {
+    let value = scores.value()?;
+    // Far below any score, and finite in f32; its exponential against a real score is exactly 0.
+    let hidden = Tensor::new(-1e30f64, value.device())?.to_dtype(value.dtype())?;
+    let hidden = scores.graph().constant(&hidden);
+    let weights = seen.select(scores, hidden).softmax(-1);
+    seen.select(weights, hidden.zeros_like()).ok()
+}
+
+impl Layer for MultiHeadAttention {
+    /// Self-attention: x gives queries, keys and values.
+    fn forward<'g>(&self, parameters: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
+        let mask = AttentionMask { causal: self.causal, seen: None };
+        self.attend(parameters, [x; 3], mask)
+    }
+
+    fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
+        let names = [&self.input, &self.output].map(|pair| [pair[0].as_str(), pair[1].as_str()]);
+        walk.features("attention", [self.features; 2], &names.concat())
+    }
+}
