@@ -9,6 +9,7 @@ pub mod loss;
 pub mod ops;
 pub mod optimizer;
 pub mod parameters;
+pub mod schedule;
 
 pub use checkpoint::Checkpoint;
 pub use error::{Error, Result};
