@@ -74,6 +74,17 @@ fn lbfgs_finds_the_end_of_rosenbrocks_valley() {
 }
 
 #[test]
+fn lbfgs_remembers_no_gradient_of_another_function() {
+    let mut p = parameters(DType::F64, &[3.0]);
+    let [first, second] = [1.0, 2.0].map(|at| of(&p, move |v| (v - at).sqr().sum(())));
+    let mut lbfgs = Lbfgs::new(LbfgsOptions::default()).unwrap();
+    run(&mut lbfgs, &first, &mut p, 20);
+    assert!((at(&p)[0] - 1.0).abs() < 1e-8);
+    run(&mut lbfgs, &second, &mut p, 20);
+    assert!((at(&p)[0] - 2.0).abs() < 1e-8);
+}
+
+#[test]
 fn every_step_of_lbfgs_satisfies_wolfes_conditions() {
     let mut p = parameters(DType::F64, &start(6));
     let f = Objective::new("valley", &p, half_square);

@@ -47,9 +47,18 @@ pub struct Lbfgs {
     options: LbfgsOptions,
     /// s = the step, y = the change of the gradient along it; the newest last.
     pairs: VecDeque<(Vec<f64>, Vec<f64>)>,
-    /// The gradient after the last step, and the parameters that it belongs to: spares one evaluation. Not part of the state.
-    last: Option<(Vec<f64>, f64, Vec<f64>)>,
+    /// What the last line search ended with: spares one evaluation. Not part of the state.
+    last: Option<Last>,
     steps: u64,
+}
+
+/// f and its gradient where a step ended.
+#[derive(Debug, Clone)]
+struct Last {
+    objective: Objective,
+    x: Vec<f64>,
+    value: f64,
+    gradient: Vec<f64>,
 }
 
 impl Lbfgs {
@@ -114,7 +123,9 @@ impl Minimizer for Lbfgs {
         let x = space.ravel(&parameters.values())?;
         let mut evaluations = 0;
         let (value, g) = match self.last.take() {
-            Some((at, value, g)) if at == x => (value, g),
+            Some(last) if last.x == x && last.objective.is(objective) => {
+                (last.value, last.gradient)
+            }
             _ => {
                 evaluations += 1;
                 let (value, gradient) = objective.gradient(parameters)?;
@@ -134,7 +145,7 @@ impl Minimizer for Lbfgs {
             status: Status::Converged,
         };
         if gradient_norm <= self.options.gradient_tolerance {
-            self.last = Some((x, value, g));
+            self.last = Some(Last { objective: objective.clone(), x, value, gradient: g });
             return Ok(progress);
         }
         let LbfgsOptions { decrease, curvature, evaluations, .. } = self.options;
@@ -163,7 +174,8 @@ impl Minimizer for Lbfgs {
             if let Some(trial) = found {
                 let next = space.ravel(&trial.parameters.values())?;
                 self.remember(difference(&next, &x), difference(&trial.gradient, &g));
-                self.last = Some((next, trial.value, trial.gradient));
+                let (x, value, gradient) = (next, trial.value, trial.gradient);
+                self.last = Some(Last { objective: objective.clone(), x, value, gradient });
                 *parameters = trial.parameters;
                 self.steps += 1;
                 (progress.next_value, progress.status) = (trial.value, Status::Running);
