@@ -16,6 +16,10 @@ mod digits;
 mod files;
 #[path = "../../../crates/nn/tests/common/folder.rs"]
 mod folder;
+#[path = "report_nn/layers.rs"]
+mod layers;
+#[path = "report_nn/optimizers.rs"]
+mod optimizers;
 #[path = "../../../crates/nn/tests/common/runs.rs"]
 mod runs;
 #[path = "report_nn/training.rs"]
@@ -35,6 +39,8 @@ fn main() -> Result<()> {
     }
     let options = Options::parse();
     let mut output = Output::new(&options)?;
+    layers::report(&mut output)?;
+    optimizers::rows(&mut output)?;
     training::rows(&mut output, options.quick)?;
     output.finish()?;
     Ok(())

@@ -20,3 +20,11 @@ pub fn huber(x: Var<'_>, threshold: f64) -> Var<'_> {
     let c = x.clamp(-threshold, threshold);
     c * x - 0.5 * c.sqr()
 }
+
+/// The Huber loss over its threshold β: x²/2β for |x| ≤ β, else |x| − ½β, elementwise (Girshick 2015, eq. 3, with β = 1).
+///
+/// Errors: a threshold that is not positive and finite.
+#[must_use]
+pub fn smooth_l1(x: Var<'_>, threshold: f64) -> Var<'_> {
+    huber(x, threshold) * threshold.recip()
+}

@@ -35,3 +35,25 @@ pub fn clip_by_norm(gradients: &mut [Tensor], maximum: f64) -> Result<f64> {
     }
     Ok(norm)
 }
+
+/// Limits every element of every gradient to ±`maximum`; returns how many were beyond.
+///
+/// # Errors
+/// [`Error::Graph`] if a gradient is not finite or not of `f32` or `f64`, [`Error::Setting`] if `maximum` is not positive.
+pub fn clip_by_value(gradients: &mut [Tensor], maximum: f64) -> Result<usize> {
+    if maximum.is_nan() || maximum <= 0.0 {
+        let (name, reason) = ("maximum value", "must be positive");
+        return Err(Error::Setting { name, value: maximum, reason });
+    }
+    let mut beyond = 0;
+    let mut clipped = Vec::with_capacity(gradients.len());
+    for (port, gradient) in gradients.iter().enumerate() {
+        ensure_finite(gradient, "clip_by_value", Phase::Pull, port)?;
+        beyond += with_real!("clip_by_value", gradient.dtype(), T => {
+            with_slice::<T, _>(gradient, |g| g.iter().filter(|v| v.wide().abs() > maximum).count())
+        })?;
+        clipped.push(gradient.clamp(-maximum, maximum)?);
+    }
+    gradients.clone_from_slice(&clipped);
+    Ok(beyond)
+}

@@ -1,11 +1,36 @@
 //! Optimizers: from gradients to new parameters, with a state that can be stored and resumed bit by bit.
 
+mod adam;
+mod average;
 mod clip;
+mod descent;
+mod gauss_newton;
+mod group;
+mod lanczos;
+mod lbfgs;
+mod line_search;
+mod minimize;
+mod newton;
+mod objective;
+mod rms_prop;
+mod rule;
 mod sgd;
+mod vector;
 
 use candle_core::Tensor;
 
-pub use clip::clip_by_norm;
+pub use adam::{Adam, AdamOptions, AdamW, AdamWOptions};
+pub use average::ExponentialAverage;
+pub use clip::{clip_by_norm, clip_by_value};
+pub use descent::Descent;
+pub use gauss_newton::{GaussNewton, GaussNewtonOptions};
+pub use group::Group;
+pub use lbfgs::{Lbfgs, LbfgsOptions};
+pub use minimize::{Minimizer, Outcome, Progress, Status, minimize};
+pub use newton::{Newton, NewtonOptions, SaddleFreeNewton};
+pub use objective::{Curvature, Objective};
+pub use rms_prop::{RmsProp, RmsPropOptions};
+pub use rule::{Rule, Setting};
 pub use sgd::{Sgd, SgdOptions};
 
 use crate::checkpoint::Checkpoint;
@@ -26,7 +51,7 @@ pub trait Optimizer: Send {
     /// Changes the learning rate: for schedules.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) if it is not positive.
+    /// [`Error::Setting`](crate::Error::Setting) if it is negative or not finite; a schedule may end at 0.
     fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()>;
 
     /// Puts settings and state into a checkpoint, under `prefix`.

@@ -1,0 +1,286 @@
+//! An optimizer from an update rule: groups, state, and steps that happen whole or not at all.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor};
+use pullback_core_graph::tensor::{Real, ensure_finite, from_vec, with_slice};
+use pullback_core_graph::{Phase, with_real};
+use rayon::prelude::*;
+
+use super::Optimizer;
+use super::group::{Group, rule_for};
+use super::rule::Rule;
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Result};
+use crate::parameters::{Parameters, check_like};
+
+/// Elements that one thread updates at a time.
+const SHARE: usize = 1 << 15;
+
+/// A gradient method by its rule: [`Sgd`](super::Sgd), [`RmsProp`](super::RmsProp), [`Adam`](super::Adam),
+/// [`AdamW`](super::AdamW).
+#[derive(Debug, Clone)]
+pub struct Descent<R> {
+    rule: R,
+    groups: Vec<Group>,
+    /// By parameter, in the order of [`Rule::kept`].
+    kept: BTreeMap<String, Vec<Tensor>>,
+    steps: u64,
+}
+
+impl<R: Rule> Descent<R> {
+    /// An optimizer at rest.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is outside its range.
+    pub fn new(options: R) -> Result<Self> {
+        let mut rule = options;
+        rule.settings().iter().try_for_each(|(name, setting)| setting.check(name))?;
+        Ok(Self { rule, groups: Vec::new(), kept: BTreeMap::new(), steps: 0 })
+    }
+
+    /// The same with options of their own for some parameters.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if an option is outside its range.
+    pub fn with_groups(self, groups: Vec<Group>) -> Result<Self> {
+        groups.iter().try_for_each(Group::check)?;
+        Ok(Self { groups, ..self })
+    }
+
+    /// The settings, of parameters in no group.
+    #[must_use]
+    pub fn options(&self) -> R {
+        self.rule.clone()
+    }
+
+    /// The learning rate η, of parameters in no group.
+    #[must_use]
+    pub fn learning_rate(&self) -> f64 {
+        let mut rule = self.rule.clone();
+        let found = rule.settings().into_iter().find(|(name, _)| *name == "learning_rate");
+        found.and_then(|(_, setting)| setting.number()).unwrap_or(f64::NAN)
+    }
+
+    /// Changes the learning rate, that of all groups in proportion: for schedules, which may end at 0.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if it is negative or not finite.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
+        check_rate(learning_rate)?;
+        for (name, mut setting) in self.rule.settings() {
+            if name == "learning_rate" {
+                setting.set(learning_rate);
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps made.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// One step. `gradients` are in the order of the parameters' names, as a gradient with respect to
+    /// [`Bound::vars`](crate::parameters::Bound::vars) is. On an error nothing has changed.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if their number, a shape or an element type differs; [`Error::Graph`] if one is not finite or
+    /// the step leads to a parameter or a state that is not.
+    pub fn step(&mut self, parameters: &mut Parameters, gradients: &[Tensor]) -> Result<()> {
+        if gradients.len() != parameters.len() {
+            let what = format!("{} gradients for {} parameters", gradients.len(), parameters.len());
+            return Err(Error::Parameter { name: String::new(), what });
+        }
+        let mut next = parameters.clone();
+        let mut kept = BTreeMap::new();
+        for (port, ((name, p), g)) in parameters.iter().zip(gradients).enumerate() {
+            check_like(name, p, g)?;
+            ensure_finite(g, name, Phase::Pull, port)?;
+            let old = self.kept.get(name).map_or(&[][..], Vec::as_slice);
+            old.iter().try_for_each(|old| check_like(name, p, old))?;
+            let rule = rule_for(&self.rule, &self.groups, name);
+            let mut made = with_real!(name, p.dtype(), T => updated::<R, T>(&rule, self.steps + 1, p, g, old))?;
+            made.iter().try_for_each(|t| ensure_finite(t, name, Phase::Eval, port))?;
+            next.set(name, &made.remove(0))?;
+            kept.insert(name.to_string(), made);
+        }
+        *parameters = next;
+        self.kept = kept;
+        self.steps += 1;
+        Ok(())
+    }
+
+    /// Puts settings and state into a checkpoint, under `prefix`. Which parameters belong to a group is the program's to say.
+    pub fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {
+        for (name, tensors) in &self.kept {
+            for (kind, tensor) in self.rule.kept().iter().zip(tensors) {
+                checkpoint.tensors.insert(format!("{prefix}{kind}.{name}"), tensor.clone());
+            }
+        }
+        let mut put = |name: &str, text: String| {
+            checkpoint.metadata.insert(format!("{prefix}{name}"), text);
+        };
+        put("rule", R::NAME.into());
+        put("steps", self.steps.to_string());
+        put("groups", self.groups.len().to_string());
+        for (i, Group { factor, weight_decay, .. }) in self.groups.iter().enumerate() {
+            put(&format!("group.{i}.learning_rate_factor"), factor.to_string());
+            if let Some(weight_decay) = weight_decay {
+                put(&format!("group.{i}.weight_decay"), weight_decay.to_string());
+            }
+        }
+        for (name, setting) in self.rule.clone().settings() {
+            put(name, setting.text());
+        }
+    }
+
+    /// The optimizer without groups that [`store`](Self::store) put into a checkpoint for `parameters`.
+    ///
+    /// # Errors
+    /// As [`Optimizer::restore`].
+    pub fn load(checkpoint: &Checkpoint, prefix: &str, parameters: &Parameters) -> Result<Self> {
+        let mut loaded =
+            Self { rule: R::default(), groups: Vec::new(), kept: BTreeMap::new(), steps: 0 };
+        loaded.restore(checkpoint, prefix, parameters)?;
+        Ok(loaded)
+    }
+
+    fn settings_from(checkpoint: &Checkpoint, prefix: &str) -> Result<R> {
+        let name = format!("{prefix}rule");
+        let found: String = checkpoint.entry(&name)?;
+        if found != R::NAME {
+            return Err(Error::Entry { name, found: Some(found) });
+        }
+        let mut rule = R::default();
+        for (name, mut setting) in rule.settings() {
+            let key = format!("{prefix}{name}");
+            match &mut setting {
+                super::rule::Setting::Flag(flag) => **flag = checkpoint.entry(&key)?,
+                number => number.set(checkpoint.entry(&key)?),
+            }
+            // A schedule may have ended at 0.
+            match name {
+                "learning_rate" => check_rate(setting.number().unwrap_or(f64::NAN))?,
+                _ => setting.check(name)?,
+            }
+        }
+        Ok(rule)
+    }
+
+    /// The groups of this program with the numbers of the checkpoint.
+    fn groups_from(&self, checkpoint: &Checkpoint, prefix: &str) -> Result<Vec<Group>> {
+        let count: usize = checkpoint.entry(&format!("{prefix}groups"))?;
+        if count != self.groups.len() {
+            let reason =
+                "the checkpoint has another number of parameter groups than this optimizer";
+            return Err(Error::Setting { name: "groups", value: count as f64, reason });
+        }
+        let mut groups = self.groups.clone();
+        for (i, group) in groups.iter_mut().enumerate() {
+            group.factor = checkpoint.entry(&format!("{prefix}group.{i}.learning_rate_factor"))?;
+            let key = format!("{prefix}group.{i}.weight_decay");
+            let stated = checkpoint.metadata.contains_key(&key);
+            group.weight_decay = if stated { Some(checkpoint.entry(&key)?) } else { None };
+            group.check()?;
+        }
+        Ok(groups)
+    }
+}
+
+fn check_rate(value: f64) -> Result<()> {
+    if value >= 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    let reason = "must be finite and not negative";
+    Err(Error::Setting { name: "learning_rate", value, reason })
+}
+
+/// What `rule` keeps for each parameter, from a checkpoint.
+fn kept_from<R: Rule>(
+    rule: &R,
+    steps: u64,
+    checkpoint: &Checkpoint,
+    prefix: &str,
+    parameters: &Parameters,
+) -> Result<BTreeMap<String, Vec<Tensor>>> {
+    let mut kept: BTreeMap<String, Vec<Tensor>> = BTreeMap::new();
+    for kind in rule.kept() {
+        let start = format!("{prefix}{kind}.");
+        for (name, tensor) in checkpoint.with_prefix(&start) {
+            check_like(name, parameters.get(name)?, tensor)?;
+            kept.entry(name.into()).or_default().push(tensor.to_device(parameters.device())?);
+        }
+    }
+    let complete = |name: &str| kept.get(name).map_or(0, Vec::len) == rule.kept().len();
+    match parameters.iter().find(|(name, _)| steps > 0 && !complete(name)) {
+        Some((name, _)) => {
+            let what = format!("the checkpoint lacks one of {:?} for it", rule.kept());
+            Err(Error::Parameter { name: name.into(), what })
+        }
+        None => Ok(kept),
+    }
+}
+
+/// The next value of a parameter, followed by what is kept for it.
+fn updated<R: Rule, T: Real>(
+    rule: &R,
+    step: u64,
+    p: &Tensor,
+    g: &Tensor,
+    old: &[Tensor],
+) -> pullback_core_graph::Result<Vec<Tensor>> {
+    let mut values = with_slice::<T, _>(p, <[T]>::to_vec)?;
+    let n = values.len();
+    let mut kept = Vec::with_capacity(rule.kept().len());
+    for i in 0..rule.kept().len() {
+        kept.push(match old.get(i) {
+            Some(old) => with_slice::<T, _>(old, <[T]>::to_vec)?,
+            None => vec![T::default(); n],
+        });
+    }
+    with_slice::<T, _>(g, |g| {
+        let mut shares: Vec<_> = kept.iter_mut().map(|k| k.chunks_mut(SHARE)).collect();
+        let work: Vec<_> = values
+            .chunks_mut(SHARE)
+            .zip(g.chunks(SHARE))
+            .map(|(p, g)| (p, g, shares.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>()))
+            .collect();
+        work.into_par_iter().for_each(|(p, g, mut kept)| rule.update(step, p, g, &mut kept));
+    })?;
+    let device: &Device = p.device();
+    [values].into_iter().chain(kept).map(|v| from_vec(v, p.dims(), device)).collect()
+}
+
+impl<R: Rule> Optimizer for Descent<R> {
+    fn step(&mut self, parameters: &mut Parameters, gradients: &[Tensor]) -> Result<()> {
+        Self::step(self, parameters, gradients)
+    }
+
+    fn learning_rate(&self) -> f64 {
+        Self::learning_rate(self)
+    }
+
+    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
+        Self::set_learning_rate(self, learning_rate)
+    }
+
+    fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {
+        Self::store(self, checkpoint, prefix);
+    }
+
+    fn restore(
+        &mut self,
+        checkpoint: &Checkpoint,
+        prefix: &str,
+        parameters: &Parameters,
+    ) -> Result<()> {
+        let rule = Self::settings_from(checkpoint, prefix)?;
+        let groups = self.groups_from(checkpoint, prefix)?;
+        let steps = checkpoint.entry(&format!("{prefix}steps"))?;
+        let kept = kept_from(&rule, steps, checkpoint, prefix, parameters)?;
+        *self = Self { rule, groups, kept, steps };
+        Ok(())
+    }
+}

@@ -1,0 +1,307 @@
+//! Methods that need the function: known minima and saddles, Wolfe's conditions, resumption, misuse.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
+use pullback_core_graph::candle::{DType, Device, Tensor};
+use pullback_core_graph::tensor::to_f64;
+use pullback_core_graph::{Graph, Result as GraphResult, Var};
+use pullback_nn::optimizer::{
+    GaussNewton, GaussNewtonOptions, Lbfgs, LbfgsOptions, Minimizer, Newton, NewtonOptions,
+    Objective, Outcome, SaddleFreeNewton, Status, minimize,
+};
+use pullback_nn::{Bound, Checkpoint, Error, Initialization, Parameters};
+
+fn parameters(dtype: DType, x: &[f64]) -> Parameters {
+    let mut parameters = Parameters::new(1, dtype, &Device::Cpu);
+    parameters.root().parameter("x", &[x.len()], Initialization::Constant(0.0)).unwrap();
+    set(&mut parameters, x);
+    parameters
+}
+
+fn set(parameters: &mut Parameters, x: &[f64]) {
+    let dtype = parameters.dtype();
+    parameters.set("x", &Tensor::new(x, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()).unwrap();
+}
+
+fn at(parameters: &Parameters) -> Vec<f64> {
+    to_f64(parameters.get("x").unwrap()).unwrap()
+}
+
+fn of<F>(p: &Parameters, f: F) -> Objective
+where
+    F: for<'g> Fn(Var<'g>) -> Var<'g> + Send + Sync + 'static,
+{
+    Objective::new("f", p, move |_: &Graph, b: &Bound<'_>| f(b.get("x")?).ok())
+}
+
+/// 10(x₂ᵢ − x₂ᵢ₋₁²), 1 − x₂ᵢ₋₁: Rosenbrock's valley, extended.
+fn valley<'g>(_: &'g Graph, b: &Bound<'g>) -> GraphResult<Var<'g>> {
+    let pairs = b.get("x")?;
+    let n = pairs.dims()?[0];
+    let pairs = pairs.reshape(&[n / 2, 2]);
+    let (x, y) = (pairs.get(1, 0), pairs.get(1, 1));
+    pairs.graph().cat(&[10.0 * (y - x.sqr()), 1.0 - x], 0).ok()
+}
+
+/// Its half square.
+fn half_square<'g>(graph: &'g Graph, b: &Bound<'g>) -> GraphResult<Var<'g>> {
+    Ok(0.5 * valley(graph, b)?.sqr().sum(()))
+}
+
+fn start(n: usize) -> Vec<f64> {
+    (0..n).map(|i| if i % 2 == 0 { -1.2 } else { 1.0 }).collect()
+}
+
+fn run(method: &mut dyn Minimizer, f: &Objective, p: &mut Parameters, steps: usize) -> Outcome {
+    minimize(method, f, p, steps, |_, _| ()).unwrap()
+}
+
+#[test]
+fn lbfgs_finds_the_end_of_rosenbrocks_valley() {
+    for n in [2, 20] {
+        let mut p = parameters(DType::F64, &start(n));
+        let f = Objective::new("valley", &p, half_square);
+        let mut lbfgs = Lbfgs::new(LbfgsOptions::default()).unwrap();
+        let outcome = run(&mut lbfgs, &f, &mut p, 200);
+        assert_eq!(outcome.status, Status::Converged, "{outcome:?}");
+        assert!(at(&p).iter().all(|x| (x - 1.0).abs() < 1e-7), "{outcome:?}: {:?}", at(&p));
+        assert!(outcome.steps < 60, "{outcome:?}");
+    }
+}
+
+#[test]
+fn lbfgs_remembers_no_gradient_of_another_function() {
+    let mut p = parameters(DType::F64, &[3.0]);
+    let [first, second] = [1.0, 2.0].map(|at| of(&p, move |v| (v - at).sqr().sum(())));
+    let mut lbfgs = Lbfgs::new(LbfgsOptions::default()).unwrap();
+    run(&mut lbfgs, &first, &mut p, 20);
+    assert!((at(&p)[0] - 1.0).abs() < 1e-8);
+    run(&mut lbfgs, &second, &mut p, 20);
+    assert!((at(&p)[0] - 2.0).abs() < 1e-8);
+}
+
+#[test]
+fn every_step_of_lbfgs_satisfies_wolfes_conditions() {
+    let mut p = parameters(DType::F64, &start(6));
+    let f = Objective::new("valley", &p, half_square);
+    let mut lbfgs = Lbfgs::new(LbfgsOptions::default()).unwrap();
+    let mut moves = 0;
+    for _ in 0..40 {
+        let before = p.clone();
+        let progress = lbfgs.step(&f, &mut p).unwrap();
+        if progress.status != Status::Running {
+            break;
+        }
+        let (x, y) = (at(&before), at(&p));
+        let slope = |at: &Parameters| -> f64 {
+            let g = to_f64(&f.gradient(at).unwrap().1[0]).unwrap();
+            g.iter().zip(x.iter().zip(&y)).map(|(g, (x, y))| g * (y - x)).sum()
+        };
+        let (first, last) = (slope(&before), slope(&p));
+        // At the last digits the conditions are met to rounding.
+        let rounding = 1e-14;
+        assert!(first < 0.0);
+        assert!(progress.next_value <= progress.value + 1e-4 * first + rounding, "{progress:?}");
+        assert!(last.abs() <= 0.9 * first.abs() + rounding, "{last} {first}");
+        moves += 1;
+    }
+    assert!(moves > 10);
+}
+
+#[test]
+fn gauss_newton_solves_tall_wide_and_deficient_problems() {
+    for damping in [1e-3, 0.0] {
+        let mut p = parameters(DType::F64, &start(6));
+        let f = Objective::least_squares("valley", &p, valley);
+        let options = GaussNewtonOptions { damping, ..Default::default() };
+        let outcome = run(&mut GaussNewton::new(options).unwrap(), &f, &mut p, 100);
+        assert_eq!(outcome.status, Status::Converged);
+        assert!(at(&p).iter().all(|x| (x - 1.0).abs() < 1e-8), "{:?}", at(&p));
+    }
+    // One residual of four parameters, and it sees three of them.
+    let mut p = parameters(DType::F64, &[1.0, 2.0, -1.0, 5.0]);
+    let f = Objective::least_squares("wide", &p, |_: &Graph, b: &Bound<'_>| {
+        (b.get("x")?.narrow(0, 0, 3).sqr().sum(0) - 3.0).reshape(&[1]).ok()
+    });
+    let outcome = run(&mut GaussNewton::new(Default::default()).unwrap(), &f, &mut p, 50);
+    let x = at(&p);
+    let sum: f64 = x[..3].iter().map(|x| x * x).sum();
+    assert!(outcome.status == Status::Converged && (sum - 3.0).abs() < 1e-8, "{outcome:?} {x:?}");
+    assert_eq!(x[3], 5.0);
+    // The same column twice: JᵀJ is singular.
+    let mut p = parameters(DType::F64, &[3.0, -1.0]);
+    let f = Objective::least_squares("twice", &p, |_: &Graph, b: &Bound<'_>| {
+        let s = b.get("x")?.sum(());
+        (s - 1.0).exp().broadcast_to(&[3]).ok().map(|r| r - 1.0)
+    });
+    let options = GaussNewtonOptions { damping: 0.0, ..Default::default() };
+    let outcome = run(&mut GaussNewton::new(options).unwrap(), &f, &mut p, 50);
+    let sum: f64 = at(&p).iter().sum();
+    assert!(outcome.status == Status::Converged && (sum - 1.0).abs() < 1e-8, "{outcome:?} {sum}");
+}
+
+/// x² − y² + ¼y⁴: a saddle at the origin, minima of −1 at y = ±√2.
+fn saddle(v: Var<'_>) -> Var<'_> {
+    let (x, y) = (v.get(0, 0), v.get(0, 1));
+    x.sqr() - y.sqr() + 0.25 * y.sqr().sqr()
+}
+
+/// x³ − 3xy² + ¼(x² + y²)²: a saddle with three ways down, without curvature at the origin; minima of −6.75.
+fn monkey(v: Var<'_>) -> Var<'_> {
+    let (x, y) = (v.get(0, 0), v.get(0, 1));
+    x.cube() - 3.0 * x * y.sqr() + 0.25 * (x.sqr() + y.sqr()).sqr()
+}
+
+#[test]
+fn newton_stops_at_saddles_and_saddle_free_newton_leaves_them() {
+    let options = NewtonOptions::default();
+    // On the ridge the gradient never points off it, near it hardly.
+    for y in [0.0, 1e-6, 0.1] {
+        let mut p = parameters(DType::F64, &[0.5, y]);
+        let f = of(&p, saddle);
+        let newton = run(&mut Newton::new(options).unwrap(), &f, &mut p, 100);
+        assert!(newton.status == Status::Converged && newton.value.abs() < 1e-12, "{newton:?}");
+        set(&mut p, &[0.5, y]);
+        let free = run(&mut SaddleFreeNewton::new(options).unwrap(), &f, &mut p, 100);
+        assert_eq!(free.status, Status::Converged);
+        assert!((free.value + 1.0).abs() < 1e-12, "{free:?}");
+    }
+    let mut p = parameters(DType::F64, &[0.3, 0.003]);
+    let f = of(&p, monkey);
+    let newton = run(&mut Newton::new(options).unwrap(), &f, &mut p, 100);
+    assert!(newton.value.abs() < 1e-9, "{newton:?}");
+    set(&mut p, &[0.3, 0.003]);
+    let free = run(&mut SaddleFreeNewton::new(options).unwrap(), &f, &mut p, 100);
+    assert!((free.value + 6.75).abs() < 1e-10, "{free:?}");
+}
+
+#[test]
+fn a_point_without_slope_and_curvature_is_reported_not_invented() {
+    let mut p = parameters(DType::F64, &[0.0, 0.0]);
+    let f = of(&p, monkey);
+    let outcome = run(&mut SaddleFreeNewton::new(Default::default()).unwrap(), &f, &mut p, 10);
+    assert_eq!((outcome.status, outcome.steps), (Status::Flat, 0));
+}
+
+#[test]
+fn saddle_free_newton_is_newton_at_a_minimum() {
+    // A subspace of all dimensions on a quadratic: two steps of light damping, for any condition number.
+    let mut p = parameters(DType::F64, &[1.0, -2.0, 3.0, 0.5]);
+    let f = of(&p, |v| {
+        let scales = Tensor::new(&[1.0, 1e2, 1e4, 1e-2], &Device::Cpu);
+        scales.map_or(v, |s| 0.5 * (v.graph().constant(&s) * (v - 1.0).sqr()).sum(()))
+    });
+    let options = NewtonOptions { damping: 1e-9, ..Default::default() };
+    let outcome = run(&mut SaddleFreeNewton::new(options).unwrap(), &f, &mut p, 10);
+    assert!(outcome.status == Status::Converged && outcome.steps <= 3, "{outcome:?}");
+    // A gradient of 1e-8 over the least curvature, 1e-2.
+    assert!(at(&p).iter().all(|x| (x - 1.0).abs() <= 1e-6), "{:?}", at(&p));
+}
+
+#[test]
+fn nothing_hangs_in_single_precision_or_where_the_function_ends() {
+    let methods = || -> Vec<Box<dyn Minimizer>> {
+        vec![
+            Box::new(Lbfgs::new(Default::default()).unwrap()),
+            Box::new(SaddleFreeNewton::new(Default::default()).unwrap()),
+            Box::new(GaussNewton::new(Default::default()).unwrap()),
+        ]
+    };
+    for mut method in methods() {
+        let mut p = parameters(DType::F32, &start(4));
+        let f = Objective::least_squares("valley", &p, valley);
+        let outcome = run(&mut *method, &f, &mut p, 300);
+        assert!(outcome.status != Status::StepLimit && outcome.value < 1e-9, "{outcome:?}");
+    }
+    // Bounded steps down a line that never ends, and a function that stops being finite.
+    for mut method in methods().into_iter().take(2) {
+        let mut p = parameters(DType::F64, &[1.0]);
+        let f = of(&p, |v| v.sum(()));
+        let outcome = run(&mut *method, &f, &mut p, 20);
+        assert!(outcome.steps == 20 || outcome.status == Status::Stalled, "{outcome:?}");
+        let mut p = parameters(DType::F64, &[1.0]);
+        let f = of(&p, |v| (v - 4.0 * v.sqrt()).sum(()));
+        let outcome = run(&mut *method, &f, &mut p, 100);
+        assert!((at(&p)[0] - 4.0).abs() < 1e-6, "{outcome:?} {:?}", at(&p));
+    }
+}
+
+#[test]
+fn a_resumed_run_is_the_uninterrupted_run() {
+    let make = || -> Vec<Box<dyn Minimizer>> {
+        let options = NewtonOptions { subspace: 3, ..Default::default() };
+        vec![
+            Box::new(Lbfgs::new(LbfgsOptions { memory: 4, ..Default::default() }).unwrap()),
+            Box::new(GaussNewton::new(Default::default()).unwrap()),
+            Box::new(SaddleFreeNewton::new(options).unwrap()),
+            Box::new(Newton::new(options).unwrap()),
+        ]
+    };
+    for i in 0..make().len() {
+        for dtype in [DType::F64, DType::F32] {
+            let mut p = parameters(dtype, &start(8));
+            let f = Objective::least_squares("valley", &p, valley);
+            let mut whole = make().swap_remove(i);
+            run(&mut *whole, &f, &mut p, 12);
+            for stop in [0, 1, 5, 9] {
+                let mut first = make().swap_remove(i);
+                let mut q = parameters(dtype, &start(8));
+                run(&mut *first, &f, &mut q, stop);
+                let mut checkpoint = Checkpoint::new();
+                first.store(&mut checkpoint, "o.");
+                let mut second = make().swap_remove(i);
+                second.restore(&checkpoint, "o.", &q).unwrap();
+                run(&mut *second, &f, &mut q, 12 - stop);
+                let bits = |p: &Parameters| at(p).into_iter().map(f64::to_bits).collect::<Vec<_>>();
+                assert_eq!(bits(&q), bits(&p), "method {i}, {dtype:?}, stopped at {stop}");
+            }
+        }
+    }
+}
+
+#[test]
+fn misuse_is_a_typed_error() {
+    let mut p = parameters(DType::F64, &start(4));
+    let two = of(&p, |v| v);
+    assert!(matches!(two.value(&p), Err(Error::Graph(_))));
+    let mut lbfgs = Lbfgs::new(Default::default()).unwrap();
+    assert!(matches!(lbfgs.step(&two, &mut p), Err(Error::Graph(_))));
+    let plain = Objective::new("valley", &p, half_square);
+    let mut gauss_newton = GaussNewton::new(Default::default()).unwrap();
+    assert!(matches!(gauss_newton.step(&plain, &mut p), Err(Error::Graph(_))));
+    let infinite = of(&p, |v| v.exp().exp().exp().sum(()));
+    set(&mut p, &[9.0; 4]);
+    let mut free = SaddleFreeNewton::new(Default::default()).unwrap();
+    assert!(matches!(free.step(&infinite, &mut p), Err(Error::Graph(_))));
+    assert_eq!(at(&p), [9.0; 4]);
+
+    let setting = |result: Result<(), Error>| match result {
+        Err(Error::Setting { name, .. }) => name,
+        other => panic!("{other:?}"),
+    };
+    let lbfgs = |options| setting(Lbfgs::new(options).map(drop));
+    assert_eq!(lbfgs(LbfgsOptions { memory: 0, ..Default::default() }), "memory");
+    assert_eq!(lbfgs(LbfgsOptions { decrease: 0.95, ..Default::default() }), "decrease");
+    assert_eq!(lbfgs(LbfgsOptions { curvature: 1.0, ..Default::default() }), "curvature");
+    let newton = |options| setting(SaddleFreeNewton::new(options).map(drop));
+    assert_eq!(newton(NewtonOptions { subspace: 0, ..Default::default() }), "subspace");
+    assert_eq!(newton(NewtonOptions { damping: 0.0, ..Default::default() }), "damping");
+    let options = GaussNewtonOptions { damping: f64::NAN, ..Default::default() };
+    assert_eq!(setting(GaussNewton::new(options).map(drop)), "damping");
+
+    // State of other parameters.
+    let mut p = parameters(DType::F64, &start(8));
+    let f = Objective::new("valley", &p, half_square);
+    let mut lbfgs = Lbfgs::new(Default::default()).unwrap();
+    run(&mut lbfgs, &f, &mut p, 3);
+    let mut checkpoint = Checkpoint::new();
+    lbfgs.store(&mut checkpoint, "o.");
+    let other = parameters(DType::F64, &start(4));
+    assert!(matches!(lbfgs.restore(&checkpoint, "o.", &other), Err(Error::Parameter { .. })));
+    assert!(matches!(lbfgs.restore(&Checkpoint::new(), "o.", &p), Err(Error::Entry { .. })));
+    assert_eq!(lbfgs.steps(), 3);
+}
