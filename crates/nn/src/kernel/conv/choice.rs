@@ -37,6 +37,11 @@ pub(super) fn input_gradient(shape: &Conv2dShape, output: [usize; 2]) -> Method 
     }
 }
 
+/// The method of the weight gradient.
+pub(super) fn weight_gradient(shape: &Conv2dShape, output: [usize; 2]) -> Method {
+    if suits(shape, output) && shape.batch > 0 { Method::Winograd } else { Method::Direct }
+}
+
 fn suits(shape: &Conv2dShape, output: [usize; 2]) -> bool {
     shape.kernel == [3, 3]
         && shape.stride == [1, 1]

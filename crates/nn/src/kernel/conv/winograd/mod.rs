@@ -18,12 +18,14 @@
 
 mod tiles;
 mod transform;
+mod weight;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use self::tiles::Tiles;
 use self::transform::{FILTERS, OUT, PRODUCTS, SIDE, filter, input, output};
+pub(super) use self::weight::WeightGradient;
 use super::microkernel::{Source, output_block};
 use super::pack::{Finish, channel_blocks, finished};
 use crate::kernel::real::{Real, Scratch};

@@ -38,6 +38,13 @@ impl Tiles {
         Self { rows, columns, total, block_rows, padded }
     }
 
+    /// The same tiles in blocks of about `most`.
+    pub(super) fn in_blocks_of(self, most: usize) -> Self {
+        let rows = (most / self.columns).clamp(1, self.total.max(1));
+        let block_rows = self.total.div_ceil(self.total.div_ceil(rows).max(1)).max(1);
+        Self { block_rows, padded: block_rows * self.columns, ..self }
+    }
+
     pub(super) fn blocks(&self) -> usize {
         self.total.div_ceil(self.block_rows)
     }

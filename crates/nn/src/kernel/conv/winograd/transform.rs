@@ -15,6 +15,10 @@ pub(super) const PRODUCTS: usize = SIDE * SIDE;
 
 const A: f64 = 0.625;
 const B: f64 = 1.5;
+/// 1 / Π over finite points k ≠ j of (p_j − p_k), for the points 0, ±a, ±b.
+const AT_0: f64 = 1.0 / (A * A * B * B);
+const AT_A: f64 = 1.0 / (2.0 * A * A * (A * A - B * B));
+const AT_B: f64 = 1.0 / (2.0 * B * B * (B * B - A * A));
 
 /// One axis of the input transform: row j holds the coefficients of Π over points k ≠ j of (x − p_k).
 #[inline(always)]
@@ -60,18 +64,13 @@ pub(super) const FILTERS: usize = 8;
 #[inline(always)]
 fn filter_axis<T: Real>(g: [[T; FILTERS]; 3]) -> [[T; FILTERS]; SIDE] {
     let c = T::from_f64;
-    let (at_0, at_a, at_b) = (
-        c(1.0 / (A * A * B * B)),
-        1.0 / (2.0 * A * A * (A * A - B * B)),
-        1.0 / (2.0 * B * B * (B * B - A * A)),
-    );
     let mut out = [[T::ZERO; FILTERS]; SIDE];
     for l in 0..FILTERS {
         let [g0, g1, g2] = [g[0][l], g[1][l], g[2][l]];
-        let even_a = c(at_a) * g0 + c(A * A * at_a) * g2;
-        let even_b = c(at_b) * g0 + c(B * B * at_b) * g2;
-        let (odd_a, odd_b) = (c(A * at_a) * g1, c(B * at_b) * g1);
-        out[0][l] = at_0 * g0;
+        let even_a = c(AT_A) * g0 + c(A * A * AT_A) * g2;
+        let even_b = c(AT_B) * g0 + c(B * B * AT_B) * g2;
+        let (odd_a, odd_b) = (c(A * AT_A) * g1, c(B * AT_B) * g1);
+        out[0][l] = c(AT_0) * g0;
         out[1][l] = even_a + odd_a;
         out[2][l] = even_a - odd_a;
         out[3][l] = even_b + odd_b;
@@ -91,4 +90,42 @@ pub(super) fn filter<T: Real>(g: &[[T; FILTERS]; 9]) -> [[T; FILTERS]; PRODUCTS]
         out[i * SIDE..(i + 1) * SIDE].copy_from_slice(&row);
     }
     out
+}
+
+/// The transpose of [`output`]: what each point's product takes from a derivative of the outputs.
+#[inline(always)]
+pub(super) fn output_transposed<T: Real, S: Simd>(
+    simd: S,
+    y: [T::Vector<S>; OUT],
+) -> [T::Vector<S>; SIDE] {
+    let c = |value: f64| T::splat(simd, T::from_f64(value));
+    let fma = |x, y, z| T::mul_add(simd, x, y, z);
+    let (even_a, even_b) = (fma(c(A * A), y[2], y[0]), fma(c(B * B), y[2], y[0]));
+    let (odd_a, odd_b) = (fma(c(A * A), y[3], y[1]), fma(c(B * B), y[3], y[1]));
+    [
+        y[0],
+        fma(c(A), odd_a, even_a),
+        fma(c(-A), odd_a, even_a),
+        fma(c(B), odd_b, even_b),
+        fma(c(-B), odd_b, even_b),
+        y[3],
+    ]
+}
+
+/// The transpose of one axis of the filter transform.
+#[inline(always)]
+pub(super) fn filter_transposed<T: Real, S: Simd>(
+    simd: S,
+    u: [T::Vector<S>; SIDE],
+) -> [T::Vector<S>; 3] {
+    let c = |value: f64| T::splat(simd, T::from_f64(value));
+    let fma = |x, y, z| T::mul_add(simd, x, y, z);
+    let (even_a, odd_a) = (T::plus(simd, u[1], u[2]), fma(c(-1.0), u[2], u[1]));
+    let (even_b, odd_b) = (T::plus(simd, u[3], u[4]), fma(c(-1.0), u[4], u[3]));
+    let zero = T::splat(simd, T::ZERO);
+    [
+        fma(c(AT_0), u[0], fma(c(AT_A), even_a, fma(c(AT_B), even_b, zero))),
+        fma(c(A * AT_A), odd_a, fma(c(B * AT_B), odd_b, zero)),
+        fma(c(A * A * AT_A), even_a, fma(c(B * B * AT_B), even_b, u[5])),
+    ]
 }
