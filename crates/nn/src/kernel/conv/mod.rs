@@ -25,15 +25,19 @@
 //! partial sums of `weight_gradient` are combined in index order. The bits therefore do not depend on the number of
 //! threads. (They may differ between processors with different vector lengths.)
 
+mod choice;
 mod correlate;
 mod microkernel;
 mod pack;
 mod plan;
 mod shape;
 mod weight_gradient;
+mod winograd;
 
+use choice::Method;
 use correlate::Correlation;
 use plan::Axis;
+use winograd::Winograd;
 
 pub use shape::Conv2dShape;
 pub(crate) use shape::output_size;
@@ -85,24 +89,10 @@ pub fn forward_fused<T: Real>(
     if let Some(bias) = epilogue.bias {
         check_len(OPERATION, "bias", bias.len(), shape.out_channels)?;
     }
-    let (sources, targets) = (shape.in_channels / shape.groups, shape.out_channels / shape.groups);
-    let taps = shape.kernel[0] * shape.kernel[1];
-    let correlation = Correlation {
-        rows: Axis::forward(shape, 0, output[0]),
-        columns: Axis::forward(shape, 1, output[1]),
-        batch: shape.batch,
-        groups: shape.groups,
-        source_channels: sources,
-        target_channels: targets,
-        flops: shape.flops()?,
-        bias: epilogue.bias,
-        relu: epilogue.relu,
-    };
-    correlation.run(
-        x,
-        |g, target, source, tap| w[((g * targets + target) * sources + source) * taps + tap],
-        y,
-    );
+    match choice::forward(shape, output) {
+        Method::Winograd => forward_winograd(shape, output, x, w, epilogue, y),
+        Method::Direct => forward_direct(shape, output, x, w, epilogue, y),
+    }
     Ok(())
 }
 
@@ -119,6 +109,70 @@ pub fn input_gradient<T: Real>(shape: &Conv2dShape, dy: &[T], w: &[T], dx: &mut 
     check_len(OPERATION, "dy", dy.len(), shape.output_len()?)?;
     check_len(OPERATION, "w", w.len(), shape.weight_len())?;
     check_len(OPERATION, "dx", dx.len(), shape.input_len())?;
+    match choice::input_gradient(shape, output) {
+        Method::Winograd => input_gradient_winograd(shape, output, dy, w, dx),
+        Method::Direct => input_gradient_direct(shape, output, dy, w, dx),
+    }
+    Ok(())
+}
+
+pub(crate) fn forward_direct<T: Real>(
+    shape: &Conv2dShape,
+    output: [usize; 2],
+    x: &[T],
+    w: &[T],
+    epilogue: Epilogue<'_, T>,
+    y: &mut [T],
+) {
+    let (sources, targets) = (shape.in_channels / shape.groups, shape.out_channels / shape.groups);
+    let taps = shape.kernel[0] * shape.kernel[1];
+    let correlation = Correlation {
+        rows: Axis::forward(shape, 0, output[0]),
+        columns: Axis::forward(shape, 1, output[1]),
+        batch: shape.batch,
+        groups: shape.groups,
+        source_channels: sources,
+        target_channels: targets,
+        flops: choice::flops(shape, output),
+        bias: epilogue.bias,
+        relu: epilogue.relu,
+    };
+    correlation.run(
+        x,
+        |g, target, source, tap| w[((g * targets + target) * sources + source) * taps + tap],
+        y,
+    );
+}
+
+pub(crate) fn forward_winograd<T: Real>(
+    shape: &Conv2dShape,
+    output: [usize; 2],
+    x: &[T],
+    w: &[T],
+    epilogue: Epilogue<'_, T>,
+    y: &mut [T],
+) {
+    let sources = shape.in_channels;
+    let winograd = Winograd {
+        batch: shape.batch,
+        source_channels: sources,
+        target_channels: shape.out_channels,
+        source: shape.size,
+        target: output,
+        padding: shape.padding,
+        bias: epilogue.bias,
+        relu: epilogue.relu,
+    };
+    winograd.run(x, |target, source, tap| w[(target * sources + source) * 9 + tap], y);
+}
+
+pub(crate) fn input_gradient_direct<T: Real>(
+    shape: &Conv2dShape,
+    output: [usize; 2],
+    dy: &[T],
+    w: &[T],
+    dx: &mut [T],
+) {
     let (sources, targets) = (shape.out_channels / shape.groups, shape.in_channels / shape.groups);
     let taps = shape.kernel[0] * shape.kernel[1];
     let correlation = Correlation {
@@ -128,7 +182,7 @@ pub fn input_gradient<T: Real>(shape: &Conv2dShape, dy: &[T], w: &[T], dx: &mut 
         groups: shape.groups,
         source_channels: sources,
         target_channels: targets,
-        flops: shape.flops()?,
+        flops: choice::flops(shape, output),
         bias: None,
         relu: false,
     };
@@ -137,5 +191,26 @@ pub fn input_gradient<T: Real>(shape: &Conv2dShape, dy: &[T], w: &[T], dx: &mut 
         |g, target, source, tap| w[((g * sources + source) * targets + target) * taps + tap],
         dx,
     );
-    Ok(())
+}
+
+/// The input gradient is the convolution with the weight turned by 180° and its channels exchanged.
+pub(crate) fn input_gradient_winograd<T: Real>(
+    shape: &Conv2dShape,
+    output: [usize; 2],
+    dy: &[T],
+    w: &[T],
+    dx: &mut [T],
+) {
+    let targets = shape.in_channels;
+    let winograd = Winograd {
+        batch: shape.batch,
+        source_channels: shape.out_channels,
+        target_channels: targets,
+        source: output,
+        target: shape.size,
+        padding: shape.padding.map(|padding| 2 - padding),
+        bias: None,
+        relu: false,
+    };
+    winograd.run(dy, |target, source, tap| w[(source * targets + target) * 9 + 8 - tap], dx);
 }

@@ -122,7 +122,7 @@ pub(super) fn unpack_target<T: Real>(
 
 /// value + bias, and its positive part if asked. NaN stays NaN, so that a fault upstream is not hidden.
 #[inline(always)]
-fn finished<T: Real>(value: T, finish: Finish<T>) -> T {
+pub(super) fn finished<T: Real>(value: T, finish: Finish<T>) -> T {
     let value = value + finish.bias;
     if finish.relu && value < T::ZERO { T::ZERO } else { value }
 }

@@ -3,10 +3,12 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::choice::{self, Method};
 use super::microkernel::{BLOCK, interleave, weight_block};
 use super::pack::{channel_blocks, pack_grid, pack_source};
 use super::plan::{Axis, Layout, TaskLimits, Tiling};
 use super::shape::Conv2dShape;
+use super::winograd;
 use crate::error::{Result, check_len};
 use crate::kernel::real::{Real, Scratch};
 
@@ -32,15 +34,45 @@ pub fn weight_gradient<T: Real>(
     check_len(OPERATION, "x", x.len(), shape.input_len())?;
     check_len(OPERATION, "dy", dy.len(), shape.output_len()?)?;
     check_len(OPERATION, "dw", dw.len(), shape.weight_len())?;
+    match choice::weight_gradient(shape, output) {
+        Method::Winograd => {
+            let winograd = winograd::WeightGradient {
+                batch: shape.batch,
+                source_channels: shape.in_channels,
+                target_channels: shape.out_channels,
+                source: shape.size,
+                target: output,
+                padding: shape.padding,
+            };
+            winograd.run(x, dy, dw);
+        }
+        Method::Direct => direct(shape, output, x, dy, dw),
+    }
+    Ok(())
+}
 
+pub(crate) fn direct<T: Real>(
+    shape: &Conv2dShape,
+    output: [usize; 2],
+    x: &[T],
+    dy: &[T],
+    dw: &mut [T],
+) {
     let rows = Axis::forward(shape, 0, output[0]);
     let columns = Axis::forward(shape, 1, output[1]);
     let (sources, targets) = (shape.in_channels / shape.groups, shape.out_channels / shape.groups);
     let planes = rows.source.starts.len() * columns.source.starts.len() * sources + targets;
     let row_bytes = planes * columns.pitch() * size_of::<T>();
     let accesses = x.len() + dy.len();
-    let tiling =
-        Tiling::new(&rows, &columns, shape.batch, row_bytes, shape.flops()?, accesses, LIMITS);
+    let tiling = Tiling::new(
+        &rows,
+        &columns,
+        shape.batch,
+        row_bytes,
+        choice::flops(shape, output),
+        accesses,
+        LIMITS,
+    );
     let tiles = tiling.row_tiles(rows.grid);
     let tasks: Vec<Task> = (0..shape.batch.div_ceil(tiling.images) * tiles)
         .map(|task| {
@@ -65,7 +97,7 @@ pub fn weight_gradient<T: Real>(
     let chunks = tasks.len().div_ceil(per_chunk);
     if chunks <= 1 {
         work(&tasks, dw);
-        return Ok(());
+        return;
     }
     let mut partials = Scratch::new(chunks * dw.len());
     let pieces: Vec<_> = tasks.chunks(per_chunk).zip(partials.chunks_exact_mut(dw.len())).collect();
@@ -79,7 +111,6 @@ pub fn weight_gradient<T: Real>(
             *sum += value;
         }
     }
-    Ok(())
 }
 
 /// Some images and grid rows.
