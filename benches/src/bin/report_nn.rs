@@ -11,6 +11,7 @@ mod common {
     pub(crate) use all::values;
 }
 #[path = "../../../examples/src/bin/07_digits/digits.rs"]
+#[allow(dead_code)] // the example uses the rest
 mod digits;
 #[path = "../../../crates/nn/tests/common/files.rs"]
 mod files;

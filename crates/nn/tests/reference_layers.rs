@@ -20,7 +20,8 @@ fn compare(dtype: DType, limit: f64) {
             Ok(Worst { error, at, compared: n }) => {
                 compared += n;
                 // Written so that NaN fails.
-                (!(error <= limit)).then(|| format!("{}: {error:e} at {at}", case.name))
+                (error.is_nan() || limit < error)
+                    .then(|| format!("{}: {error:e} at {at}", case.name))
             }
             Err(e) => Some(format!("{}: {e}", case.name)),
         })

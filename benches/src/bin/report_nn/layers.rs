@@ -1,16 +1,16 @@
 //! Layers: the derivative laws, PyTorch's numbers, candle's defects, from the very tables that the tests read.
 
 #[path = "../../../../crates/nn/tests/common/layers/mod.rs"]
-mod layers;
+mod tables;
 
 use std::io::Write;
 
 use anyhow::Result;
 use benches::output::Output;
 use benches::row::Row;
-use layers::defects::{Candle, verdicts};
-use layers::reference;
 use pullback_core_graph::candle::DType;
+use tables::defects::{Candle, verdicts};
+use tables::reference;
 
 /// All rows about layers.
 pub(crate) fn report(output: &mut Output) -> Result<()> {
@@ -32,7 +32,7 @@ fn laws(output: &mut Output) -> Result<()> {
     // Six of first order; two agreements and twice six for tangent and adjoint.
     const LAWS: f64 = 20.0;
     for (dtype, name) in [(DType::F64, "f64"), (DType::F32, "f32")] {
-        let cases = layers::all(dtype);
+        let cases = tables::all(dtype);
         let failed: Vec<String> = cases
             .iter()
             .filter_map(|case| case.check().err().map(|e| format!("{}: {e}", case.name)))

@@ -8,6 +8,7 @@ mod losses;
 #[path = "../../../../examples/src/bin/08_saddles/problems.rs"]
 mod problems;
 #[path = "../../../../examples/src/bin/08_saddles/race.rs"]
+#[allow(dead_code)] // the example uses the rest
 mod race;
 #[path = "../../../../crates/nn/tests/common/optimizers.rs"]
 #[allow(clippy::unwrap_used, clippy::panic)] // the tests' tables fail by panics
