@@ -4,7 +4,8 @@
 //! before it, twice (Parlett 1998, section 6.9). The projection VᵀHV is then computed entry by entry instead of being read off the
 //! recurrence: it stays right when directions that are no Krylov vectors join, as the last step of an optimizer does.
 
-use pullback_core_graph::linalg::symmetric_eigen;
+use pullback_core_graph::Error as GraphError;
+use pullback_core_graph::linalg::{LinalgError, symmetric_eigen};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -104,15 +105,31 @@ impl Space {
                 (t[j * k + i], t[i * k + j]) = (entry, entry);
             }
         }
-        let (mut values, mut q) = (vec![0.0; k], vec![0.0; k * k]);
-        symmetric_eigen(1, k, &t, &mut values, &mut q)
-            .map_err(|e| pullback_core_graph::Error::external("lanczos", e))?;
+        let (values, q) = eigen(k, &t).map_err(|e| GraphError::external("lanczos", e))?;
         let mut vectors = vec![vec![0.0; self.basis.first().map_or(0, Vec::len)]; k];
         for (j, y) in vectors.iter_mut().enumerate() {
             self.basis.iter().enumerate().for_each(|(i, v)| add(y, q[i * k + j], v));
         }
         Ok(Ritz { values, vectors })
     }
+}
+
+/// Eigenvalues, ascending, and eigenvectors as columns.
+///
+/// Many eigenvalues that are zero but for rounding can keep the QL iteration from ending, because it takes a coupling for zero only
+/// beside its neighbours. Shifted by twice the norm all diagonal entries are as large as the norm: what is lost is rounding of ‖T‖.
+fn eigen(k: usize, t: &[f64]) -> std::result::Result<(Vec<f64>, Vec<f64>), LinalgError> {
+    let (mut values, mut q) = (vec![0.0; k], vec![0.0; k * k]);
+    match symmetric_eigen(1, k, t, &mut values, &mut q) {
+        Err(LinalgError::NoConvergence { .. }) => {}
+        other => return other.map(|()| (values, q)),
+    }
+    let shift = 2.0 * norm(t);
+    let mut t = t.to_vec();
+    (0..k).for_each(|i| t[i * k + i] += shift);
+    symmetric_eigen(1, k, &t, &mut values, &mut q)?;
+    values.iter_mut().for_each(|v| *v -= shift);
+    Ok((values, q))
 }
 
 #[cfg(test)]

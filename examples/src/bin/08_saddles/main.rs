@@ -67,7 +67,9 @@ fn curves(problem: &Problem, runs: &[Run]) -> [Plot; 2] {
     };
     let least = if problem.best.is_some() { 1e-8 } else { 0.5 * lowest };
     let picture = |title: String, x: &str, column: usize| {
-        let mut plot = Plot::new(title).axes(x, name).log_y().log_x();
+        // Room for the legend at the right.
+        let plot = Plot::new(title).size(640.0, 340.0).axes(x, name);
+        let mut plot = plot.log_y().log_x().x_limits(1.0, 3e4);
         for run in runs {
             let points = run.curve.iter().skip(1);
             let points = points.map(|p| [p[column], (p[2] - floor).max(least)]);
@@ -96,7 +98,7 @@ fn map(problem: &Problem, runs: &[Run]) -> Result<Plot> {
     for run in runs {
         plot = plot.line(run.method, run.path.iter().copied());
     }
-    Ok(plot.dots("", [[0.5, 0.001]]))
+    Ok(plot.dots("", [[0.5, -0.001]]))
 }
 
 fn save(name: &str, picture: &str) -> Result<()> {

@@ -23,7 +23,7 @@ pub(crate) fn monkey_saddle() -> Result<Problem> {
         start.root().parameter(name, &[1], Initialization::Constant(0.0))?;
     }
     // Almost on a ridge: downhill is first towards the origin.
-    for (name, value) in [("x", 0.5), ("y", 0.001)] {
+    for (name, value) in [("x", 0.5), ("y", -0.001)] {
         start.set(name, &Tensor::new(&[value], &Device::Cpu)?)?;
     }
     let objective = Objective::new("monkey saddle", &start, |_: &Graph, p: &Bound<'_>| {
@@ -36,7 +36,8 @@ pub(crate) fn monkey_saddle() -> Result<Problem> {
 const SAMPLES: usize = 100;
 
 /// W₄W₃W₂W₁ through 3 of 10 dimensions, mean of ½‖x̂ − x‖². The best is what principal components leave; the origin is a saddle
-/// whose first three derivatives vanish, and between it and the best lie more (Baldi and Hornik 1989, Kawaguchi 2016).
+/// whose first three derivatives vanish, and between it and the best lie more (Baldi and Hornik 1989, Kawaguchi 2016). It starts
+/// from weights of deviation 0.03, close to the origin.
 pub(crate) fn linear_autoencoder() -> Result<Problem> {
     let sizes = [10, 6, 3, 6, 10];
     // Numbers that look random, from a quadratic phase; each dimension has its own spread.
@@ -56,7 +57,7 @@ pub(crate) fn linear_autoencoder() -> Result<Problem> {
     symmetric_eigen(1, 10, &covariance, &mut values, &mut vectors)?;
     let (saddle, best) = (0.5 * values.iter().sum::<f64>(), 0.5 * values[..7].iter().sum::<f64>());
     let mut start = Parameters::new(5, DType::F64, &Device::Cpu);
-    let names = layers(&mut start, &sizes, false, 0.1)?;
+    let names = layers(&mut start, &sizes, false, 0.03)?;
     let data = Tensor::from_vec(x, (SAMPLES, 10), &Device::Cpu)?;
     let objective =
         Objective::new("linear autoencoder", &start, move |graph: &Graph, p: &Bound<'_>| {
