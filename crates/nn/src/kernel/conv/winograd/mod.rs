@@ -13,8 +13,8 @@
 //! first. Neither the whole transformed image nor, when it is large, the whole transformed weight ever exists.
 //!
 //! # Accuracy
-//! In `f32` the error of the transforms is that of sums about twice as long: see the tests, which bound it by
-//! 4·10⁻⁶ of the largest output; root mean square 1.8 times the direct sum's.
+//! In `f32`, with 128 channels of uniform random numbers, the tests bound the error by 3·10⁻⁶ of the largest output, and
+//! its root mean square by 1.5·10⁻⁶ of the outputs'.
 
 mod tiles;
 mod transform;
