@@ -98,6 +98,16 @@ fn shapes() -> Vec<Conv2dShape> {
         shape((1, 40, 24), [37, 29], [3, 3], [1, 1], [1, 1], [1, 1], 1),
         shape((1, 70, 6), [41, 31], [3, 3], [2, 2], [1, 1], [1, 1], 1),
         shape((2, 16, 16), [50, 70], [5, 3], [2, 1], [2, 1], [1, 1], 4),
+        // Winograd's method: tiles that the image does not fill, every padding, blocks that span images, channels that
+        // fill no register, several chunks of channels, wide rows, and more than one group of blocks (in f64).
+        shape((2, 33, 35), [9, 7], [3, 3], [1, 1], [1, 1], [1, 1], 1),
+        shape((1, 32, 41), [6, 8], [3, 3], [1, 1], [0, 0], [1, 1], 1),
+        shape((1, 37, 32), [4, 11], [3, 3], [1, 1], [2, 0], [1, 1], 1),
+        shape((2, 32, 32), [10, 5], [3, 3], [1, 1], [3, 4], [1, 1], 1),
+        shape((9, 32, 34), [11, 13], [3, 3], [1, 1], [1, 1], [1, 1], 1),
+        shape((1, 135, 70), [13, 18], [3, 3], [1, 1], [1, 2], [1, 1], 1),
+        shape((1, 32, 33), [4, 600], [3, 3], [1, 1], [1, 1], [1, 1], 1),
+        shape((1, 32, 32), [100, 160], [3, 3], [1, 1], [1, 1], [1, 1], 1),
     ]
 }
 
@@ -138,6 +148,22 @@ fn matches_the_definition_f64() {
 #[test]
 fn matches_the_definition_f32() {
     matches_the_definition::<f32>(2e-5);
+}
+
+/// Winograd's method in f32 against sums in f64, 128 channels of uniform numbers in (−1, 1).
+#[test]
+fn the_rounding_error_of_the_fast_method_is_bounded() {
+    let s = shape((1, 128, 64), [24, 20], [3, 3], [1, 1], [1, 1], [1, 1], 1);
+    let (x, w): (Vec<f32>, Vec<f32>) = (values(13, s.input_len()), values(14, s.weight_len()));
+    let mut y = vec![0.0f32; s.output_len().unwrap()];
+    conv::forward(&s, &x, &w, &mut y).unwrap();
+    let mut exact = vec![0.0; y.len()];
+    products(&s, |i, j, k| exact[i] += f64::from(x[j]) * f64::from(w[k]));
+    let error: Vec<f64> = widen(&y).iter().zip(&exact).map(|(y, e)| y - e).collect();
+    let largest = |v: &[f64]| v.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    assert!(largest(&error) <= 3e-6 * largest(&exact), "{:e}", largest(&error) / largest(&exact));
+    let ratio = (dot(&error, &error) / dot(&exact, &exact)).sqrt();
+    assert!(ratio <= 1.5e-6, "{ratio:e}");
 }
 
 #[test]

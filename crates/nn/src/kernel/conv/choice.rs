@@ -2,7 +2,8 @@
 //!
 //! | convolution | method |
 //! |---|---|
-//! | 3×3, stride 1, dilation 1, one group, at least [`CHANNELS`] channels on both sides, an output of at least one tile | Winograd |
+//! | 3×3, stride 1, dilation 1, one group, at least [`CHANNELS`] channels on both sides, sizes between one tile and [`WIDEST`], at least [`LEAST`] multiplications | Winograd |
+//! | the input gradient of such a one with padding over 2 | direct |
 //! | everything else | direct |
 
 use super::shape::Conv2dShape;
@@ -17,7 +18,7 @@ pub(super) enum Method {
 }
 
 /// Fewer channels do not pay for the transforms.
-const CHANNELS: usize = 8;
+const CHANNELS: usize = 32;
 /// Images wider than this keep a row of tiles that leaves the caches.
 const WIDEST: usize = 1024;
 /// Fewer multiplications than this are over before the transforms are.

@@ -20,6 +20,9 @@
 //! block of outputs in registers over the whole sum and reads each source vector straight from that copy. It runs on
 //! the widest vector instructions that the processor has, found at run time.
 //!
+//! 3×3 convolutions of stride 1 with many channels take Winograd's method instead (see `winograd`), as do their two
+//! gradients; `choice` has the rule.
+//!
 //! # Determinism
 //! Tasks depend on the sizes alone. Each output of `forward` and `input_gradient` is one sum in a fixed order; the
 //! partial sums of `weight_gradient` are combined in index order. The bits therefore do not depend on the number of
@@ -116,7 +119,7 @@ pub fn input_gradient<T: Real>(shape: &Conv2dShape, dy: &[T], w: &[T], dx: &mut 
     Ok(())
 }
 
-pub(crate) fn forward_direct<T: Real>(
+fn forward_direct<T: Real>(
     shape: &Conv2dShape,
     output: [usize; 2],
     x: &[T],
@@ -144,7 +147,7 @@ pub(crate) fn forward_direct<T: Real>(
     );
 }
 
-pub(crate) fn forward_winograd<T: Real>(
+fn forward_winograd<T: Real>(
     shape: &Conv2dShape,
     output: [usize; 2],
     x: &[T],
@@ -166,7 +169,7 @@ pub(crate) fn forward_winograd<T: Real>(
     winograd.run(x, |target, source, tap| w[(target * sources + source) * 9 + tap], y);
 }
 
-pub(crate) fn input_gradient_direct<T: Real>(
+fn input_gradient_direct<T: Real>(
     shape: &Conv2dShape,
     output: [usize; 2],
     dy: &[T],
@@ -194,7 +197,7 @@ pub(crate) fn input_gradient_direct<T: Real>(
 }
 
 /// The input gradient is the convolution with the weight turned by 180° and its channels exchanged.
-pub(crate) fn input_gradient_winograd<T: Real>(
+fn input_gradient_winograd<T: Real>(
     shape: &Conv2dShape,
     output: [usize; 2],
     dy: &[T],

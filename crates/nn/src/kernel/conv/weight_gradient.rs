@@ -51,13 +51,7 @@ pub fn weight_gradient<T: Real>(
     Ok(())
 }
 
-pub(crate) fn direct<T: Real>(
-    shape: &Conv2dShape,
-    output: [usize; 2],
-    x: &[T],
-    dy: &[T],
-    dw: &mut [T],
-) {
+fn direct<T: Real>(shape: &Conv2dShape, output: [usize; 2], x: &[T], dy: &[T], dw: &mut [T]) {
     let rows = Axis::forward(shape, 0, output[0]);
     let columns = Axis::forward(shape, 1, output[1]);
     let (sources, targets) = (shape.in_channels / shape.groups, shape.out_channels / shape.groups);

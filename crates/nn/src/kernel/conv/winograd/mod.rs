@@ -13,9 +13,10 @@
 //! first. Neither the whole transformed image nor, when it is large, the whole transformed weight ever exists.
 //!
 //! # Accuracy
-//! In `f32` the error of the transforms is that of sums about twice as long: see the tests, which bound it by
-//! 4·10⁻⁶ of the largest output; root mean square 1.8 times the direct sum's.
+//! In `f32`, with 128 channels of uniform random numbers, the tests bound the error by 3·10⁻⁶ of the largest output, and
+//! its root mean square by 1.5·10⁻⁶ of the outputs'.
 
+mod pixels;
 mod tiles;
 mod transform;
 mod weight;
@@ -23,8 +24,9 @@ mod weight;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use self::pixels::Pixels;
 use self::tiles::Tiles;
-use self::transform::{FILTERS, OUT, PRODUCTS, SIDE, filter, input, output};
+use self::transform::{FILTERS, OUT, PRODUCTS, SIDE, filter, output};
 pub(super) use self::weight::WeightGradient;
 use super::microkernel::{Source, output_block};
 use super::pack::{Finish, channel_blocks, finished};
@@ -230,104 +232,6 @@ impl<T: Real, W: Fn(usize, usize, usize) -> T> WithSimd for Weights<'_, T, W> {
                 }
             }
         }
-    }
-}
-
-/// The transformed pixels of a block and a chunk of channels: \[product\]\[channel\]\[tile\].
-struct Pixels<'a, 'c, T> {
-    of: &'a Winograd<'c, T>,
-    plan: &'a Plan,
-    x: &'a [T],
-    block: usize,
-    chunk: usize,
-    out: &'a mut [T],
-}
-
-impl<T: Real> WithSimd for Pixels<'_, '_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { of, plan, x, block, chunk, out } = self;
-        let tiles = &plan.tiles;
-        let lanes = T::lanes::<S>();
-        let [height, width] = of.source;
-        // Four phases of a row, each with the pixel after its last tile and room for a whole register there.
-        let phase = (tiles.columns + 1).next_multiple_of(lanes) + lanes;
-        let pitch = OUT * phase;
-        let mut rows = Scratch::new(SIDE * pitch);
-        let mut phases = Scratch::new(SIDE * pitch);
-        let line = tiles.padded + lanes;
-        let mut lines = Scratch::new(PRODUCTS * line);
-        lines.fill(T::ZERO);
-        let used = (OUT * tiles.columns + SIDE - OUT).next_multiple_of(lanes);
-        let channels = out.len() / (PRODUCTS * tiles.padded);
-        let (left, first) = (of.padding[1], chunk * plan.chunk);
-        rows.fill(T::ZERO);
-        for c in 0..channels {
-            for (index, row) in tiles.block(block).enumerate() {
-                let (image, ty) = tiles.place(row);
-                let plane = (image * of.source_channels + first + c) * height * width;
-                for (i, line) in rows.chunks_exact_mut(pitch).enumerate() {
-                    let line = &mut line[..used];
-                    match (ty * OUT + i).checked_sub(of.padding[0]).filter(|&y| y < height) {
-                        Some(y) if left < used => {
-                            let n = width.min(used - left);
-                            line[left..left + n].copy_from_slice(&x[plane + y * width..][..n]);
-                        }
-                        _ => line.fill(T::ZERO),
-                    }
-                }
-                for at in (0..used).step_by(lanes) {
-                    let mut d = [T::splat(simd, T::ZERO); SIDE];
-                    for i in 0..SIDE {
-                        d[i] = T::vectors::<S>(&rows[i * pitch + at..][..lanes]).0[0];
-                    }
-                    let d = input::<T, S>(simd, d);
-                    for i in 0..SIDE {
-                        T::vectors_mut::<S>(&mut rows[i * pitch + at..][..lanes]).0[0] = d[i];
-                    }
-                }
-                for (row, phases) in rows.chunks_exact(pitch).zip(phases.chunks_exact_mut(pitch)) {
-                    deinterleave(&row[..used], phases, phase);
-                }
-                // The rows are zero beyond the image again for the next tile row.
-                for line in rows.chunks_exact_mut(pitch) {
-                    line[..left.min(used)].fill(T::ZERO);
-                    line[(left + width).min(used)..used].fill(T::ZERO);
-                }
-                for t in (0..tiles.columns).step_by(lanes) {
-                    for i in 0..SIDE {
-                        let mut d = [T::splat(simd, T::ZERO); SIDE];
-                        for j in 0..SIDE {
-                            let at = i * pitch + j % OUT * phase + t + j / OUT;
-                            d[j] = T::vectors::<S>(&phases[at..][..lanes]).0[0];
-                        }
-                        let d = input::<T, S>(simd, d);
-                        for j in 0..SIDE {
-                            let at = (i * SIDE + j) * line + index * tiles.columns + t;
-                            T::vectors_mut::<S>(&mut lines[at..][..lanes]).0[0] = d[j];
-                        }
-                    }
-                }
-            }
-            for (p, line) in lines.chunks_exact(line).enumerate() {
-                let out = &mut out[(p * channels + c) * tiles.padded..][..tiles.padded];
-                out.copy_from_slice(&line[..tiles.padded]);
-            }
-        }
-    }
-}
-
-/// Element 4·t + j of the row to element t of phase j.
-#[inline(always)]
-fn deinterleave<T: Real>(row: &[T], phases: &mut [T], phase: usize) {
-    let (p0, rest) = phases.split_at_mut(phase);
-    let (p1, rest) = rest.split_at_mut(phase);
-    let (p2, p3) = rest.split_at_mut(phase);
-    let fours = row.as_chunks::<OUT>().0;
-    for ((((&[a, b, c, d], p0), p1), p2), p3) in fours.iter().zip(p0).zip(p1).zip(p2).zip(p3) {
-        (*p0, *p1, *p2, *p3) = (a, b, c, d);
     }
 }
 
