@@ -35,8 +35,12 @@ pub(crate) fn rows(output: &mut Output) -> Result<()> {
         let floor = problem.best.unwrap_or(0.0);
         for run in &runs {
             let free = run.method == "saddle-free Newton";
+            let method = match run.rate {
+                Some(rate) => format!("{} at its best rate, {rate}", run.method),
+                None => run.method.into(),
+            };
             let what = if problem.best.is_some() { "loss above the best" } else { "loss" };
-            let name = format!("{}, {}: {what}", problem.name, run.method);
+            let name = format!("{}, {method}: {what}", problem.name);
             let row = Row::new(name, "loss", run.loss() - floor);
             output.push(match (free, problem.best) {
                 (true, Some(_)) => row.at_most(goal),
@@ -45,12 +49,11 @@ pub(crate) fn rows(output: &mut Output) -> Result<()> {
                 _ => row,
             })?;
             let [_, negative] = index(&problem, &run.end)?;
-            let name = format!("{}, {}: negative curvatures", problem.name, run.method);
+            let name = format!("{}, {}: negative curvatures", problem.name, method);
             let row = Row::new(name, "share", negative);
             output.push(if free { row.at_most(0.0) } else { row })?;
             let escaped = run.reached(0.5 * (problem.saddle + problem.best.unwrap_or(lowest)));
-            let name =
-                format!("{}, {}: iterations to half of the way down", problem.name, run.method);
+            let name = format!("{}, {}: iterations to half of the way down", problem.name, method);
             // Not a number where it never comes there.
             let row = Row::new(name, "iterations", escaped.map_or(f64::NAN, |i| i as f64));
             output.push(if free { row.at_most(100.0) } else { row })?;
