@@ -19,8 +19,8 @@ fn compare(dtype: DType, limit: f64) {
         .filter_map(|case| match case.compare(dtype) {
             Ok(Worst { error, at, compared: n }) => {
                 compared += n;
-                // Written so that NaN fails.
-                (!(error <= limit)).then(|| format!("{}: {error:e} at {at}", case.name))
+                (error.is_nan() || limit < error)
+                    .then(|| format!("{}: {error:e} at {at}", case.name))
             }
             Err(e) => Some(format!("{}: {e}", case.name)),
         })
