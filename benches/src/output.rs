@@ -67,6 +67,18 @@ impl Output {
     }
 }
 
+/// What failed, in words, beside the table: up to 20 of it.
+///
+/// # Errors
+/// Those of the standard error stream.
+pub fn explain(what: &str, failures: &[String]) -> anyhow::Result<()> {
+    let mut to = std::io::stderr();
+    for failure in failures.iter().take(20) {
+        std::io::Write::write_fmt(&mut to, format_args!("{what}: {failure}\n"))?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

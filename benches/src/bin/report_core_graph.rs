@@ -10,11 +10,10 @@ mod common;
 mod images;
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::Result;
-use benches::output::{Options, Output};
+use benches::output::{Options, Output, explain};
 use benches::row::Row;
 use clap::Parser;
 use common::chain::{self, MILLION, on_a_small_stack};
@@ -40,15 +39,6 @@ fn main() -> Result<()> {
     conventions(&mut output)?;
     determinism(&mut output)?;
     output.finish()?;
-    Ok(())
-}
-
-/// What failed, in words, beside the table.
-fn explain(what: &str, failures: &[String]) -> Result<()> {
-    let mut to = std::io::stderr();
-    for failure in failures.iter().take(20) {
-        writeln!(to, "{what}: {failure}")?;
-    }
     Ok(())
 }
 

@@ -40,10 +40,8 @@ mod scans;
 #[path = "report_graph/sparsity.rs"]
 mod sparsity;
 
-use std::io::Write;
-
 use anyhow::Result;
-use benches::output::{Options, Output};
+use benches::output::{Options, Output, explain};
 use clap::Parser;
 
 fn main() -> Result<()> {
@@ -66,14 +64,5 @@ fn main() -> Result<()> {
     robustness::depth(&mut output, options.quick)?;
     robustness::damaged_tapes(&mut output, options.quick)?;
     output.finish()?;
-    Ok(())
-}
-
-/// What failed, in words, beside the table.
-fn explain(what: &str, failures: &[String]) -> Result<()> {
-    let mut to = std::io::stderr();
-    for failure in failures.iter().take(20) {
-        writeln!(to, "{what}: {failure}")?;
-    }
     Ok(())
 }

@@ -26,10 +26,8 @@ mod runs;
 #[path = "report_nn/training.rs"]
 mod training;
 
-use std::io::Write;
-
 use anyhow::Result;
-use benches::output::{Options, Output};
+use benches::output::{Options, Output, explain};
 use clap::Parser;
 
 fn main() -> Result<()> {
@@ -44,14 +42,5 @@ fn main() -> Result<()> {
     optimizers::rows(&mut output)?;
     training::rows(&mut output, options.quick)?;
     output.finish()?;
-    Ok(())
-}
-
-/// What failed, in words, beside the table.
-fn explain(what: &str, failures: &[String]) -> Result<()> {
-    let mut to = std::io::stderr();
-    for failure in failures.iter().take(20) {
-        writeln!(to, "{what}: {failure}")?;
-    }
     Ok(())
 }

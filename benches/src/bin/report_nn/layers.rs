@@ -3,10 +3,8 @@
 #[path = "../../../../crates/nn/tests/common/layers/mod.rs"]
 mod tables;
 
-use std::io::Write;
-
 use anyhow::Result;
-use benches::output::Output;
+use benches::output::{Output, explain};
 use benches::row::Row;
 use pullback_core_graph::candle::DType;
 use tables::defects::{Candle, verdicts};
@@ -17,15 +15,6 @@ pub(crate) fn report(output: &mut Output) -> Result<()> {
     laws(output)?;
     numbers(output)?;
     defects(output)
-}
-
-/// What failed, in words, beside the table.
-fn explain(what: &str, failures: &[String]) -> Result<()> {
-    let mut to = std::io::stderr();
-    for failure in failures.iter().take(20) {
-        writeln!(to, "{what}: {failure}")?;
-    }
-    Ok(())
 }
 
 fn laws(output: &mut Output) -> Result<()> {
