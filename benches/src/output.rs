@@ -16,6 +16,16 @@ pub struct Options {
     /// Fewer repetitions and smaller cases: shows that everything runs, not how fast.
     #[arg(long)]
     pub quick: bool,
+    /// Only what has this text in its name.
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+}
+
+impl Options {
+    /// Whether what has this name is asked for.
+    pub fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|text| name.contains(text.as_str()))
+    }
 }
 
 /// Collects rows; each one is on disk as soon as it is known, so that a stopped run keeps what it measured.
@@ -86,7 +96,7 @@ mod tests {
     #[test]
     fn rows_are_lines_of_json() -> Result<()> {
         let path = std::env::temp_dir().join(format!("pullback-rows-{}", std::process::id()));
-        let mut output = Output::new(&Options { rows: Some(path.clone()), quick: false })?;
+        let mut output = Output::new(&Options { rows: Some(path.clone()), ..Options::default() })?;
         output.push(Row::new("a", "s", 1.0))?;
         output.push(Row::new("b", "s", 2.0))?;
         let lines: Vec<Row> = std::fs::read_to_string(&path)?
@@ -108,8 +118,15 @@ mod tests {
     }
 
     #[test]
+    fn a_text_chooses() {
+        let options = Options { only: Some("norm".into()), ..Options::default() };
+        assert!(options.wants("batch norm") && !options.wants("softmax"));
+        assert!(Options::default().wants("softmax"));
+    }
+
+    #[test]
     fn an_impossible_file_is_named() {
-        let options = Options { rows: Some("/no/such/folder/rows".into()), quick: false };
+        let options = Options { rows: Some("/no/such/folder/rows".into()), ..Options::default() };
         let error = Output::new(&options).err().map(|e| e.to_string()).unwrap_or_default();
         assert!(error.contains("/no/such/folder/rows"), "{error}");
     }

@@ -151,6 +151,20 @@ pub fn fill(stream: usize, count: usize, scale: f64) -> Vec<f64> {
     (0..count).map(|i| scale * (0.7 * i as f64 + 1.3 * stream as f64).sin()).collect()
 }
 
+/// Deterministic numbers without structure, uniform in ±`scale`: the bits of a hash of the element's index (the 32-bit mixer `lowbias32` of
+/// C. Wellons' hash prospector). Matrices of [`fill`] have rank 2; these are what a network's weights should be.
+pub fn noise(stream: usize, count: usize, scale: f64) -> Vec<f64> {
+    (0..count)
+        .map(|i| {
+            let mut x = (i as u32).wrapping_add((stream as u32).wrapping_mul(0x9e37_79b9));
+            x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
+            x = (x ^ (x >> 15)).wrapping_mul(0x846c_a68b);
+            x ^= x >> 16;
+            scale * (f64::from(x) / f64::from(1u32 << 31) - 1.0)
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +222,16 @@ mod tests {
     fn a_missing_program_is_named() {
         let error = Peer::spawn(Command::new("no-such-python"), Duration::from_secs(1)).err();
         assert!(error.is_some_and(|e| format!("{e:#}").contains("no-such-python")));
+    }
+
+    #[test]
+    fn noise_is_centred_and_of_full_rank() {
+        let values = noise(3, 1 << 16, 2.0);
+        let moment = |k| values.iter().map(|v: &f64| v.powi(k)).sum::<f64>() / values.len() as f64;
+        assert!(moment(1).abs() < 0.02 && (moment(2) - 4.0 / 3.0).abs() < 0.02);
+        let matrix = nalgebra::DMatrix::from_column_slice(16, 16, &values[..256]);
+        assert!(matrix.singular_values().min() > 1e-3);
+        assert_eq!(noise(0, 3, 1.0)[0], -1.0);
     }
 
     #[test]

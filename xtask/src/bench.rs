@@ -18,6 +18,9 @@ struct Common {
     /// Fewer repetitions and smaller cases.
     #[arg(long)]
     quick: bool,
+    /// Only what has this text in its name, where a program can leave out the rest.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// Also write the rows of all crates to this file, as one JSON array.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -85,6 +88,9 @@ fn measure(kind: &str, common: &Common, with_peers: bool) -> Result<Vec<RowOfCra
         command.arg(&file);
         if common.quick {
             command.arg("--quick");
+        }
+        if let Some(text) = &common.only {
+            command.arg("--only").arg(text);
         }
         // Two threads on both sides, unless a row says one or the user says otherwise.
         if std::env::var_os("RAYON_NUM_THREADS").is_none() {

@@ -1,82 +1,239 @@
-//! `cargo xtask bench nn`: convolutions, forward and with gradients, against PyTorch and candle, and the share of the
-//! machine's matrix product that they reach.
+//! `cargo xtask bench nn`: convolutions, the parts between them, and whole training steps, against PyTorch and candle; the share of the
+//! machine's matrix product that the convolutions reach; the memory of a step.
 
+#[path = "bench_nn/candle_model.rs"]
+mod candle_model;
 #[path = "bench_nn/convolution.rs"]
 mod convolution;
+#[path = "bench_nn/memory.rs"]
+mod memory;
+#[path = "bench_nn/model.rs"]
+mod model;
+#[path = "bench_nn/parts.rs"]
+mod parts;
 
 use anyhow::Result;
 use benches::output::{Options, Output};
-use benches::peer::Peer;
+use benches::peer::{Case, Peer};
 use benches::row::Row;
-use benches::timing::{repetitions_for, seconds_per_repetition, side_by_side};
+use benches::timing::{median, repetitions_for, seconds_per_repetition, side_by_side};
+use candle_core::Tensor;
 use clap::Parser;
 use convolution::{Convolution, Phase, ceiling, convolutions};
+use model::Model;
+use pullback_core_graph::tensor::to_f64;
+use serde_json::Value;
 
 struct Bench {
+    options: Options,
     output: Output,
     peer: Option<Peer>,
     rounds: usize,
     seconds: f64,
+    /// The largest difference from the peer's numbers so far, relative to the largest number of the same work.
+    difference: f64,
+    compared: usize,
 }
 
 fn main() -> Result<()> {
+    if let Some(size) = memory::asked() {
+        return memory::report(size);
+    }
     let options = Options::parse();
     let (rounds, seconds) = if options.quick { (3, 0.02) } else { (9, 0.2) };
-    let mut bench =
-        Bench { output: Output::new(&options)?, peer: Peer::start(2)?, rounds, seconds };
-    let work = ceiling()?;
-    let mut best = f64::INFINITY;
-    for _ in 0..if options.quick { 5 } else { 40 } {
-        best = best.min(seconds_per_repetition(1, || work.run())?);
-    }
-    let ceiling = work.flops / best * 1e-9;
-    bench.output.push(Row::new("f32 matrix product, 1024³, best of 40", "GFLOP/s", ceiling))?;
+    let (output, peer) = (Output::new(&options)?, Peer::start(2)?);
+    let size = if options.quick { [45, 35] } else { [180, 140] };
+    let times = if options.quick { 5 } else { 40 };
+    let mut bench = Bench { options, output, peer, rounds, seconds, difference: 0.0, compared: 0 };
+    let ceiling = bench.ceilings(times)?;
     for case in convolutions() {
         bench.convolution(&case, ceiling)?;
     }
+    bench.differences("convolutions")?;
+    for part in parts::parts()? {
+        if !bench.options.wants(&part.name) {
+            continue;
+        }
+        let run = || part.run();
+        bench.against_torch(&part.name, "nn_part", part.sizes.clone(), 1.0, run, run)?;
+    }
+    bench.differences("the parts")?;
+    bench.model(model::robot(size)?, 0.8)?;
+    bench.memory(size)?;
+    let mlp = model::perceptron(256, [784, 1024, 1024, 10])?;
+    let name = mlp.name.clone();
+    let ours = bench.model(mlp, 1.0)?;
+    bench.candle_perceptron(&name, ours)?;
+    bench.model(model::perceptron(32, [64, 64, 64, 4])?, 1.0)?;
+    bench.model(model::recurrent([32, 64, 64, 128])?, 1.0)?;
+    bench.model(model::attention([8, 256, 256, 8])?, 1.0)?;
+    bench.differences("gradients of the training steps")?;
     bench.output.finish()?;
     Ok(())
 }
 
+/// At most 2¹⁶ numbers of all tensors in a row: every k-th, as `sampled` in benches/peers/common.py.
+fn sampled(tensors: &[Tensor]) -> Result<Vec<f64>> {
+    let all = tensors.iter().map(to_f64).collect::<pullback_core_graph::Result<Vec<_>>>()?.concat();
+    Ok(all.iter().copied().step_by(all.len().div_ceil(1 << 16).max(1)).collect())
+}
+
 impl Bench {
+    /// Rates of the matrix product by the `gemm` crate with its AVX-512 path: what a convolution by any matrix product can reach.
+    fn ceilings(&mut self, times: usize) -> Result<f64> {
+        let mut rates = [0.0f64; 2];
+        for (rate, kind) in rates.iter_mut().zip(["f32", "f64"]) {
+            let work = ceiling(kind)?;
+            for _ in 0..times {
+                *rate = rate.max(work.flops / seconds_per_repetition(1, || work.run())? * 1e-9);
+            }
+            let name = format!("{kind} matrix product, 2048×2048×1024, best of {times}");
+            self.output.push(Row::new(name, "GFLOP/s", *rate))?;
+        }
+        Ok(rates[0])
+    }
+
+    /// Times `run` in turns with PyTorch's `case`, and compares what `values` gives with its numbers. Returns our seconds.
+    fn against_torch<A>(
+        &mut self,
+        name: &str,
+        case: &str,
+        sizes: Value,
+        limit: f64,
+        mut run: impl FnMut() -> Result<A>,
+        values: impl FnOnce() -> Result<Vec<Tensor>>,
+    ) -> Result<f64> {
+        let run = || run().map(|_| ());
+        let Some(peer) = &mut self.peer else {
+            let t = side_by_side(self.rounds, self.seconds, run, None)?;
+            self.output.push(Row::new(name, "ms", t.ours * 1e3))?;
+            return Ok(t.ours);
+        };
+        let loaded = peer.load(&format!("torch/{case}"), sizes)?;
+        // Before the timing, which may move parameters.
+        peer.run(&loaded, 0)?;
+        let difference = difference(&sampled(&values()?)?, peer, &loaded)?;
+        self.difference = self.difference.max(difference);
+        self.compared += 1;
+        let t = side_by_side(self.rounds, self.seconds, run, Some((peer, &loaded)))?;
+        let row = Row::new(name, "ms", t.ours * 1e3).spread(t.spread);
+        self.output.push(match t.peer {
+            Some(theirs) => row.against(loaded.system, theirs * 1e3).ratio_at_most(limit),
+            None => row,
+        })?;
+        Ok(t.ours)
+    }
+
+    /// A row with the largest difference from PyTorch since the last one.
+    fn differences(&mut self, of: &str) -> Result<()> {
+        if self.compared > 0 {
+            let name = format!("{of}: largest difference from PyTorch in {} cases", self.compared);
+            self.output.push(Row::new(name, "relative", self.difference).at_most(1e-5))?;
+        }
+        (self.difference, self.compared) = (0.0, 0);
+        Ok(())
+    }
+
     fn convolution(&mut self, case: &Convolution, ceiling: f64) -> Result<()> {
         for phase in [Phase::Forward, Phase::Both] {
             let name = format!("{}, {}", case.name(), phase.name());
+            if !self.options.wants(&name) {
+                continue;
+            }
             let ours = case.ours()?;
-            let mut fastest = f64::INFINITY;
-            if let Some(peer) = &mut self.peer {
-                let loaded = peer.load("torch/nn_convolution", case.parameters(phase))?;
-                let t = side_by_side(
-                    self.rounds,
-                    self.seconds,
-                    || ours.run(phase),
-                    Some((peer, &loaded)),
-                )?;
-                fastest = fastest.min(t.ours);
-                let row = Row::new(&name, "ms", t.ours * 1e3);
-                self.output.push(match t.peer {
-                    Some(theirs) => row.against(loaded.system, theirs * 1e3).ratio_at_most(0.8),
-                    None => row,
-                })?;
-            }
+            let run = || ours.run(phase);
+            let parameters = case.parameters(phase);
+            let first = self.against_torch(&name, "nn_convolution", parameters, 0.8, run, run)?;
             let candle = case.candle()?;
-            let repetitions = repetitions_for(self.seconds, || ours.run(phase))?;
-            let theirs = repetitions_for(self.seconds, || candle.run(phase))?;
-            let (mut a, mut b) = (Vec::new(), Vec::new());
-            // Candle takes up to 20 times as long, so a third of the rounds must do.
-            for _ in 0..self.rounds.div_ceil(3) {
-                a.push(seconds_per_repetition(repetitions, || ours.run(phase))?);
-                b.push(seconds_per_repetition(theirs, || candle.run(phase))?);
-            }
-            let (a, b) = (benches::timing::median(a), benches::timing::median(b));
-            let row = Row::new(&name, "ms", a * 1e3).against("candle 0.11", b * 1e3);
-            self.output.push(row.ratio_at_most(0.5))?;
-            fastest = fastest.min(a);
+            let name_of_candle = format!("{name} (candle)");
+            let second = self.against_candle(
+                &name_of_candle,
+                0.5,
+                || run().map(|_| ()),
+                || candle.run(phase),
+            )?;
             // Winograd's method multiplies less than the count says, so that it can exceed 1.
-            let share = case.flops(phase) / fastest * 1e-9 / ceiling;
+            let share = case.flops(phase) / first.min(second) * 1e-9 / ceiling;
             let name = format!("{name}: direct method's operations per second over the product's");
             self.output.push(Row::new(name, "ratio", share))?;
         }
         Ok(())
     }
+
+    /// In turns with candle; a third of the rounds, since candle takes up to 20 times as long.
+    fn against_candle(
+        &mut self,
+        name: &str,
+        limit: f64,
+        mut ours: impl FnMut() -> Result<()>,
+        mut candle: impl FnMut() -> Result<()>,
+    ) -> Result<f64> {
+        let repetitions = repetitions_for(self.seconds, &mut ours)?;
+        let theirs = repetitions_for(self.seconds, &mut candle)?;
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        for _ in 0..self.rounds.div_ceil(3) {
+            a.push(seconds_per_repetition(repetitions, &mut ours)?);
+            b.push(seconds_per_repetition(theirs, &mut candle)?);
+        }
+        let (a, b) = (median(a), median(b));
+        let row = Row::new(name, "ms", a * 1e3).against("candle 0.11", b * 1e3);
+        self.output.push(row.ratio_at_most(limit))?;
+        Ok(a)
+    }
+
+    fn model(&mut self, mut model: Model, limit: f64) -> Result<f64> {
+        if !self.options.wants(&model.name) {
+            return Ok(f64::NAN);
+        }
+        let (name, case, sizes) = (model.name.clone(), model.case, model.sizes.clone());
+        let (loss, gradient) = model.gradient()?;
+        let values = || Ok([loss].into_iter().chain(gradient).collect());
+        self.against_torch(&name, case, sizes, limit, || model.step(), values)
+    }
+
+    fn candle_perceptron(&mut self, name: &str, ours: f64) -> Result<()> {
+        if !self.options.wants(name) {
+            return Ok(());
+        }
+        let mut peer = candle_model::Perceptron::new(256, [784, 1024, 1024, 10])?;
+        let repetitions = repetitions_for(self.seconds, || peer.step())?;
+        let mut times = Vec::new();
+        for _ in 0..self.rounds.div_ceil(3) {
+            times.push(seconds_per_repetition(repetitions, || peer.step())?);
+        }
+        let row = Row::new(format!("{name} (candle)"), "ms", ours * 1e3);
+        self.output.push(row.against("candle-nn 0.11", median(times) * 1e3))
+    }
+
+    /// The most memory that three steps take, in a process of their own, beyond what it has before the network is made.
+    fn memory(&mut self, size: [usize; 2]) -> Result<()> {
+        let [height, width] = size;
+        let name = format!("most memory of TossingBot's step at {height}×{width}");
+        if !self.options.wants(&name) {
+            return Ok(());
+        }
+        let mut row = Row::new(name, "MiB", memory::of_child(size)?);
+        if self.peer.is_some()
+            && let Some(mut peer) = Peer::start(2)?
+        {
+            let case = peer.load("torch/nn_robot_memory", serde_json::json!({ "size": size }))?;
+            let theirs = peer.run(&case, 3)?.check;
+            row = row.against(case.system, theirs).ratio_at_most(1.0);
+        }
+        self.output.push(row)
+    }
+}
+
+/// The largest difference from the peer's numbers, relative to its largest.
+fn difference(ours: &[f64], peer: &mut Peer, case: &Case) -> Result<f64> {
+    let theirs = peer.values(case)?;
+    anyhow::ensure!(
+        ours.len() == theirs.len(),
+        "{} numbers of ours, {} of {}",
+        ours.len(),
+        theirs.len(),
+        case.system
+    );
+    let largest = theirs.iter().fold(f64::MIN_POSITIVE, |m, v| m.max(v.abs()));
+    Ok(ours.iter().zip(&theirs).fold(0.0, |m, (a, b)| f64::max(m, (a - b).abs() / largest)))
 }

@@ -129,7 +129,8 @@ pub(crate) struct Ours {
 }
 
 impl Ours {
-    pub(crate) fn run(&self, phase: Phase) -> Result<()> {
+    /// y, and the gradients with respect to x, w and b if they are asked for.
+    pub(crate) fn run(&self, phase: Phase) -> Result<Vec<Tensor>> {
         let graph = Graph::new();
         let leaf = |t: &Tensor| match phase {
             Phase::Forward => graph.constant(t),
@@ -137,12 +138,11 @@ impl Ours {
         };
         let (x, w, b) = (leaf(&self.x), leaf(&self.w), leaf(&self.b));
         let y = conv2d_fused(x, w, b, false, self.options);
+        let mut out = vec![y.value()?];
         if phase == Phase::Both {
-            graph.pull(&[(y, self.dy.clone())], &[x, w, b])?;
-        } else {
-            y.value()?;
+            out.extend(graph.pull(&[(y, self.dy.clone())], &[x, w, b])?.into_iter().flatten());
         }
-        Ok(())
+        Ok(out)
     }
 }
 
@@ -179,14 +179,15 @@ pub(crate) struct Product {
     pub(crate) flops: f64,
 }
 
-/// 1024³, f32, by the `gemm` crate with its AVX-512 path.
-pub(crate) fn ceiling() -> Result<Product> {
-    let n = 1024;
-    let matrix = |stream| -> Result<Tensor> {
-        let data = fill(stream, n * n, 1.0);
-        Ok(Tensor::from_vec(data, (n, n), &Device::Cpu)?.to_dtype(DType::F32)?)
+/// 2048×1024 by 1024×2048, by the `gemm` crate with its AVX-512 path, `f32` or `f64`.
+pub(crate) fn ceiling(kind: &str) -> Result<Product> {
+    let (m, k) = (2048, 1024);
+    let matrix = |stream, dims: (usize, usize)| -> Result<Tensor> {
+        let tensor = Tensor::from_vec(fill(stream, m * k, 1.0), dims, &Device::Cpu)?;
+        Ok(if kind == "f32" { tensor.to_dtype(DType::F32)? } else { tensor })
     };
-    Ok(Product { a: matrix(0)?, b: matrix(1)?, flops: 2.0 * (n * n * n) as f64 })
+    let flops = 2.0 * (m * m * k) as f64;
+    Ok(Product { a: matrix(0, (m, k))?, b: matrix(1, (k, m))?, flops })
 }
 
 impl Product {
