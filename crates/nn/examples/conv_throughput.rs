@@ -1,4 +1,6 @@
-//! Prints the convolution kernels' throughput in GFLOP/s, for each layer of the robot's quick network and a large layer.
+//! Prints the convolution kernels' throughput in GFLOP/s, for the layers of the robot's networks, of a planner's, and others.
+//!
+//! A first argument chooses the layers whose names contain it, a second one the passes: `forward`, `input`, `weight` or `gemm`.
 #![allow(clippy::print_stdout, reason = "a program that prints a table")]
 
 use std::time::Instant;
@@ -21,6 +23,10 @@ fn layer(
         stride: [stride; 2],
         ..Conv2dShape::new(batch, cin, cout, size, [kernel; 2])
     }
+}
+
+fn depthwise(batch: usize, channels: usize, size: [usize; 2]) -> Conv2dShape {
+    Conv2dShape { groups: channels, ..layer(batch, channels, channels, size, 3, 1) }
 }
 
 fn values(n: usize) -> Vec<f32> {
@@ -56,22 +62,33 @@ fn main() {
         ("head 24->16 12x12", layer(16, 24, 16, [12, 12], 3, 1)),
         ("head 16->8 24x24", layer(16, 16, 8, [24, 24], 3, 1)),
         ("head 1x1 8->2 48x48", layer(16, 8, 2, [48, 48], 1, 1)),
-        ("64->128 90x70 batch 1", layer(1, 64, 128, [90, 70], 3, 1)),
+        ("4->64 180x140", layer(1, 4, 64, [180, 140], 3, 1)),
+        ("64->128 90x70", layer(1, 64, 128, [90, 70], 3, 1)),
         ("64->128 90x70 batch 8", layer(8, 64, 128, [90, 70], 3, 1)),
-        ("256->256 45x35 batch 1", layer(1, 256, 256, [45, 35], 3, 1)),
+        ("128->128 90x70", layer(1, 128, 128, [90, 70], 3, 1)),
+        ("128->256 45x35", layer(1, 128, 256, [45, 35], 3, 1)),
+        ("256->256 45x35", layer(1, 256, 256, [45, 35], 3, 1)),
+        ("256->512 45x35", layer(1, 256, 512, [45, 35], 3, 1)),
+        ("512->512 45x35", layer(1, 512, 512, [45, 35], 3, 1)),
+        ("2->150 28x28 batch 128", layer(128, 2, 150, [28, 28], 3, 1)),
+        ("2->10 28x28 batch 128", layer(128, 2, 10, [28, 28], 3, 1)),
+        ("10->10 28x28 batch 128", layer(128, 10, 10, [28, 28], 3, 1)),
         ("32->64 s2 90x70 batch 8", layer(8, 32, 64, [90, 70], 3, 2)),
-        (
-            "depthwise 32 48x48",
-            Conv2dShape {
-                groups: 32,
-                padding: [1; 2],
-                ..Conv2dShape::new(16, 32, 32, [48, 48], [3, 3])
-            },
-        ),
+        ("depthwise 32 48x48", depthwise(16, 32, [48, 48])),
+        ("depthwise 128 90x70", depthwise(1, 128, [90, 70])),
+        ("depthwise 64 45x35", depthwise(16, 64, [45, 35])),
+        ("1x1 64->128 90x70", layer(1, 64, 128, [90, 70], 1, 1)),
+        ("1x1 256->512 45x35", layer(1, 256, 512, [45, 35], 1, 1)),
+        ("1x1 150->1 28x28 batch 128", layer(128, 150, 1, [28, 28], 1, 1)),
     ];
     println!("{} threads; GFLOP/s", rayon::current_num_threads());
     println!("{:<26} {:>9} {:>9} {:>9} {:>9}", "layer", "forward", "input", "weight", "gemm");
-    for (name, shape) in layers {
+    let wanted = std::env::args().nth(1).unwrap_or_default();
+    let pass = std::env::args().nth(2).unwrap_or_default();
+    let best = |name: &str, f: &mut dyn FnMut()| {
+        if pass.is_empty() || pass == name { best(f) } else { f64::NAN }
+    };
+    for (name, shape) in layers.into_iter().filter(|(name, _)| name.contains(&wanted)) {
         let (x, w) = (values(shape.input_len()), values(shape.weight_len()));
         let output = shape.output_len().unwrap_or(0);
         let (dy, bias) = (values(output), values(shape.out_channels));
@@ -79,10 +96,19 @@ fn main() {
         let epilogue = Epilogue { bias: Some(&bias[..]), relu: true };
         let gflop = shape.flops().unwrap_or(0) as f64 * 1e-9;
         let times = [
-            best(|| conv::forward_fused(&shape, &x, &w, epilogue, &mut y).unwrap_or(())),
-            best(|| conv::input_gradient(&shape, &dy, &w, &mut dx).unwrap_or(())),
-            best(|| conv::weight_gradient(&shape, &x, &dy, &mut dw).unwrap_or(())),
-            gemm(&shape, output).unwrap_or(f64::NAN),
+            best("forward", &mut || {
+                conv::forward_fused(&shape, &x, &w, epilogue, &mut y).unwrap_or(());
+            }),
+            best("input", &mut || {
+                conv::input_gradient(&shape, &dy, &w, &mut dx).unwrap_or(());
+            }),
+            best("weight", &mut || {
+                conv::weight_gradient(&shape, &x, &dy, &mut dw).unwrap_or(());
+            }),
+            match &*pass {
+                "" | "gemm" => gemm(&shape, output).unwrap_or(f64::NAN),
+                _ => f64::NAN,
+            },
         ];
         print!("{name:<26}");
         for time in times {
@@ -90,7 +116,9 @@ fn main() {
         }
         println!("   {:>6.0} {:>6.0} {:>6.0} us", times[0] * 1e6, times[1] * 1e6, times[2] * 1e6);
     }
-    other_kernels();
+    if wanted.is_empty() {
+        other_kernels();
+    }
 }
 
 /// The matrix product alone that the forward pass would be after building the matrix of patches: a bound on what any

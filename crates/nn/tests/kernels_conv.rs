@@ -98,6 +98,22 @@ fn shapes() -> Vec<Conv2dShape> {
         shape((1, 40, 24), [37, 29], [3, 3], [1, 1], [1, 1], [1, 1], 1),
         shape((1, 70, 6), [41, 31], [3, 3], [2, 2], [1, 1], [1, 1], 1),
         shape((2, 16, 16), [50, 70], [5, 3], [2, 1], [2, 1], [1, 1], 4),
+        // Depthwise rows of whole and broken registers, and kernels with and without a compiled gradient.
+        shape((2, 5, 5), [20, 37], [3, 3], [1, 1], [1, 1], [1, 1], 5),
+        shape((1, 3, 3), [9, 48], [5, 5], [1, 1], [2, 2], [1, 1], 3),
+        shape((3, 2, 2), [8, 30], [3, 3], [1, 1], [0, 0], [1, 1], 2),
+        shape((1, 4, 4), [11, 33], [3, 3], [1, 1], [3, 2], [2, 3], 4),
+        shape((1, 2, 2), [6, 29], [2, 3], [1, 1], [4, 6], [1, 1], 2),
+        // Strips of patches: broken rows and registers, steps, several passes over the channels, groups.
+        shape((2, 3, 50), [7, 9], [3, 3], [1, 1], [1, 1], [1, 1], 1),
+        shape((1, 5, 49), [21, 16], [3, 3], [2, 2], [1, 1], [1, 1], 1),
+        shape((1, 51, 52), [14, 17], [5, 3], [1, 1], [2, 0], [1, 2], 1),
+        shape((1, 90, 48), [15, 17], [3, 3], [2, 1], [1, 1], [1, 1], 1),
+        shape((2, 6, 100), [13, 19], [3, 2], [1, 1], [4, 5], [1, 1], 2),
+        // Products of matrices.
+        shape((2, 70, 130), [9, 11], [1, 1], [1, 1], [0, 0], [1, 1], 1),
+        shape((1, 16, 9), [79, 83], [1, 1], [1, 1], [0, 0], [1, 1], 1),
+        shape((5, 150, 1), [7, 10], [1, 1], [1, 1], [0, 0], [1, 1], 1),
         // Winograd's method: tiles that the image does not fill, every padding, blocks that span images, channels that
         // fill no register, several chunks of channels, wide rows, and more than one group of blocks (in f64).
         shape((2, 33, 35), [9, 7], [3, 3], [1, 1], [1, 1], [1, 1], 1),

@@ -51,6 +51,9 @@ pub trait Real:
     /// a + b.
     #[doc(hidden)]
     fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// In each lane 0 if a < 0, else a; NaN stays NaN.
+    #[doc(hidden)]
+    fn rectified<S: Simd>(simd: S, a: Self::Vector<S>) -> Self::Vector<S>;
     /// In each lane (a, a_mark) if a > b or only a is NaN, else (b, b_mark).
     #[doc(hidden)]
     fn greater<S: Simd>(
@@ -75,9 +78,9 @@ pub trait Real:
     #[doc(hidden)]
     fn to_i32(self) -> i32;
 
-    /// Takes a buffer out of this thread's pool.
+    /// Takes the buffer that suits `len` elements best out of this thread's pool; it may be shorter.
     #[doc(hidden)]
-    fn take_buffer() -> Vec<Self>;
+    fn take_buffer(len: usize) -> Vec<Self>;
     /// Gives a buffer back to this thread's pool.
     #[doc(hidden)]
     fn return_buffer(buffer: Vec<Self>);
@@ -91,12 +94,12 @@ mod sealed {
 }
 
 /// Buffers that a thread keeps, and their largest size in elements: above it a buffer goes back to the allocator.
-const POOLED_BUFFERS: usize = 8;
-const POOLED_ELEMENTS: usize = 1 << 21;
+const POOLED_BUFFERS: usize = 12;
+const POOLED_ELEMENTS: usize = 1 << 22;
 
 macro_rules! real {
     ($type:ident: $vector:ident, $lanes:ident, $splat:ident, $mul_add:ident, $add:ident, $sum:ident, $split:ident,
-        $split_mut:ident, $less_equal:ident, $equal:ident, $not:ident, $and:ident, $select:ident) => {
+        $split_mut:ident, $less:ident, $less_equal:ident, $equal:ident, $not:ident, $and:ident, $select:ident) => {
         impl Real for $type {
             type Vector<S: Simd> = S::$vector;
             const ZERO: Self = 0.0;
@@ -123,6 +126,11 @@ macro_rules! real {
             #[inline(always)]
             fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
                 simd.$add(a, b)
+            }
+            #[inline(always)]
+            fn rectified<S: Simd>(simd: S, a: Self::Vector<S>) -> Self::Vector<S> {
+                let zero = simd.$splat(0.0);
+                simd.$select(simd.$less(a, zero), zero, a)
             }
             #[inline(always)]
             fn greater<S: Simd>(
@@ -155,8 +163,16 @@ macro_rules! real {
                 self as i32
             }
 
-            fn take_buffer() -> Vec<Self> {
-                POOL.with(|pool| pool.borrow_mut().$type.pop()).unwrap_or_default()
+            fn take_buffer(len: usize) -> Vec<Self> {
+                POOL.with(|pool| {
+                    let pool = &mut pool.borrow_mut().$type;
+                    // The shortest that is long enough, else the longest.
+                    let best = (0..pool.len()).min_by_key(|&i| {
+                        let have = pool[i].len();
+                        (have < len, have.abs_diff(len))
+                    });
+                    best.map(|i| pool.swap_remove(i)).unwrap_or_default()
+                })
             }
             fn return_buffer(buffer: Vec<Self>) {
                 if buffer.capacity() <= POOLED_ELEMENTS {
@@ -184,40 +200,47 @@ thread_local! {
 }
 
 real!(f32: f32s, F32_LANES, splat_f32s, mul_add_e_f32s, add_f32s, reduce_sum_f32s, as_simd_f32s,
-    as_mut_simd_f32s, less_than_or_equal_f32s, equal_f32s, not_m32s, and_m32s, select_f32s);
+    as_mut_simd_f32s, less_than_f32s, less_than_or_equal_f32s, equal_f32s, not_m32s, and_m32s, select_f32s);
 real!(f64: f64s, F64_LANES, splat_f64s, mul_add_e_f64s, add_f64s, reduce_sum_f64s, as_simd_f64s,
-    as_mut_simd_f64s, less_than_or_equal_f64s, equal_f64s, not_m64s, and_m64s, select_f64s);
+    as_mut_simd_f64s, less_than_f64s, less_than_or_equal_f64s, equal_f64s, not_m64s, and_m64s, select_f64s);
 
 /// A buffer on loan from the thread's pool: no allocation once the thread is warm.
 ///
 /// Its contents on arrival are arbitrary finite or non-finite numbers: whoever borrows it writes before reading.
-pub(crate) struct Scratch<T: Real>(Vec<T>);
+pub(crate) struct Scratch<T: Real> {
+    buffer: Vec<T>,
+    len: usize,
+}
 
 impl<T: Real> Scratch<T> {
     /// Borrows `len` elements with arbitrary contents.
     pub(crate) fn new(len: usize) -> Self {
-        let mut buffer = T::take_buffer();
-        buffer.resize(len, T::ZERO);
-        Self(buffer)
+        let mut buffer = T::take_buffer(len);
+        if buffer.len() < len {
+            // What is in it is of no use, so it is not copied along.
+            drop(std::mem::take(&mut buffer));
+            buffer = vec![T::ZERO; len];
+        }
+        Self { buffer, len }
     }
 }
 
 impl<T: Real> std::ops::Deref for Scratch<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
-        &self.0
+        &self.buffer[..self.len]
     }
 }
 
 impl<T: Real> std::ops::DerefMut for Scratch<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.0
+        &mut self.buffer[..self.len]
     }
 }
 
 impl<T: Real> Drop for Scratch<T> {
     fn drop(&mut self) {
-        T::return_buffer(std::mem::take(&mut self.0));
+        T::return_buffer(std::mem::take(&mut self.buffer));
     }
 }
 

@@ -6,6 +6,7 @@
 //! | the input gradient of such a one with padding over 2 | direct |
 //! | everything else | direct |
 
+use super::depthwise;
 use super::shape::Conv2dShape;
 
 /// How a convolution is computed.
@@ -15,8 +16,18 @@ pub(super) enum Method {
     Direct,
     /// F(4×4, 3×3).
     Winograd,
+    /// Weights times strips of patches.
+    Patches,
+    /// Each channel by a kernel of its own.
+    Depthwise,
+    /// The product of two matrices that a 1×1 kernel's weight gradient is.
+    Pointwise,
 }
 
+/// Narrower images have too few whole registers in a row.
+const NARROWEST: usize = 24;
+/// Fewer outputs of a group do not pay for strips of patches, but for 1×1 kernels.
+const OUTPUTS: usize = 48;
 /// Fewer channels do not pay for the transforms.
 const CHANNELS: usize = 32;
 /// Images wider than this keep a row of tiles that leaves the caches.
@@ -26,13 +37,30 @@ const LEAST: usize = 1 << 18;
 
 /// The method of the forward pass.
 pub(super) fn forward(shape: &Conv2dShape, output: [usize; 2]) -> Method {
-    if suits(shape, output) { Method::Winograd } else { Method::Direct }
+    if suits(shape, output) {
+        Method::Winograd
+    } else if depthwise(shape, output) {
+        Method::Depthwise
+    } else if many_outputs(shape.out_channels / shape.groups, shape) {
+        Method::Patches
+    } else {
+        Method::Direct
+    }
+}
+
+/// Whether so many outputs of each group pay for building strips of patches.
+fn many_outputs(outputs: usize, shape: &Conv2dShape) -> bool {
+    outputs >= OUTPUTS || (shape.kernel == [1, 1] && shape.groups == 1)
 }
 
 /// The method of the input gradient, which reads dy with padding 2 − p.
 pub(super) fn input_gradient(shape: &Conv2dShape, output: [usize; 2]) -> Method {
     if suits(shape, output) && shape.padding.iter().all(|&p| p <= 2) {
         Method::Winograd
+    } else if depthwise(shape, output) {
+        Method::Depthwise
+    } else if shape.stride == [1, 1] && many_outputs(shape.in_channels / shape.groups, shape) {
+        Method::Patches
     } else {
         Method::Direct
     }
@@ -40,7 +68,31 @@ pub(super) fn input_gradient(shape: &Conv2dShape, output: [usize; 2]) -> Method 
 
 /// The method of the weight gradient.
 pub(super) fn weight_gradient(shape: &Conv2dShape, output: [usize; 2]) -> Method {
-    if suits(shape, output) && shape.batch > 0 { Method::Winograd } else { Method::Direct }
+    if suits(shape, output) && shape.batch > 0 {
+        Method::Winograd
+    } else if pointwise(shape) && shape.in_channels >= 16 && shape.out_channels >= 8 {
+        Method::Pointwise
+    } else if depthwise(shape, output)
+        && depthwise::TAPS.contains(&(shape.kernel[0] * shape.kernel[1]))
+    {
+        Method::Depthwise
+    } else {
+        Method::Direct
+    }
+}
+
+/// One output channel for each input channel, stride 1, rows of at least a few registers.
+fn depthwise(shape: &Conv2dShape, output: [usize; 2]) -> bool {
+    shape.groups == shape.in_channels
+        && shape.groups == shape.out_channels
+        && shape.stride == [1, 1]
+        && shape.size[1] >= NARROWEST
+        && output[1] >= NARROWEST
+}
+
+/// Whether each output pixel sees the input pixel of its place alone.
+fn pointwise(shape: &Conv2dShape) -> bool {
+    shape.kernel == [1, 1] && shape.stride == [1, 1] && shape.padding == [0, 0] && shape.groups == 1
 }
 
 fn suits(shape: &Conv2dShape, output: [usize; 2]) -> bool {

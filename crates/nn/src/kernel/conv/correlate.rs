@@ -3,7 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::microkernel::{Source, output_block};
+use super::microkernel::{Product, Source, rows_of};
 use super::pack::{Finish, channel_blocks, pack_source, pack_weights, unpack_target};
 use super::plan::{Axis, Layout, Tap, TaskLimits, Tiling};
 use crate::kernel::real::{Real, Scratch};
@@ -55,7 +55,7 @@ impl<T: Real> Correlation<'_, T> {
         let blocks = channel_blocks(self.target_channels);
         let tiling = self.tiling(source.len() + target.len());
         let chunk = self.channel_chunk(tiling);
-        let mut weights = T::take_buffer();
+        let mut weights = T::take_buffer(0);
         weights.clear();
         for group in 0..self.groups {
             for phase in &phases {
@@ -237,16 +237,15 @@ impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
                             let source = Source { data: sources, channel };
                             let out =
                                 &mut out[first * layout.positions..][..width * layout.positions];
-                            output_block(
-                                simd,
+                            let product = Product {
                                 source,
-                                &shifts,
-                                block,
+                                shifts: &shifts,
+                                weights: block,
                                 width,
-                                layout.positions,
-                                index > 0,
-                                out,
-                            );
+                                positions: layout.positions,
+                                accumulate: index > 0,
+                            };
+                            product.run(simd, &mut rows_of(out, layout.positions));
                         }
                     }
                 }

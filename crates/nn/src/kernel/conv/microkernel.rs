@@ -1,6 +1,7 @@
 //! The two inner loops, on registers: a block of outputs, and a block of weight derivatives.
 
-use pulp::Simd;
+use pulp::{NullaryFnOnce, Simd};
+use smallvec::SmallVec;
 
 use crate::kernel::real::Real;
 
@@ -16,88 +17,100 @@ pub(super) struct Source<'a, T> {
     pub(super) channel: usize,
 }
 
-/// out\[m\]\[i\] = Σ over channels and taps of weights\[channel\]\[tap\]\[m\] · source\[channel\]\[i + shift\[tap\]\],
-/// for i < `positions`, a multiple of the register's length, and m < `width` ∈ {1, 2, 4, 8}; added to what `out` holds
-/// if `accumulate`.
+/// A block of outputs: rows\[m\]\[i\] = Σ over channels and taps of
+/// weights\[channel\]\[tap\]\[m\] · source\[channel\]\[i + shift\[tap\]\].
+pub(super) struct Product<'a, T> {
+    pub(super) source: Source<'a, T>,
+    pub(super) shifts: &'a [usize],
+    pub(super) weights: &'a [T],
+    /// m < `width` ∈ {1, 2, 4, 8}.
+    pub(super) width: usize,
+    /// i < `positions`, a multiple of the register's length.
+    pub(super) positions: usize,
+    /// Add to what the rows hold.
+    pub(super) accumulate: bool,
+}
+
+/// Lines of a block.
+pub(super) type Rows<'r, T> = SmallVec<[&'r mut [T]; BLOCK]>;
+
+/// Consecutive lines of `positions` elements.
 #[inline(always)]
-pub(super) fn output_block<T: Real, S: Simd>(
-    simd: S,
-    source: Source<'_, T>,
-    shifts: &[usize],
-    weights: &[T],
-    width: usize,
-    positions: usize,
-    accumulate: bool,
-    out: &mut [T],
-) {
-    let task = Sweep { source, shifts, weights, width, positions, accumulate, out };
-    // 32 registers hold 24 sums, the source vectors and a weight; 16 registers hold 12.
-    if S::REGISTER_COUNT >= 32 {
-        match width {
-            1 => task.run::<S, 1, 8>(simd, 0),
-            2 => task.run::<S, 2, 8>(simd, 0),
-            4 => task.run::<S, 4, 6>(simd, 0),
-            _ => task.run::<S, 8, 3>(simd, 0),
-        }
-    } else {
-        match width {
-            1 => task.run::<S, 1, 8>(simd, 0),
-            2 => task.run::<S, 2, 6>(simd, 0),
-            4 => task.run::<S, 4, 3>(simd, 0),
-            _ => {
-                let Sweep { out, .. } = task;
-                Sweep { source, shifts, weights, width, positions, accumulate, out: &mut *out }
-                    .run::<S, 4, 3>(simd, 0);
-                Sweep { source, shifts, weights, width, positions, accumulate, out }
-                    .run::<S, 4, 3>(simd, 4);
+pub(super) fn rows_of<T>(lines: &mut [T], positions: usize) -> Rows<'_, T> {
+    lines.chunks_exact_mut(positions).collect()
+}
+
+impl<T: Real> Product<'_, T> {
+    /// Computes `width` rows of at least `positions` elements.
+    #[inline(always)]
+    pub(super) fn run<S: Simd>(&self, simd: S, rows: &mut [&mut [T]]) {
+        simd.vectorize(Call { simd, product: self, rows });
+    }
+
+    #[inline(always)]
+    fn sweeps<S: Simd>(&self, simd: S, rows: &mut [&mut [T]]) {
+        // 32 registers hold 24 sums, the source vectors and a weight; 16 registers hold 12.
+        if S::REGISTER_COUNT >= 32 {
+            match self.width {
+                1 => self.sweep::<S, 1, 8>(simd, 0, rows),
+                2 => self.sweep::<S, 2, 8>(simd, 0, rows),
+                4 => self.sweep::<S, 4, 6>(simd, 0, rows),
+                _ => self.sweep::<S, 8, 3>(simd, 0, rows),
+            }
+        } else {
+            match self.width {
+                1 => self.sweep::<S, 1, 8>(simd, 0, rows),
+                2 => self.sweep::<S, 2, 6>(simd, 0, rows),
+                4 => self.sweep::<S, 4, 3>(simd, 0, rows),
+                _ => {
+                    self.sweep::<S, 4, 3>(simd, 0, rows);
+                    self.sweep::<S, 4, 3>(simd, 4, rows);
+                }
             }
         }
     }
-}
 
-/// All positions of a block of output channels.
-struct Sweep<'a, T> {
-    source: Source<'a, T>,
-    shifts: &'a [usize],
-    weights: &'a [T],
-    width: usize,
-    positions: usize,
-    accumulate: bool,
-    out: &'a mut [T],
-}
-
-impl<T: Real> Sweep<'_, T> {
     /// M channels from `first` on, V registers at a time, then what is left in smaller steps.
     #[inline(always)]
-    fn run<S: Simd, const M: usize, const V: usize>(mut self, simd: S, first: usize) {
+    fn sweep<S: Simd, const M: usize, const V: usize>(
+        &self,
+        simd: S,
+        first: usize,
+        rows: &mut [&mut [T]],
+    ) {
         let lanes = T::lanes::<S>();
         let mut at = 0;
         while at + V * lanes <= self.positions {
-            self.tile::<S, M, V>(simd, first, at);
+            self.tile::<S, M, V>(simd, first, at, rows);
             at += V * lanes;
         }
         if V > 4 && at + 4 * lanes <= self.positions {
-            self.tile::<S, M, 4>(simd, first, at);
+            self.tile::<S, M, 4>(simd, first, at, rows);
             at += 4 * lanes;
         }
         while V > 2 && at + 2 * lanes <= self.positions {
-            self.tile::<S, M, 2>(simd, first, at);
+            self.tile::<S, M, 2>(simd, first, at, rows);
             at += 2 * lanes;
         }
         if at + lanes <= self.positions {
-            self.tile::<S, M, 1>(simd, first, at);
+            self.tile::<S, M, 1>(simd, first, at, rows);
         }
     }
 
     /// M channels × V registers of positions, held in registers over the whole sum.
     #[inline(always)]
-    fn tile<S: Simd, const M: usize, const V: usize>(&mut self, simd: S, first: usize, at: usize) {
+    fn tile<S: Simd, const M: usize, const V: usize>(
+        &self,
+        simd: S,
+        first: usize,
+        at: usize,
+        rows: &mut [&mut [T]],
+    ) {
         let span = V * T::lanes::<S>();
         let mut sums = [[T::splat(simd, T::ZERO); V]; M];
         if self.accumulate {
             for m in 0..M {
-                let vectors =
-                    T::vectors::<S>(&self.out[(first + m) * self.positions + at..][..span]).0;
+                let vectors = T::vectors::<S>(&rows[first + m][at..][..span]).0;
                 for (sum, &out) in sums[m].iter_mut().zip(vectors) {
                     *sum = out;
                 }
@@ -123,12 +136,28 @@ impl<T: Real> Sweep<'_, T> {
             }
         }
         for m in 0..M {
-            let vectors =
-                T::vectors_mut::<S>(&mut self.out[(first + m) * self.positions + at..][..span]).0;
+            let vectors = T::vectors_mut::<S>(&mut rows[first + m][at..][..span]).0;
             for (out, sum) in vectors.iter_mut().zip(sums[m]) {
                 *out = sum;
             }
         }
+    }
+}
+
+/// One call of [`Product::run`], compiled once for each instruction set however many callers there are.
+struct Call<'c, 'a, 'r, T, S> {
+    simd: S,
+    product: &'c Product<'a, T>,
+    rows: &'c mut [&'r mut [T]],
+}
+
+impl<T: Real, S: Simd> NullaryFnOnce for Call<'_, '_, '_, T, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { simd, product, rows } = self;
+        product.sweeps(simd, rows);
     }
 }
 

@@ -30,15 +30,20 @@
 
 mod choice;
 mod correlate;
+mod depthwise;
 mod microkernel;
 mod pack;
+mod patches;
 mod plan;
+mod pointwise_gradient;
 mod shape;
 mod weight_gradient;
 mod winograd;
 
 use choice::Method;
 use correlate::Correlation;
+use depthwise::Depthwise;
+use patches::Patches;
 use plan::Axis;
 use winograd::Winograd;
 
@@ -94,7 +99,18 @@ pub fn forward_fused<T: Real>(
     }
     match choice::forward(shape, output) {
         Method::Winograd => forward_winograd(shape, output, x, w, epilogue, y),
-        Method::Direct => forward_direct(shape, output, x, w, epilogue, y),
+        Method::Depthwise => {
+            let Epilogue { bias, relu } = epilogue;
+            Depthwise { bias, relu, ..Depthwise::forward(shape, output) }.run(x, w, y);
+        }
+        Method::Patches => {
+            let Epilogue { bias, relu } = epilogue;
+            let patches = Patches { bias, relu, ..Patches::forward(shape, output) };
+            let (sources, targets) = (patches.source_channels, patches.target_channels);
+            let taps = shape.kernel[0] * shape.kernel[1];
+            patches.run(x, |g, t, s, tap| w[((g * targets + t) * sources + s) * taps + tap], y);
+        }
+        Method::Direct | Method::Pointwise => forward_direct(shape, output, x, w, epilogue, y),
     }
     Ok(())
 }
@@ -114,7 +130,14 @@ pub fn input_gradient<T: Real>(shape: &Conv2dShape, dy: &[T], w: &[T], dx: &mut 
     check_len(OPERATION, "dx", dx.len(), shape.input_len())?;
     match choice::input_gradient(shape, output) {
         Method::Winograd => input_gradient_winograd(shape, output, dy, w, dx),
-        Method::Direct => input_gradient_direct(shape, output, dy, w, dx),
+        Method::Depthwise => Depthwise::backward(shape, output).run(dy, w, dx),
+        Method::Patches => {
+            let patches = Patches::backward(shape, output);
+            let (sources, targets) = (patches.source_channels, patches.target_channels);
+            let taps = shape.kernel[0] * shape.kernel[1];
+            patches.run(dy, |g, t, s, tap| w[((g * sources + s) * targets + t) * taps + tap], dx);
+        }
+        Method::Direct | Method::Pointwise => input_gradient_direct(shape, output, dy, w, dx),
     }
     Ok(())
 }

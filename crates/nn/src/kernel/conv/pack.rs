@@ -166,3 +166,37 @@ pub(super) fn pack_weights<T: Real>(
         }
     }
 }
+
+/// out\[pixel\]\[line\] = lines\[line\]\[pixel\] for rows of `W` lines; places of lines that are missing keep what they hold.
+#[inline(always)]
+pub(super) fn transpose<'a, T: Real, const W: usize>(
+    lines: impl Iterator<Item = &'a [T]>,
+    out: &mut [T],
+) {
+    // Four lines at a time, so that a store takes neighbours.
+    let rows = out.as_chunks_mut::<W>().0;
+    let mut lines = lines.enumerate();
+    while let Some((at, a)) = lines.next() {
+        let mut more = [a; 4];
+        let mut count = 1;
+        while count < 4 {
+            let Some((_, line)) = lines.next() else { break };
+            more[count] = line;
+            count += 1;
+        }
+        let [a, b, c, d] = more;
+        if count == 4 && at + 4 <= W {
+            for ((((row, &a), &b), &c), &d) in rows.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                if let Some(four) = row[at..].first_chunk_mut::<4>() {
+                    *four = [a, b, c, d];
+                }
+            }
+        } else {
+            for (l, line) in more.iter().take(count).enumerate() {
+                for (row, &value) in rows.iter_mut().zip(*line) {
+                    row[at + l] = value;
+                }
+            }
+        }
+    }
+}

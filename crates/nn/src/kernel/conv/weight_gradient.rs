@@ -4,9 +4,11 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::choice::{self, Method};
+use super::depthwise::{self, Depthwise};
 use super::microkernel::{BLOCK, interleave, weight_block};
 use super::pack::{channel_blocks, pack_grid, pack_source};
 use super::plan::{Axis, Layout, TaskLimits, Tiling};
+use super::pointwise_gradient::PointwiseGradient;
 use super::shape::Conv2dShape;
 use super::winograd;
 use crate::error::{Result, check_len};
@@ -46,7 +48,19 @@ pub fn weight_gradient<T: Real>(
             };
             winograd.run(x, dy, dw);
         }
-        Method::Direct => direct(shape, output, x, dy, dw),
+        Method::Depthwise => {
+            depthwise::weight_gradient(&Depthwise::forward(shape, output), x, dy, dw);
+        }
+        Method::Pointwise => {
+            let gradient = PointwiseGradient {
+                batch: shape.batch,
+                source_channels: shape.in_channels,
+                target_channels: shape.out_channels,
+                pixels: output[0] * output[1],
+            };
+            gradient.run(x, dy, dw);
+        }
+        Method::Direct | Method::Patches => direct(shape, output, x, dy, dw),
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ use self::pixels::Pixels;
 use self::tiles::Tiles;
 use self::transform::{FILTERS, OUT, PRODUCTS, SIDE, filter, output};
 pub(super) use self::weight::WeightGradient;
-use super::microkernel::{Source, output_block};
+use super::microkernel::{Product, Source, rows_of};
 use super::pack::{Finish, channel_blocks, finished};
 use crate::kernel::real::{Real, Scratch};
 
@@ -282,7 +282,15 @@ impl<T: Real, W: Fn(usize, usize, usize) -> T> WithSimd for Outputs<'_, '_, '_, 
                     let source = Source { data, channel: padded };
                     let factors = &factors[at * count..][..width * count];
                     let sums = &mut sums[at * padded..][..width * padded];
-                    output_block(simd, source, &[0], factors, width, padded, first > 0, sums);
+                    let product = Product {
+                        source,
+                        shifts: &[0],
+                        weights: factors,
+                        width,
+                        positions: padded,
+                        accumulate: first > 0,
+                    };
+                    product.run(simd, &mut rows_of(sums, padded));
                 }
             }
         }

@@ -13,7 +13,7 @@ use pulp::{Arch, Simd, WithSimd};
 use super::tiles::Tiles;
 use super::transform::{OUT, PRODUCTS, SIDE, filter_transposed, input, output_transposed};
 use super::{GROUP_BYTES, SEQUENTIAL, each};
-use crate::kernel::conv::microkernel::{BLOCK, Source, output_block};
+use crate::kernel::conv::microkernel::{BLOCK, Product, Source, rows_of};
 use crate::kernel::real::{Real, Scratch};
 
 /// Tiles of a block: with the channels of a task they fill the first-level cache.
@@ -309,7 +309,15 @@ impl<T: Real> WithSimd for Sums<'_, '_, T> {
                     let from = (product * TARGETS / BLOCK + block) * padded * BLOCK;
                     let factors = &y[from..][..tiles * BLOCK];
                     let source = Source { data, channel: width };
-                    output_block(simd, source, &[0], factors, BLOCK, width, b > 0, sums);
+                    let product = Product {
+                        source,
+                        shifts: &[0],
+                        weights: factors,
+                        width: BLOCK,
+                        positions: width,
+                        accumulate: b > 0,
+                    };
+                    product.run(simd, &mut rows_of(sums, width));
                 }
             }
         }
