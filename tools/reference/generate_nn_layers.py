@@ -230,6 +230,13 @@ def images():
     yield case("max_pool2d 3x3 stride 2", lambda x: F.max_pool2d(x, 3, 2, 1), separate(1, 2, 7, 6))
     yield case("max_pool2d non-divisible", lambda x: F.max_pool2d(x, 2), separate(1, 2, 5, 7))
     yield case("max_pool2d overlapping", lambda x: F.max_pool2d(x, (2, 3), (1, 2), (0, 1)), separate(1, 2, 5, 4))
+    yield case("max_pool2d, ceil", lambda x: F.max_pool2d(x, (3, 2), (2, 3), (1, 0), ceil_mode=True), separate(1, 2, 6, 7))
+    yield case("average_pool2d, ceil", lambda x: F.avg_pool2d(x, (3, 2), (2, 3), 1, ceil_mode=True), (1, 2, 6, 6))
+    yield case("average_pool2d of pixels, ceil", lambda x: F.avg_pool2d(x, (2, 3), (3, 2), (0, 1), ceil_mode=True, count_include_pad=False), (1, 2, 6, 4))
+    yield case("average_pool2d with a fixed divisor", lambda x: F.avg_pool2d(x, (2, 3), 2, (1, 0), divisor_override=5), (1, 2, 5, 6))
+    yield case("adaptive_max_pool2d", lambda x: F.adaptive_max_pool2d(x, (3, 2)), separate(1, 2, 7, 5))
+    yield case("adaptive_max_pool2d to one", lambda x: F.adaptive_max_pool2d(x, 1), separate(2, 2, 3, 4))
+    yield case("adaptive_max_pool2d enlarging", lambda x: F.adaptive_max_pool2d(x, (4, 3)), separate(1, 1, 3, 2))
     yield case("average_pool2d non-divisible", lambda x: F.avg_pool2d(x, 2), (1, 2, 5, 7))
     yield case("average_pool2d with padding", lambda x: F.avg_pool2d(x, (3, 2), 2, (1, 1)), (1, 2, 5, 6))
     yield case("average_pool2d of pixels", lambda x: F.avg_pool2d(x, 3, (2, 1), 1, count_include_pad=False), (1, 2, 5, 4))
@@ -265,17 +272,25 @@ class Cell(nn.Module):
 
 
 class Sequence(nn.Module):
-    """All states, of a recurrent layer with `batch_first`."""
+    """All states of a recurrent layer, from zeros or from given ones."""
 
     def __init__(self, layer):
         super().__init__()
         self.layer = layer
 
+    def run(self, x, start):
+        return self.layer(x, (start if len(start) > 1 else start[0]) if start else None)
+
     def forward(self, x, *start):
-        start = tuple(s.unsqueeze(0) for s in start)
-        if not start:
-            return self.layer(x)[0]
-        return self.layer(x, start if len(start) > 1 else start[0])[0]
+        return self.run(x, start)[0]
+
+
+class Ends(Sequence):
+    """The last states of all layers and directions, h and c beside each other."""
+
+    def forward(self, x, *start):
+        last = self.run(x, start)[1]
+        return torch.cat(last, 2) if isinstance(last, tuple) else last
 
 
 class Attention(nn.Module):
@@ -300,12 +315,27 @@ def sequences():
     yield case("conv_transpose1d groups", nn.ConvTranspose1d(4, 4, 2, stride=3, groups=2, bias=False), (1, 4, 3))
     yield case("max_pool1d", lambda x: F.max_pool1d(x, 3, 2, 1), separate(2, 2, 6))
     yield case("average_pool1d", lambda x: F.avg_pool1d(x, 2, 2), (2, 2, 5))
+    yield case("max_pool1d, ceil", lambda x: F.max_pool1d(x, 3, 2, ceil_mode=True), separate(1, 2, 6))
+    yield case("average_pool1d, ceil", lambda x: F.avg_pool1d(x, 3, 3, 1, ceil_mode=True), (1, 2, 6))
+    yield case("adaptive_average_pool1d", lambda x: F.adaptive_avg_pool1d(x, 3), (2, 2, 7))
+    yield case("adaptive_max_pool1d", lambda x: F.adaptive_max_pool1d(x, 4), separate(2, 2, 7))
     yield case("gru cell", nn.GRUCell(3, 2), (2, 3), (2, 2))
     yield case("lstm cell", Cell(), (2, 3), (2, 2), (2, 2))
     yield case("gru", Sequence(nn.GRU(3, 4, batch_first=True)), (2, 5, 3))
-    yield case("gru from a state", Sequence(nn.GRU(2, 3, batch_first=True)), (2, 4, 2), (2, 3))
+    yield case("gru from a state", Sequence(nn.GRU(2, 3, batch_first=True)), (2, 4, 2), (1, 2, 3))
     yield case("lstm", Sequence(nn.LSTM(3, 4, batch_first=True)), (2, 5, 3))
-    yield case("lstm from a state", Sequence(nn.LSTM(2, 3, batch_first=True)), (2, 4, 2), (2, 3), (2, 3))
+    yield case("lstm from a state", Sequence(nn.LSTM(2, 3, batch_first=True)), (2, 4, 2), (1, 2, 3), (1, 2, 3))
+    both = dict(num_layers=2, bidirectional=True)
+    yield case("gru of two layers", Sequence(nn.GRU(3, 2, num_layers=2, batch_first=True)), (2, 3, 3))
+    yield case("gru both ways, time first", Sequence(nn.GRU(3, 2, bidirectional=True)), (4, 2, 3))
+    yield case("gru of two layers both ways from a state", Sequence(nn.GRU(2, 3, batch_first=True, **both)), (2, 3, 2), (4, 2, 3))
+    yield case("gru of two layers both ways, the ends", Ends(nn.GRU(2, 2, batch_first=True, **both)), (2, 3, 2), (4, 2, 2))
+    yield case("gru without bias", Sequence(nn.GRU(2, 3, bias=False, batch_first=True)), (2, 3, 2))
+    yield case("lstm of three layers", Sequence(nn.LSTM(2, 2, num_layers=3, batch_first=True)), (2, 3, 2))
+    yield case("lstm both ways", Sequence(nn.LSTM(3, 2, bidirectional=True, batch_first=True)), (2, 4, 3))
+    yield case("lstm of two layers both ways, time first, from a state", Sequence(nn.LSTM(2, 2, **both)), (3, 2, 2), (4, 2, 2), (4, 2, 2))
+    yield case("lstm of two layers both ways, the ends", Ends(nn.LSTM(2, 2, batch_first=True, **both)), (2, 3, 2), (4, 2, 2), (4, 2, 2))
+    yield case("lstm without bias", Sequence(nn.LSTM(2, 3, bias=False, batch_first=True)), (2, 3, 2))
     yield case("attention", Attention(4, 2), (2, 3, 4))
     yield case("attention, causal", Attention(6, 3, causal=True), (1, 4, 6))
     yield case("attention to others", Attention(4, 1), (2, 3, 4), (2, 5, 4), (2, 5, 4))

@@ -39,14 +39,23 @@ METHODS = [
 ]
 
 
+CYCLES = {
+    "one_cycle sgd": (0.1, dict()),
+    "one_cycle adam": (0.2, dict(pct_start=0.4, base_momentum=0.5, max_momentum=0.9, anneal_strategy="linear")),
+    "one_cycle sgd, three phases": (0.1, dict(three_phase=True, div_factor=10, final_div_factor=100)),
+    "one_cycle adam, three phases": (0.2, dict(three_phase=True, pct_start=0.25)),
+}
+
+
 def objective(name, p):
     c, t = torch.tensor(C[name], dtype=D), torch.tensor(T[name], dtype=D)
     return (c * (p - t) ** 2 + 0.1 * torch.sin(3 * p)).sum()
 
 
-def trajectory(make, clip=None, average=None):
+def trajectory(make, clip=None, average=None, schedule=None):
     p = {n: torch.tensor(v, dtype=D, requires_grad=True) for n, v in START.items()}
     optimizer, path = make(p), []
+    scheduler = schedule(optimizer) if schedule else None
     mean = {n: v.detach().clone() for n, v in p.items()}
     for step in range(1, max(STEPS) + 1):
         optimizer.zero_grad()
@@ -54,6 +63,8 @@ def trajectory(make, clip=None, average=None):
         if clip:
             clip(list(p.values()))
         optimizer.step()
+        if scheduler:
+            scheduler.step()
         if average:
             for n, v in p.items():
                 mean[n] = torch.lerp(mean[n], v.detach(), 1 - average)
@@ -95,6 +106,11 @@ def trajectories():
     yield "clip norm", trajectory(sgd, clip=lambda p: clip_norm(p, 1.5))
     yield "clip value", trajectory(sgd, clip=lambda p: torch.nn.utils.clip_grad_value_(p, 0.8))
     yield "average", trajectory(sgd, average=0.95)
+    for name, (rate, options) in CYCLES.items():
+        method = A if "adam" in name else S
+        options = dict(max_lr=rate, total_steps=max(STEPS) + 1, cycle_momentum=True, **options)
+        make = lambda p: method(p.values(), lr=rate, **({} if method is A else dict(momentum=0.9)))
+        yield name, trajectory(make, schedule=lambda o: torch.optim.lr_scheduler.OneCycleLR(o, **options))
 
 
 def rates():
@@ -111,6 +127,9 @@ def rates():
         ("polynomial", lambda o: L.PolynomialLR(o, 40, 1.7)),
         ("one_cycle", lambda o: L.OneCycleLR(o, base, total_steps=60)),
         ("one_cycle linear", lambda o: L.OneCycleLR(o, base, total_steps=60, pct_start=0.4, anneal_strategy="linear", div_factor=10, final_div_factor=100)),
+        ("one_cycle three phases", lambda o: L.OneCycleLR(o, base, total_steps=60, three_phase=True)),
+        ("one_cycle three phases, linear", lambda o: L.OneCycleLR(o, base, total_steps=60, three_phase=True, pct_start=0.45, anneal_strategy="linear", div_factor=10)),
+        ("one_cycle without warm-up", lambda o: L.OneCycleLR(o, base, total_steps=60, pct_start=0.0)),
         ("warm-up, then cosine", lambda o: L.SequentialLR(o, [L.LinearLR(o, 0.1, 1.0, 10), L.CosineAnnealingLR(o, 50)], [10])),
         ("product", lambda o: L.ChainedScheduler([L.LinearLR(o, 0.1, 1.0, 12), L.ExponentialLR(o, 0.95)])),
     ]
@@ -119,6 +138,23 @@ def rates():
         scheduler, out = make(optimizer), []
         for _ in range(60):
             out.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+        yield name, out
+
+
+def momenta():
+    """Of SGD, which has `momentum`; Adam's β₁ is given the same numbers."""
+    for name, options in [
+        ("one_cycle", dict()),
+        ("one_cycle linear", dict(pct_start=0.4, anneal_strategy="linear", base_momentum=0.5, max_momentum=0.9)),
+        ("one_cycle three phases", dict(three_phase=True)),
+        ("one_cycle without warm-up", dict(pct_start=0.0)),
+    ]:
+        optimizer = S([torch.zeros(1, requires_grad=True)], lr=0.4, momentum=0.9)
+        scheduler, out = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.4, total_steps=60, **options), []
+        for _ in range(60):
+            out.append(optimizer.param_groups[0]["momentum"])
             optimizer.step()
             scheduler.step()
         yield name, out
@@ -136,7 +172,7 @@ def main():
         "steps": STEPS,
     }
     lines = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in out.items()]
-    for key, rows in [("trajectories", trajectories()), ("rates", rates())]:
+    for key, rows in [("trajectories", trajectories()), ("rates", rates()), ("momenta", momenta())]:
         lines.append(f'{json.dumps(key)}: {{\n' + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in rows) + "\n}")
     path = DATA / "optimizers.json"
     path.write_text("{" + ",\n".join(lines) + "}\n")

@@ -4,7 +4,8 @@
 mod common;
 
 use common::chain::{self, MILLION, on_a_small_stack};
-use pullback_core_graph::Result;
+use pullback_core_graph::candle::{DType, Device, Tensor};
+use pullback_core_graph::{Graph, Result};
 
 #[test]
 fn every_bad_input_gives_its_typed_error() {
@@ -45,4 +46,30 @@ fn a_million_uses_of_one_variable() {
 #[test]
 fn functions_nested_ten_thousand_deep() {
     exact("nesting", chain::nesting, 10_000, 1e-9);
+}
+
+/// A batch of no matrices, and matrices of no rows or columns: factors of the right shapes, and derivatives of them.
+#[test]
+fn no_matrices_have_factors() {
+    for dims in [[0, 3, 3], [0, 4, 2], [0, 2, 4], [2, 0, 0], [2, 3, 0], [2, 0, 3]] {
+        let [batch, m, n] = dims;
+        let p = m.min(n);
+        let graph = Graph::new();
+        let x = graph.input(&Tensor::zeros(&dims, DType::F64, &Device::Cpu).unwrap());
+        let (q, r) = x.qr().unwrap();
+        let (u, s, vt) = x.svd().unwrap();
+        let shapes = [q, r, u, s, vt].map(|v| v.dims().unwrap());
+        let expected = [
+            vec![batch, m, p],
+            vec![batch, p, n],
+            vec![batch, m, p],
+            vec![batch, p],
+            vec![batch, p, n],
+        ];
+        assert_eq!(shapes, expected, "{dims:?}");
+        for y in [q, r, u, s, vt] {
+            let gradient = graph.gradient(y.sum(()), &[x]).unwrap();
+            assert_eq!(gradient[0].dims(), dims, "{dims:?}");
+        }
+    }
 }

@@ -14,6 +14,8 @@ use super::scale::normalize;
 
 /// QL steps for one eigenvalue; two or three are usual.
 const STEPS: usize = 60;
+/// QL steps after which a coupling counts as zero beside the whole matrix, not only beside its two neighbours.
+const PATIENCE: usize = 30;
 
 /// The whole decomposition of matrices of one size.
 pub(super) struct Eigen<'a, T> {
@@ -186,6 +188,10 @@ fn hypotenuse<T: Field>(x: T, y: T) -> T {
 }
 
 /// QL steps until T is diagonal; rotations go into the rows of `q`. False if one eigenvalue takes too many steps.
+///
+/// A coupling is zero if it is ≤ ε beside its neighbours on the diagonal: so small eigenvalues of graded matrices keep their digits.
+/// Between eigenvalues that are themselves rounding of ‖T‖ that may never come, as each step rounds anew; for one that takes long,
+/// couplings ≤ ε·‖T‖ are zero, which changes eigenvalues by no more than the reduction to T has (tql2's criterion).
 #[inline(always)]
 fn iterate<C: Lanes<Vector = T, Scalar = T>, T: Field>(
     lanes: C,
@@ -197,12 +203,15 @@ fn iterate<C: Lanes<Vector = T, Scalar = T>, T: Field>(
     let two = T::ONE + T::ONE;
     // The matrix has been scaled to about 1: couplings below this are nothing beside it.
     let tiny = T::TINY / T::EPSILON;
+    let sizes = diagonal.iter().zip(&*off).map(|(d, e)| d.magnitude() + e.magnitude());
+    let norm = sizes.fold(T::ZERO, |largest, size| if largest < size { size } else { largest });
     for l in 0..n {
         let mut steps = 0;
         loop {
+            let least = if steps < PATIENCE { tiny } else { T::EPSILON * norm };
             let negligible = |m: &usize| {
-                off[*m].magnitude()
-                    <= T::EPSILON * (diagonal[*m].magnitude() + diagonal[*m + 1].magnitude()) + tiny
+                let beside = diagonal[*m].magnitude() + diagonal[*m + 1].magnitude();
+                off[*m].magnitude() <= T::EPSILON * beside + least
             };
             let m = (l..n - 1).find(negligible).unwrap_or(n - 1);
             if m == l {

@@ -144,6 +144,7 @@ fn other_kernels() {
         kernel: [3; 2],
         stride: [2; 2],
         padding: [1; 2],
+        ceil: false,
     };
     let resize = ResizeShape { planes: 128, from: [24, 24], to: [48, 48] };
     let channels = ChannelShape { batch: 16, channels: 8, pixels: 48 * 48 };

@@ -96,6 +96,20 @@ impl Window {
         }
     }
 
+    /// output = ⌈(size + 2·padding − reach)/stride⌉ + 1, where a last window may reach beyond the padded axis but begins before the
+    /// last pixel's end: pooling's `ceil` mode. Nothing is left over, but for the padding behind the last pixel.
+    ///
+    /// # Errors
+    /// As [`Window::fit`].
+    pub fn fit_ceil(self, size: usize) -> Result<Fit> {
+        let fit = self.fit(size)?;
+        let start = fit.output.saturating_mul(self.stride);
+        if fit.is_exact() || start >= size.saturating_add(self.padding) {
+            return Ok(fit);
+        }
+        Ok(Fit { output: fit.output + 1, unused: 0 })
+    }
+
     /// The output of the transposed convolution: (size − 1)·stride − 2·padding + reach + `output_padding`, the size of an input
     /// that [`Window::fit`] makes `size` of.
     ///

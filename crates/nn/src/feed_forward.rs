@@ -87,9 +87,10 @@ impl FeedForward {
         let layers = (1..=last).map(|l| {
             let mut scope = scope.scope(&format!("layer{l}"));
             let (inputs, outputs) = (sizes[l - 1], sizes[l]);
+            let dims = [outputs, inputs];
             Ok(Affine {
-                weight: scope.parameter("weight", &[outputs, inputs], initialization)?,
-                bias: scope.parameter("bias", &[outputs], Initialization::Constant(0.0))?,
+                weight: scope.parameter("weight", &dims, initialization)?,
+                bias: scope.parameter("bias", &[outputs], initialization.of_bias(&dims)?)?,
                 activation: if l == last { output } else { hidden },
                 sizes: [inputs, outputs],
             })

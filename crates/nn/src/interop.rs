@@ -1,4 +1,6 @@
-//! candle's side: layers as candle modules, and weights of candle and PyTorch in our layers.
+//! candle's side: layers as candle modules, candle's layers over our parameters, and weights of candle and PyTorch in our layers.
+
+mod builder;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,6 +8,8 @@ use std::sync::Arc;
 use candle_core::{Device, Module, Tensor};
 use candle_nn::VarBuilder;
 use pullback_core_graph::{Function, attach};
+
+pub use builder::CandleParameters;
 
 use crate::error::{Error, Result};
 use crate::layer::{Layer, layer_function_in};

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::arithmetic::{ReceptiveField, Window};
+use crate::arithmetic::{Fit, ReceptiveField, Window};
 use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::parameters::Parameters;
@@ -141,9 +141,29 @@ impl Walk<'_> {
         windows: &[Window],
         names: &[&str],
     ) -> Result<()> {
+        self.fitted(kind, channels, windows, Window::fit, names)
+    }
+
+    /// Windows of a pooling along the last axes of an image; `ceil`: with those that reach beyond it, [`Window::fit_ceil`].
+    ///
+    /// # Errors
+    /// As [`Walk::windows`].
+    pub fn pooling(&mut self, kind: &'static str, windows: &[Window], ceil: bool) -> Result<()> {
+        let fit = if ceil { Window::fit_ceil } else { Window::fit };
+        self.fitted(kind, [None, None], windows, fit, &[])
+    }
+
+    fn fitted(
+        &mut self,
+        kind: &'static str,
+        channels: [Option<usize>; 2],
+        windows: &[Window],
+        fit: fn(Window, usize) -> Result<Fit>,
+        names: &[&str],
+    ) -> Result<()> {
         self.image(kind, channels, windows.len())?;
         for (i, window) in windows.iter().enumerate() {
-            self.state.dims[i + 1] = window.fit(self.state.dims[i + 1])?.output;
+            self.state.dims[i + 1] = fit(*window, self.state.dims[i + 1])?.output;
             if let Some(field) = self.state.receptive.get_mut(i) {
                 *field = field.through(*window);
             }

@@ -146,6 +146,8 @@ fn every_layer_describes_itself() {
         .then(Upsample::default())
         .then(Resize { size: [5, 9], interpolation: Interpolation::Nearest })
         .then(AveragePool2d::new([2, 2]))
+        .then(MaxPool2d { ceil: true, ..MaxPool2d::new([1, 3]) })
+        .then(AdaptiveMaxPool2d { size: [2, 5] })
         .then(AdaptiveAveragePool2d { size: [3, 2] })
         .then(Dropout::new(&s.scope("g"), 0.5).unwrap())
         .then(Flatten)
@@ -164,19 +166,23 @@ fn every_layer_describes_itself() {
         bias: true,
         initialization: he,
     };
+    let both = RecurrentSpec { layers: 2, bidirectional: true, ..RecurrentSpec::new(4, 3) };
     let network = Sequential::new()
         .then(Conv1d::new(&mut s.scope("a"), Conv1dSpec::same(3, 4, 3)).unwrap())
         .then(BatchNorm1d::new(&mut s.scope("b"), 4, Default::default()).unwrap())
-        .then(MaxPool1d { kernel: 2, stride: 2, padding: 0 })
+        .then(MaxPool1d::new(2))
         .then(ConvTranspose1d::new(&mut s.scope("c"), up).unwrap())
+        .then(MaxPool1d { ceil: true, ..MaxPool1d::new(3) })
+        .then(AdaptiveMaxPool1d { size: 5 })
+        .then(AdaptiveAveragePool1d { size: 8 })
         .then(AveragePool1d {
-            kernel: 3,
             stride: 1,
             padding: 1,
             divisor: pullback_nn::kernel::pool::Divisor::Pixels,
+            ..AveragePool1d::new(3)
         })
         .then(Gru::new(&mut s.scope("d"), 8, 4).unwrap())
-        .then(Lstm::new(&mut s.scope("e"), 4, 6).unwrap())
+        .then(Lstm::with_spec(&mut s.scope("e"), both).unwrap())
         .then(MultiHeadAttention::new(&mut s.scope("f"), 6, 2).unwrap())
         .then(LayerNorm::new(&mut s.scope("g"), &[6]).unwrap())
         .then(RmsNorm::new(&mut s.scope("h"), &[6]).unwrap());

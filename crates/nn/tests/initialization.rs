@@ -1,4 +1,4 @@
-//! Initial values: moments, bounds, orthogonality, names, and what is refused.
+//! Initial values: moments, bounds, orthogonality, names, PyTorch's defaults of every layer, and what is refused.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,10 +6,16 @@
     reason = "tests fail by panicking"
 )]
 
+use std::collections::BTreeMap;
+
 use pullback_core_graph::candle::{DType, Device};
+use pullback_core_graph::tensor::to_f64;
+use pullback_nn::arithmetic::Window;
+use pullback_nn::layer::*;
 use pullback_nn::parameters::initialization::gain;
-use pullback_nn::parameters::{Fan, Initialization};
-use pullback_nn::{Error, Parameters};
+use pullback_nn::parameters::{Fan, Initialization, Scope};
+use pullback_nn::{Activation, Error, FeedForward, Parameters};
+use serde::Deserialize;
 
 fn made(dims: &[usize], seed: u64, dtype: DType, by: Initialization) -> Result<Vec<f64>, Error> {
     let mut p = Parameters::new(seed, dtype, &Device::Cpu);
@@ -178,6 +184,137 @@ fn single_precision_is_the_double_precision_rounded_and_seeds_decide() {
         let other = made(&dims, 4, DType::F64, by).unwrap();
         assert_eq!(other == double, name == "dirac", "{name}");
     }
+}
+
+/// PyTorch's first values of a parameter over `seeds` seeds.
+#[derive(Deserialize)]
+struct Statistics {
+    shape: Vec<usize>,
+    count: usize,
+    mean: f64,
+    rms: f64,
+    largest: f64,
+}
+
+#[derive(Deserialize)]
+struct Defaults {
+    seeds: u64,
+    layers: BTreeMap<String, BTreeMap<String, Statistics>>,
+}
+
+/// The layer of this name, as `Initialization::named("pytorch")` starts it.
+fn start(name: &str, s: &mut Scope<'_>) -> Result<(), Error> {
+    let by = Initialization::named("pytorch")?;
+    let window = Window::new;
+    match name {
+        "linear" => Linear::new(s, 30, 50, by).map(drop),
+        "conv1d" => {
+            let spec = Conv1dSpec { window: window(5), groups: 3, ..Conv1dSpec::same(12, 30, 5) };
+            Conv1d::new(s, Conv1dSpec { initialization: by, ..spec }).map(drop)
+        }
+        "conv2d" => {
+            let mut spec = Conv2dSpec { kernel: [3, 5], ..Conv2dSpec::same(8, 24, 3) };
+            spec.options.groups = 2;
+            Conv2d::new(s, spec.initialized(by)).map(drop)
+        }
+        "conv_transpose1d" => {
+            let (window, output_padding) = (window(4).stride(2), 0);
+            let (groups, bias, initialization) = (2, true, by);
+            let (inputs, outputs) = (30, 18);
+            let spec = ConvTranspose1dSpec {
+                inputs,
+                outputs,
+                window,
+                output_padding,
+                groups,
+                bias,
+                initialization,
+            };
+            ConvTranspose1d::new(s, spec).map(drop)
+        }
+        "conv_transpose2d" => {
+            let spec = ConvTranspose2dSpec::double(10, 24);
+            let windows = [window(4), window(3)];
+            let spec = ConvTranspose2dSpec { windows, initialization: by, ..spec };
+            ConvTranspose2d::new(s, spec).map(drop)
+        }
+        "embedding" => Embedding::new(s, 40, 25).map(drop),
+        "gru" => {
+            let spec =
+                RecurrentSpec { layers: 2, bidirectional: true, ..RecurrentSpec::new(9, 20) };
+            Gru::with_spec(s, spec).map(drop)
+        }
+        "lstm" => {
+            Lstm::with_spec(s, RecurrentSpec { layers: 2, ..RecurrentSpec::new(9, 20) }).map(drop)
+        }
+        "gru cell" => GruCell::new(s, 9, 20).map(drop),
+        "lstm cell" => LstmCell::new(s, 9, 20).map(drop),
+        "attention" => MultiHeadAttention::initialized(s, 24, 3, by).map(drop),
+        "batch_norm" => BatchNorm2d::new(s, 6, Default::default()).map(drop),
+        "layer_norm" => LayerNorm::new(s, &[6]).map(drop),
+        "group_norm" => GroupNorm::new(s, 2, 6).map(drop),
+        "rms_norm" => RmsNorm::new(s, &[6]).map(drop),
+        "instance_norm" => InstanceNorm2d::new(s, 6, true).map(drop),
+        "prelu" => Prelu::new(s, 6).map(drop),
+        other => panic!("no layer {other:?}"),
+    }
+}
+
+#[test]
+fn layers_start_as_pytorchs_by_name() {
+    let table: Defaults = serde_json::from_str(include_str!("data/defaults.json")).unwrap();
+    let mut compared = 0;
+    for (layer, theirs) in &table.layers {
+        let mut ours: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for seed in 0..table.seeds {
+            let mut p = Parameters::new(seed, DType::F64, &Device::Cpu);
+            start(layer, &mut p.root()).unwrap();
+            for (name, tensor) in p.iter().chain(p.buffers()) {
+                assert_eq!(tensor.dims(), theirs[name].shape, "{layer}, {name}");
+                ours.entry(name.into()).or_default().extend(to_f64(tensor).unwrap());
+            }
+        }
+        assert!(ours.keys().eq(theirs.keys()), "{layer}: {:?}", ours.keys());
+        for (name, t) in theirs {
+            let (v, n) = (&ours[name], t.count as f64);
+            assert_eq!(v.len(), t.count);
+            let mean = v.iter().sum::<f64>() / n;
+            let rms = (v.iter().map(|v| v * v).sum::<f64>() / n).sqrt();
+            let largest = v.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+            let case = format!("{layer}, {name}: mean {mean}, rms {rms}, largest {largest}");
+            compared += 1;
+            if t.rms == t.mean.abs() {
+                // One value for all.
+                assert!(v.iter().all(|v| *v == t.mean), "{case}");
+                continue;
+            }
+            assert!((mean - t.mean).abs() <= 7.0 * t.rms / n.sqrt(), "{case}, not {}", t.mean);
+            assert!((rms / t.rms - 1.0).abs() <= 5.0 / n.sqrt(), "{case}, not {}", t.rms);
+            // A uniform distribution has an end, √3 times its deviation; a normal one has not.
+            let tolerance = if t.largest < 1.8 * t.rms { 20.0 / n } else { 0.2 };
+            assert!((largest / t.largest - 1.0).abs() <= tolerance, "{case}, not {}", t.largest);
+        }
+    }
+    assert!(compared > 50, "{compared}");
+}
+
+#[test]
+fn other_initializations_leave_biases_at_zero_and_pytorchs_moves_those_of_compositions() {
+    for (by, moves) in [(Initialization::He, false), (Initialization::Pytorch, true)] {
+        let mut p = Parameters::new(1, DType::F64, &Device::Cpu);
+        let (mut root, tanh) = (p.root(), Activation::Tanh);
+        FeedForward::new(&mut root.scope("f"), &[3, 4, 2], tanh, tanh, by).unwrap();
+        SeparableConv2d::initialized(&mut root.scope("s"), [3, 4], 3, by).unwrap();
+        let options = ResidualOptions { zero_second: false, initialization: by, relu: true };
+        ResidualBlock::new(&mut root.scope("r"), 3, 4, options).unwrap();
+        let biases = p.iter().filter(|(name, _)| name.ends_with("bias"));
+        let moved: Vec<bool> =
+            biases.map(|(_, t)| to_f64(t).unwrap().iter().any(|v| *v != 0.0)).collect();
+        assert_eq!(moved, vec![moves; 5], "{by:?}");
+    }
+    let bias = |by: Initialization| by.of_bias(&[3]);
+    assert_eq!(bias(Initialization::He).unwrap(), Initialization::Constant(0.0));
+    assert!(matches!(bias(Initialization::Pytorch), Err(Error::Parameter { .. })));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Layers as candle modules, and candle's and PyTorch's weights in our layers.
+//! Layers as candle modules, candle's layers over our parameters, and candle's and PyTorch's weights in our layers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,7 +15,7 @@ use candle_nn::{Module, ModuleT, Optimizer, VarBuilder, VarMap};
 use common::values;
 use pullback_core_graph::Graph;
 use pullback_core_graph::candle::{self, DType, Device, Tensor};
-use pullback_nn::interop::{CandleLayer, load_safetensors, load_var_builder};
+use pullback_nn::interop::{CandleLayer, CandleParameters, load_safetensors, load_var_builder};
 use pullback_nn::layer::*;
 use pullback_nn::{Activation, Error, Initialization, Layer, Parameters};
 
@@ -218,4 +218,93 @@ fn a_module_gives_candle_our_gradients() {
     let before = flat(p.get("a.weight").unwrap());
     module.store(&mut p).unwrap();
     assert_ne!(flat(p.get("a.weight").unwrap()), before, "candle's optimizer moved it");
+}
+
+#[test]
+fn candles_layers_compute_with_our_parameters() {
+    for (name, theirs, make, x) in pairs() {
+        let mut p = Parameters::new(5, DType::F32, &Device::Cpu);
+        let layer = make(&mut p).unwrap();
+        // Values that no initialization gives, positive for variances.
+        for (name, seed) in p.names().iter().zip(1..) {
+            let value = tensor(seed, p.get(name).unwrap().dims()).affine(0.4, 0.7).unwrap();
+            p.set(name, &value).unwrap();
+        }
+        let buffers: Vec<String> = p.buffers().map(|(name, _)| name.to_string()).collect();
+        for (name, seed) in buffers.iter().zip(31..) {
+            p.set_buffer(name, &tensor(seed, &[3]).affine(0.4, 0.7).unwrap()).unwrap();
+        }
+        let shared = CandleParameters::new(&p).unwrap();
+        let found = flat(&theirs(shared.builder(), &x).unwrap());
+        common::close(name, &"over ours", &found, &ours(&*layer, &p, &x), 2e-6);
+        let names: Vec<String> = shared.variables().into_iter().map(|(name, _)| name).collect();
+        assert!(names.iter().eq(p.names().iter()), "{name} made others: {names:?}");
+    }
+}
+
+#[test]
+fn candles_optimizer_moves_our_parameters_and_shapes_are_checked() {
+    let mut p = Parameters::new(5, DType::F64, &Device::Cpu);
+    Linear::new(&mut p.root().scope("a"), 4, 3, Initialization::Xavier).unwrap();
+    let before = flat(p.get("a.weight").unwrap());
+    let shared = CandleParameters::new(&p).unwrap();
+    let builder = shared.builder();
+    let first = candle_nn::linear(4, 3, builder.pp("a")).unwrap();
+    let second = candle_nn::linear(3, 2, builder.pp("b")).unwrap();
+    let x = tensor(1, &[5, 4]).to_dtype(DType::F64).unwrap();
+    let loss = || second.forward(&first.forward(&x).unwrap()).unwrap().sqr().unwrap().sum_all();
+    let variables = shared.variables();
+    assert_eq!(variables.len(), 4);
+    let mut sgd = candle_nn::SGD::new(variables.into_iter().map(|(_, v)| v).collect(), 1e-3);
+    let value = |t: &Tensor| t.to_scalar::<f64>().unwrap();
+    let start = loss().unwrap();
+    sgd.as_mut().unwrap().backward_step(&start).unwrap();
+    assert!(value(&loss().unwrap()) < value(&start));
+    // The copy that was given stays; what comes back has moved, and holds what candle made.
+    let now = shared.parameters().unwrap();
+    assert_eq!(flat(p.get("a.weight").unwrap()), before);
+    assert_ne!(flat(now.get("a.weight").unwrap()), before);
+    assert_eq!(flat(now.get("b.bias").unwrap()), flat(second.bias().unwrap()));
+
+    let error = candle_nn::linear(5, 3, builder.pp("a")).unwrap_err().to_string();
+    assert!(error.contains("a.weight") && error.contains("[3, 5]"), "{error}");
+    assert!(builder.pp("a").contains_tensor("bias") && !builder.contains_tensor("bias"));
+    assert_eq!(builder.get_unchecked("a.bias").unwrap().dims(), [3]);
+    let error = builder.get_unchecked("c.bias").unwrap_err().to_string();
+    assert!(error.contains("c.bias"), "{error}");
+    assert!(builder.get((2, 0), "c..bias").is_err(), "a name with an empty part");
+    // Another element type: derivatives flow back to the variable.
+    let single = candle_nn::linear(4, 3, builder.to_dtype(DType::F32).pp("a")).unwrap();
+    let y = single.forward(&tensor(1, &[5, 4])).unwrap();
+    assert_eq!(y.dtype(), DType::F32);
+    let gradients = y.sum_all().unwrap().backward().unwrap();
+    assert!(shared.variables().iter().any(|(_, v)| gradients.get(v).is_some()));
+}
+
+#[test]
+fn what_candles_layers_make_is_seeded_and_as_they_want_it() {
+    let made = |seed| {
+        let shared = CandleParameters::new(&Parameters::new(seed, DType::F64, &Device::Cpu));
+        let (shared, config) = (shared.unwrap(), candle_nn::Conv2dConfig::default());
+        candle_nn::linear(200, 100, shared.builder().pp("l")).unwrap();
+        candle_nn::conv2d(50, 40, 3, config, shared.builder().pp("c")).unwrap();
+        candle_nn::layer_norm(6, 1e-5, shared.builder().pp("n")).unwrap();
+        candle_nn::embedding(70, 30, shared.builder().pp("e")).unwrap();
+        let p = shared.parameters().unwrap();
+        p.iter().map(|(name, t)| (name.to_string(), flat(t))).collect::<HashMap<_, _>>()
+    };
+    let (p, same, other) = (made(3), made(3), made(4));
+    assert_eq!(p, same);
+    assert_ne!(p["l.weight"], other["l.weight"]);
+    let rms = |name: &str| {
+        let v = &p[name];
+        (v.iter().map(|v| v * v).sum::<f64>() / v.len() as f64).sqrt()
+    };
+    // Kaiming's normal numbers for linear layers, and uniform biases on ±1/√inputs.
+    assert!((rms("l.weight") * 10.0 - 1.0).abs() < 0.03, "{}", rms("l.weight"));
+    assert!(p["l.bias"].iter().all(|v| v.abs() < 200f64.sqrt().recip()));
+    assert!((rms("l.bias") * 600f64.sqrt() - 1.0).abs() < 0.2, "{}", rms("l.bias"));
+    assert!(rms("c.weight") > 0.0 && p["c.weight"].len() == 50 * 40 * 9);
+    assert_eq!((&p["n.weight"], &p["n.bias"]), (&vec![1.0; 6], &vec![0.0; 6]));
+    assert!((rms("e.weight") - 1.0).abs() < 0.1, "{}", rms("e.weight"));
 }

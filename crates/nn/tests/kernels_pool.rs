@@ -19,7 +19,11 @@ fn shape(
     stride: [usize; 2],
     padding: [usize; 2],
 ) -> Pool2dShape {
-    Pool2dShape { planes, size, kernel, stride, padding }
+    Pool2dShape { planes, size, kernel, stride, padding, ceil: false }
+}
+
+fn ceil(shape: Pool2dShape) -> Pool2dShape {
+    Pool2dShape { ceil: true, ..shape }
 }
 
 fn shapes() -> Vec<Pool2dShape> {
@@ -34,7 +38,82 @@ fn shapes() -> Vec<Pool2dShape> {
         shape(2, [9, 10], [2, 2], [4, 5], [0, 1]),
         shape(1, [1, 33], [1, 3], [1, 2], [0, 1]),
         shape(128, [48, 48], [3, 3], [2, 2], [1, 1]),
+        // One more row and column; a row that would begin behind the image; one that begins in its last row; nothing to add.
+        ceil(shape(3, [6, 7], [3, 2], [2, 2], [0, 0])),
+        ceil(shape(2, [5, 9], [2, 3], [3, 4], [1, 1])),
+        ceil(shape(2, [4, 5], [3, 2], [5, 4], [2, 0])),
+        ceil(shape(3, [6, 6], [2, 2], [2, 2], [0, 0])),
+        ceil(shape(1, [1, 33], [1, 4], [1, 5], [0, 3])),
     ]
+}
+
+#[test]
+fn ceil_counts_the_last_window_that_begins_before_the_end() {
+    for (size, kernel, stride, padding, floor, up) in [
+        (5, 2, 2, 0, 2, 3),
+        (6, 3, 2, 0, 2, 3),
+        (6, 2, 2, 0, 3, 3),
+        // ⌈(5 + 2 − 2)/3⌉ + 1 = 3, but window 2 would begin at pixel 6 − 1 = 5 of 5.
+        (5, 2, 3, 1, 2, 2),
+        (4, 3, 5, 2, 2, 2),
+        (7, 3, 5, 2, 2, 2),
+        (6, 3, 2, 1, 3, 4),
+        (1, 1, 7, 0, 1, 1),
+    ] {
+        let s = shape(1, [size, 1], [kernel, 1], [stride, 1], [padding, 0]);
+        let case = (size, kernel, stride, padding);
+        assert_eq!([s.output().unwrap()[0], ceil(s).output().unwrap()[0]], [floor, up], "{case:?}");
+        let window = pullback_nn::arithmetic::Window::new(kernel).stride(stride).padding(padding);
+        let fits = [window.fit(size).unwrap().output, window.fit_ceil(size).unwrap().output];
+        assert_eq!(fits, [floor, up], "{case:?}");
+    }
+}
+
+#[test]
+fn adaptive_maximum_takes_the_first_largest_pixel() {
+    for (planes, from, to) in
+        [(1, [1, 1], [1, 1]), (3, [7, 5], [3, 2]), (2, [3, 2], [4, 5]), (130, [40, 33], [7, 1])]
+    {
+        let (pixels, windows) = (from[0] * from[1], to[0] * to[1]);
+        let x: Vec<f32> =
+            values::<f32>(1, planes * pixels).into_iter().map(|v| (v * 3.0).round()).collect();
+        let run = |threads| {
+            in_pool(threads, || {
+                let n = planes * windows;
+                let (mut y, mut index) = (vec![0.0; n], vec![0; n]);
+                pool::adaptive_maximum(planes, from, to, &x, &mut y, &mut index).unwrap();
+                (y, index)
+            })
+        };
+        let (y, index) = run(1);
+        assert!(run(3) == (y.clone(), index.clone()), "threads change nothing");
+        for i in 0..y.len() {
+            let plane = &x[i / windows * pixels..][..pixels];
+            let inside = |pixel: usize, axis: usize, at: usize| {
+                let (n, m) = (from[axis], to[axis]);
+                // ⌊at·n/m⌋ ≤ pixel < ⌈(at + 1)·n/m⌉ in whole numbers.
+                at * n < (pixel + 1) * m && pixel * m < (at + 1) * n
+            };
+            let window = (0..pixels).filter(|p| {
+                inside(p / from[1], 0, i % windows / to[1])
+                    && inside(p % from[1], 1, i % windows % to[1])
+            });
+            let window: Vec<usize> = window.collect();
+            let best = window.iter().map(|&p| plane[p]).fold(f32::NEG_INFINITY, f32::max);
+            let first = window.into_iter().find(|&p| plane[p] == best).unwrap();
+            assert_eq!((y[i], index[i] as usize), (best, first), "{from:?} to {to:?} at {i}");
+        }
+    }
+    let x = [1.0, f64::NAN, f64::NAN, f64::NEG_INFINITY];
+    let (mut y, mut index) = ([0.0; 2], [9; 2]);
+    pool::adaptive_maximum(1, [2, 2], [2, 1], &x, &mut y, &mut index).unwrap();
+    assert!(y.iter().all(|y| y.is_nan()) && index == [1, 2]);
+    for (from, to) in [([0, 2], [1, 1]), ([2, 2], [1, 0]), ([1 << 16, 1 << 16], [1, 1])] {
+        let result = pool::adaptive_maximum(1, from, to, &x, &mut y, &mut index);
+        assert!(matches!(result, Err(Error::Argument { .. })), "{from:?} {to:?}");
+    }
+    let result = pool::adaptive_maximum(1, [2, 2], [2, 1], &x, &mut y, &mut [0]);
+    assert!(matches!(result, Err(Error::Length { argument: "index", expected: 2, found: 1, .. })));
 }
 
 /// The pixels of each window, row by row, for one plane.
@@ -130,7 +209,7 @@ fn gather_and_scatter_are_adjoint() {
 fn average_matches_the_definition_and_its_transpose() {
     for s in shapes() {
         let windows = windows(&s);
-        for divisor in [Divisor::Kernel, Divisor::Pixels] {
+        for divisor in [Divisor::Kernel, Divisor::Pixels, Divisor::Fixed(3)] {
             let (x, dy): (Vec<f64>, Vec<f64>) =
                 (values(6, s.input_len()), values(7, s.output_len().unwrap()));
             let (mut y, mut dx) = (dy.clone(), x.clone());
@@ -141,7 +220,8 @@ fn average_matches_the_definition_and_its_transpose() {
                 .map(|i| {
                     let window = &windows[i % windows.len()];
                     let count = match divisor {
-                        Divisor::Kernel => s.kernel[0] * s.kernel[1],
+                        Divisor::Kernel => padded(&s, i % windows.len()),
+                        Divisor::Fixed(number) => number,
                         Divisor::Pixels => window.len(),
                     };
                     window.iter().map(|&p| x[i / windows.len() * pixels + p]).sum::<f64>()
@@ -153,6 +233,16 @@ fn average_matches_the_definition_and_its_transpose() {
             assert!((a - b).abs() <= 1e-12 * y.len() as f64, "{s:?} {divisor:?}: {a} {b}");
         }
     }
+}
+
+/// How many pixels of the padded image a window covers.
+fn padded(s: &Pool2dShape, window: usize) -> usize {
+    let columns = s.output().unwrap()[1];
+    let along = |axis: usize, index: usize| {
+        let ends = s.size[axis] + 2 * s.padding[axis];
+        (0..s.kernel[axis]).filter(|tap| index * s.stride[axis] + tap < ends).count()
+    };
+    along(0, window / columns) * along(1, window % columns)
 }
 
 #[test]
@@ -212,6 +302,10 @@ fn bad_sizes_and_indices_are_typed_errors() {
     assert!(matches!(
         pool::maximum(&good, &x, &mut y, &mut [0; 7]),
         Err(Error::Length { argument: "index", expected: 8, found: 7, .. })
+    ));
+    assert!(matches!(
+        pool::average(&good, Divisor::Fixed(0), &x, &mut y),
+        Err(Error::Argument { argument: "divisor", value: 0, .. })
     ));
     assert!(matches!(
         pool::average(&good, Divisor::Kernel, &x[1..], &mut y),

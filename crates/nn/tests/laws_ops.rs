@@ -101,6 +101,18 @@ fn rows() -> Vec<Row> {
         row("average_pool2d of pixels", vec![tensor(17, &[1, 2, 5, 6])], |x| {
             ops::average_pool2d(x[0], [3, 3], [2, 1], [1, 1], Divisor::Pixels)
         }),
+        row("max_pool2d_ceil", vec![separated(&[1, 2, 6, 5])], |x| {
+            ops::max_pool2d_ceil(x[0], [3, 2], [2, 2], [0, 0])
+        }),
+        row("average_pool2d_ceil", vec![tensor(16, &[1, 2, 5, 6])], |x| {
+            ops::average_pool2d_ceil(x[0], [2, 3], [2, 2], [0, 1], Divisor::Kernel)
+        }),
+        row("average_pool2d_ceil, fixed divisor", vec![tensor(16, &[1, 2, 5, 6])], |x| {
+            ops::average_pool2d_ceil(x[0], [2, 3], [2, 2], [0, 1], Divisor::Fixed(4))
+        }),
+        row("adaptive_max_pool2d", vec![separated(&[2, 2, 5, 4])], |x| {
+            ops::adaptive_max_pool2d(x[0], [3, 3])
+        }),
         row("resize_bilinear x2", vec![tensor(18, &[2, 2, 3, 4])], |x| {
             ops::resize_bilinear(x[0], [6, 8])
         }),
@@ -184,6 +196,10 @@ fn misuse_is_a_typed_error() {
     assert!(matches!(ops::conv2d(x, single, options).ok(), Err(Error::DType { .. })));
     assert!(inner(ops::conv2d(x, w, wide)).contains("window of 7 does not fit"));
     assert!(inner(ops::max_pool2d(x, [2, 2], [2, 2], [2, 0])).contains("padding = 2"));
+    let nothing = Divisor::Fixed(0);
+    let average = ops::average_pool2d(x, [2, 2], [2, 2], [0, 0], nothing);
+    assert!(inner(average).contains("divisor = 0"));
+    assert!(inner(ops::adaptive_max_pool2d(x, [2, 0])).contains("output width = 0"));
     assert!(inner(ops::resize_bilinear(x, [0, 3])).contains("output height = 0"));
     assert!(matches!(ops::conv2d_fused(x, w, w, false, options).ok(), Err(Error::Shape { .. })));
     assert!(matches!(

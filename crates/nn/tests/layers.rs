@@ -191,6 +191,42 @@ fn what_was_computed_in_one_go_equals_the_steps() {
 }
 
 #[test]
+fn recurrent_layers_drop_between_layers_in_training_alone_and_go_on_from_their_ends() {
+    let spec = RecurrentSpec { layers: 2, bidirectional: true, ..RecurrentSpec::new(3, 4) };
+    let made = |spec| {
+        let mut p = empty();
+        let gru = Gru::with_spec(&mut p.root().scope("g"), spec).unwrap();
+        (gru, p)
+    };
+    let x = tensor(3, &[2, 5, 3]);
+    let (plain, p) = made(spec);
+    let (dropping, _) = made(RecurrentSpec { dropout: 0.5, ..spec });
+    let all = flat(&value(&plain, &p, None, &x));
+    assert_eq!(flat(&value(&dropping, &p, None, &x)), all, "nothing is dropped in use");
+    assert_eq!(flat(&value(&plain, &p, Some(1), &x)), all);
+    let dropped = |seed| flat(&value(&dropping, &p, Some(seed), &x));
+    assert_ne!(dropped(1), all);
+    assert_ne!(dropped(1), dropped(2));
+    assert_eq!(dropped(1), dropped(1));
+    // One layer drops nothing: there is nothing between.
+    let (single, p) = made(RecurrentSpec { layers: 1, dropout: 0.5, ..spec });
+    let of = |mode| flat(&value(&single, &p, mode, &x));
+    assert_eq!(of(Some(1)), of(None));
+
+    // The first half, then the second from where it ended, forwards in time.
+    let (gru, p) = made(RecurrentSpec { bidirectional: false, ..spec });
+    let graph = Graph::new();
+    let (bound, v) = (p.bind(&graph), graph.constant(&x));
+    let (whole, end) = gru.run(&bound, v, None).unwrap();
+    let (_, middle) = gru.run(&bound, v.narrow(1, 0, 2), None).unwrap();
+    let (rest, last) = gru.run(&bound, v.narrow(1, 2, 3), Some(middle)).unwrap();
+    for (a, b) in [(rest, whole.narrow(1, 2, 3)), (last, end)] {
+        let [a, b] = [a, b].map(|v| flat(&v.value().unwrap()));
+        common::close("halves", &"", &a, &b, 1e-14);
+    }
+}
+
+#[test]
 fn misuse_of_layers_is_a_typed_error() {
     let mut parameters = empty();
     let mut root = parameters.root();
@@ -203,6 +239,13 @@ fn misuse_of_layers_is_a_typed_error() {
     let spec = ConvTranspose2dSpec { output_padding: [2, 0], ..ConvTranspose2dSpec::double(1, 1) };
     assert!(argument(ConvTranspose2d::new(&mut root.scope("t"), spec).unwrap_err()));
     assert!(argument(Gru::new(&mut root.scope("z"), 3, 0).unwrap_err()));
+    let spec = RecurrentSpec::new(3, 4);
+    let none = RecurrentSpec { layers: 0, ..spec };
+    assert!(argument(Lstm::with_spec(&mut root.scope("y"), none).unwrap_err()));
+    let all = Lstm::with_spec(&mut root.scope("x"), RecurrentSpec { dropout: 1.0, ..spec });
+    assert!(matches!(all, Err(pullback_nn::Error::Setting { name: "probability", .. })));
+    let stack = RecurrentSpec { layers: 2, batch_first: false, ..spec };
+    let stack = Lstm::with_spec(&mut root.scope("s"), stack).unwrap();
 
     let narrow = Conv2d::new(&mut root.scope("n"), Conv2dSpec::same(1, 3, 3)).unwrap();
     let cell = GruCell::new(&mut root.scope("r"), 3, 4).unwrap();
@@ -220,6 +263,14 @@ fn misuse_of_layers_is_a_typed_error() {
     assert!(shape(Residual::new(narrow).forward(&bound, image).unwrap_err()));
     let (x, one) = (graph.input(&tensor(2, &[2, 3])), graph.input(&tensor(3, &[1, 4])));
     assert!(shape(cell.step(&bound, x, one).unwrap_err()), "a state of one sample");
+    let (sequence, start) = (tensor(4, &[5, 2, 3]), tensor(5, &[2, 2, 4]));
+    let (sequence, start) = (graph.input(&sequence), graph.input(&start));
+    let state = |hidden, cell| Some(LstmState { hidden, cell });
+    assert!(stack.run(&bound, sequence, state(start, start)).is_ok());
+    assert!(shape(stack.run(&bound, sequence, state(start, one)).err().unwrap()), "c of one layer");
+    assert!(shape(stack.run(&bound, x, None).err().unwrap()), "no time");
+    let empty_time = sequence.narrow(0, 0, 0);
+    assert!(stack.run(&bound, empty_time, None).is_err(), "no steps");
     assert!(shape(norm.forward(&bound, x).unwrap_err()));
     assert!(matches!(embedding.forward(&bound, x), Err(Error::DType { .. })));
     let beyond = graph.constant(&Tensor::new(&[5u32], &Device::Cpu).unwrap());
@@ -230,6 +281,8 @@ fn misuse_of_layers_is_a_typed_error() {
     assert!(Activation::Softmax { axis: 1 }.slope(&tensor(1, &[2, 2])).is_err());
     assert!(tall.forward(&bound, graph.input(&tensor(1, &[1, 1, 2, 2]))).is_err(), "nothing left");
     assert!(AdaptiveAveragePool2d { size: [0, 1] }.forward(&bound, image).is_err());
+    assert!(AdaptiveMaxPool2d { size: [0, 1] }.forward(&bound, image).is_err());
+    assert!(shape(AdaptiveMaxPool1d { size: 2 }.forward(&bound, image).unwrap_err()));
     assert!(AveragePool2d::new([5, 1]).forward(&bound, image).is_err());
     assert!(Linear::new(&mut empty().root(), 2, 2, Initialization::He).is_ok());
 }

@@ -16,7 +16,8 @@ use pullback_nn::optimizer::{
     clip_by_value,
 };
 use pullback_nn::schedule::{
-    Cosine, CosineRestarts, Exponential, Linear, MultiStep, OneCycle, Schedule, Sequence, Step,
+    self, Cosine, CosineRestarts, Exponential, Linear, MultiStep, OneCycle, Product, Schedule,
+    Sequence, Step,
 };
 use pullback_nn::{Checkpoint, Error, Optimizer};
 
@@ -38,6 +39,24 @@ fn learning_rates_are_those_of_pytorch() {
 }
 
 #[test]
+fn momenta_of_one_cycle_are_those_of_pytorch() {
+    let error = table().momentum_error().unwrap();
+    assert!(error <= 1e-15, "{error:e}");
+    // Parts count from their own beginnings; what has no momentum leaves the optimizer's.
+    let cycle = OneCycle::new(10).unwrap().cycle_momentum(0.5, 0.9).unwrap();
+    let late = Sequence::new(Exponential::new(1.0).unwrap()).then(7, cycle).unwrap();
+    assert_eq!(
+        [late.momentum(6), late.momentum(7), late.momentum(9)],
+        [None, Some(0.9), Some(0.5)]
+    );
+    let both = Product(Exponential::new(0.9).unwrap(), cycle);
+    assert_eq!((both.momentum(2), both.momentum(99)), (Some(0.5), Some(0.9)));
+    let mut sgd = Sgd::new(SgdOptions { momentum: 0.3, ..Default::default() }).unwrap();
+    schedule::apply(&Exponential::new(0.9).unwrap(), 1.0, 3, &mut sgd).unwrap();
+    assert_eq!(sgd.options().momentum, 0.3);
+}
+
+#[test]
 fn a_resumed_trajectory_is_the_uninterrupted_one() {
     let table = table();
     for name in table.names() {
@@ -52,7 +71,7 @@ fn a_foreign_or_incomplete_state_is_refused_and_changes_nothing() {
     let table = table();
     let mut parameters = table.start(DType::F64).unwrap();
     let mut adam = Adam::new(AdamOptions::default()).unwrap();
-    table.step("adam", &mut adam, &mut parameters).unwrap();
+    table.step("adam", 0, &mut adam, &mut parameters).unwrap();
     let mut whole = Checkpoint::new();
     adam.store(&mut whole, "o.");
 
@@ -106,6 +125,10 @@ fn settings_outside_their_range_are_typed_errors() {
     let mut sgd = Sgd::new(SgdOptions::default()).unwrap();
     assert_eq!(setting(sgd.set_learning_rate(-0.1)), "learning_rate");
     sgd.set_learning_rate(0.0).unwrap();
+    assert_eq!(setting(sgd.set_momentum(1.0)), "momentum");
+    assert_eq!(sgd.options().momentum, 0.0);
+    let mut adam = Adam::new(AdamOptions::default()).unwrap();
+    assert_eq!(setting(adam.set_momentum(f64::NAN)), "beta1");
     assert_eq!(setting(clip_by_value(&mut [], 0.0).map(drop)), "maximum value");
     let parameters = table().start(DType::F64).unwrap();
     assert_eq!(setting(ExponentialAverage::new(1.0, &parameters).map(drop)), "decay");
@@ -117,6 +140,8 @@ fn settings_outside_their_range_are_typed_errors() {
     assert_eq!(setting(CosineRestarts::new(1, 0, 0.0).map(drop)), "growth");
     assert_eq!(setting(Linear::new(-1.0, 1.0, 3).map(drop)), "from");
     assert_eq!(setting(OneCycle::new(1).map(drop)), "steps");
+    let cycle = |low, high| setting(OneCycle::new(9).unwrap().cycle_momentum(low, high).map(drop));
+    assert_eq!((cycle(-0.1, 0.9), cycle(0.5, 1.0)), ("low", "high"));
     let twice =
         Sequence::new(Exponential::new(1.0).unwrap()).then(0, Exponential::new(1.0).unwrap());
     assert_eq!(setting(twice.map(drop)), "from");
@@ -143,7 +168,7 @@ fn a_frozen_group_stands_still() {
     let group = Group::prefix("a.").learning_rate_factor(0.0);
     let mut adam = AdamW::new(Default::default()).unwrap().with_groups(vec![group]).unwrap();
     let moving = parameters.get("b.weight").unwrap().to_vec1::<f32>().unwrap();
-    (0..5).for_each(|_| table.step("adam_w", &mut adam, &mut parameters).unwrap());
+    (0..5).for_each(|i| table.step("adam_w", i, &mut adam, &mut parameters).unwrap());
     assert_eq!(parameters.get("a.weight").unwrap().to_vec1::<f32>().unwrap(), frozen);
     assert_ne!(parameters.get("b.weight").unwrap().to_vec1::<f32>().unwrap(), moving);
 }
@@ -156,8 +181,8 @@ fn an_average_comes_back_and_forgets_its_beginning_faster_with_warm_up() {
     let mut plain = ExponentialAverage::new(0.999, &parameters).unwrap();
     let start = parameters.get("b.weight").unwrap().to_vec1::<f64>().unwrap()[3];
     let mut sgd = optimizer("sgd").unwrap();
-    for _ in 0..20 {
-        table.step("sgd", &mut *sgd, &mut parameters).unwrap();
+    for step in 0..20 {
+        table.step("sgd", step, &mut *sgd, &mut parameters).unwrap();
         average.update(&parameters).unwrap();
         plain.update(&parameters).unwrap();
     }
@@ -169,8 +194,8 @@ fn an_average_comes_back_and_forgets_its_beginning_faster_with_warm_up() {
     average.store(&mut checkpoint, "e.");
     let mut back = ExponentialAverage::new(0.5, &table.start(DType::F64).unwrap()).unwrap();
     back.restore(&checkpoint, "e.").unwrap();
-    for _ in 0..3 {
-        table.step("sgd", &mut *sgd, &mut parameters).unwrap();
+    for step in 20..23 {
+        table.step("sgd", step, &mut *sgd, &mut parameters).unwrap();
         average.update(&parameters).unwrap();
         back.update(&parameters).unwrap();
     }

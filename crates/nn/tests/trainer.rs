@@ -76,6 +76,23 @@ fn an_interrupted_run_goes_on_in_the_middle_of_an_epoch() {
     assert_eq!(fs::read(folder.0.join("history.jsonl")).unwrap(), history);
 }
 
+#[test]
+fn a_momentum_for_each_step_reaches_the_optimizer() {
+    let run = |momentum: Option<fn(u64) -> f64>| {
+        let trainer = trainer(None, 0).unwrap();
+        let mut trainer = match momentum {
+            Some(momentum) => trainer.with_momentum(momentum),
+            None => trainer,
+        };
+        trainer.run(go_on).map(|_| bits(trainer.parameters()))
+    };
+    let own = run(None).unwrap();
+    assert_eq!(run(Some(|_| 0.9)).unwrap(), own);
+    assert_ne!(run(Some(|step| if step < 20 { 0.9 } else { 0.8 })).unwrap(), own);
+    let error = run(Some(|_| 1.5)).unwrap_err();
+    assert!(matches!(error, Error::Setting { name: "momentum", .. }), "{error}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_leaves_the_checkpoint_before() {

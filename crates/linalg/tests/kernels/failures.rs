@@ -232,7 +232,7 @@ fn nothing_to_do_is_no_error_and_wrong_lengths_are() {
         matches!(error, Err(LinalgError::Length { expected: usize::MAX, found: 0, .. })),
         "{error:?}"
     );
-    for (m, n) in [(0, 4), (4, 0)] {
+    for (m, n) in [(0, 4), (4, 0), (0, 0)] {
         assert_eq!(linalg::qr::<f64>(2, m, n, &[], &mut [], &mut []), Ok(()));
         assert_eq!(linalg::svd::<f64>(2, m, n, &[], &mut [], &mut [], &mut []), Ok(()));
     }
@@ -262,6 +262,10 @@ fn no_matrix_of_many_rows_is_no_work() {
         linalg::inverse(0, n, &[], none).unwrap();
         linalg::cholesky(0, n, &[], none).unwrap();
         linalg::symmetric_eigen(0, n, &[], none, &mut [0.0; 0]).unwrap();
+        for (m, n) in [(n, n), (n, 3), (3, n)] {
+            linalg::qr(0, m, n, &[], none, &mut [0.0; 0]).unwrap();
+            linalg::svd(0, m, n, &[], none, &mut [0.0; 0], &mut [0.0; 0]).unwrap();
+        }
         // One matrix is not there: an error, with the number that fits.
         let error = linalg::lu(1, n, &[], none, &mut []).unwrap_err();
         assert!(matches!(error, LinalgError::Length { found: 0, .. }), "{error}");

@@ -38,6 +38,20 @@ impl MultiHeadAttention {
     /// # Errors
     /// As [`Scope::parameter`]; [`Error::Argument`](crate::Error::Argument) if the heads do not divide the features.
     pub fn new(scope: &mut Scope<'_>, features: usize, heads: usize) -> crate::Result<Self> {
+        Self::initialized(scope, features, heads, Initialization::Xavier)
+    }
+
+    /// The same with other first values of the weights. [`Initialization::Pytorch`] leaves Xavier's for the maps of queries, keys and
+    /// values, and all biases 0, as PyTorch does.
+    ///
+    /// # Errors
+    /// As [`MultiHeadAttention::new`].
+    pub fn initialized(
+        scope: &mut Scope<'_>,
+        features: usize,
+        heads: usize,
+        initialization: Initialization,
+    ) -> crate::Result<Self> {
         if heads == 0 || features == 0 || !features.is_multiple_of(heads) {
             return Err(crate::Error::Argument {
                 operation: "MultiHeadAttention",
@@ -46,14 +60,18 @@ impl MultiHeadAttention {
                 reason: "must divide the features",
             });
         }
-        let (xavier, zero) = (Initialization::Xavier, Initialization::Constant(0.0));
+        let zero = Initialization::Constant(0.0);
+        let first = match initialization {
+            Initialization::Pytorch => Initialization::Xavier,
+            other => other,
+        };
         let input = [
-            scope.parameter("in_proj_weight", &[3 * features, features], xavier)?,
+            scope.parameter("in_proj_weight", &[3 * features, features], first)?,
             scope.parameter("in_proj_bias", &[3 * features], zero)?,
         ];
         let mut last = scope.scope("out_proj");
         let output = [
-            last.parameter("weight", &[features, features], xavier)?,
+            last.parameter("weight", &[features, features], initialization)?,
             last.parameter("bias", &[features], zero)?,
         ];
         Ok(Self { input, output, features, heads, causal: false, dropout: None })

@@ -20,7 +20,7 @@ pub struct Conv1dSpec {
     pub window: Window,
     /// Channels are split into this many groups.
     pub groups: usize,
-    /// Whether a bias, first 0, is added.
+    /// Whether a bias is added, see [`Initialization::of_bias`].
     pub bias: bool,
     /// The first values of the weight.
     pub initialization: Initialization,
@@ -57,8 +57,8 @@ impl Conv1d {
         check_groups("Conv1d", groups, [inputs, outputs])?;
         let dims = [outputs, inputs / groups, window.kernel];
         let weight = scope.parameter("weight", &dims, initialization)?;
-        let zero = Initialization::Constant(0.0);
-        let bias = bias.then(|| scope.parameter("bias", &[outputs], zero)).transpose()?;
+        let mut make = || scope.parameter("bias", &[outputs], initialization.of_bias(&dims)?);
+        let bias = bias.then(&mut make).transpose()?;
         Ok(Self { weight, bias, spec })
     }
 }
@@ -124,14 +124,25 @@ impl SeparableConv2d {
         outputs: usize,
         kernel: usize,
     ) -> crate::Result<Self> {
-        let spec = Conv2dSpec { bias: false, ..Conv2dSpec::depthwise(inputs, 1, kernel) };
-        Ok(Self {
-            depthwise: Conv2d::new(&mut scope.scope("depthwise"), spec)?,
-            pointwise: Conv2d::new(
-                &mut scope.scope("pointwise"),
-                Conv2dSpec::same(inputs, outputs, 1),
-            )?,
-        })
+        Self::initialized(scope, [inputs, outputs], kernel, Initialization::Xavier)
+    }
+
+    /// The same with other first values of both convolutions than Xavier's.
+    ///
+    /// # Errors
+    /// As [`Conv2d::new`].
+    pub fn initialized(
+        scope: &mut Scope<'_>,
+        [inputs, outputs]: [usize; 2],
+        kernel: usize,
+        initialization: Initialization,
+    ) -> crate::Result<Self> {
+        let first = Conv2dSpec { bias: false, ..Conv2dSpec::depthwise(inputs, 1, kernel) };
+        let second = Conv2dSpec::same(inputs, outputs, 1);
+        let mut make = |name, spec: Conv2dSpec| {
+            Conv2d::new(&mut scope.scope(name), spec.initialized(initialization))
+        };
+        Ok(Self { depthwise: make("depthwise", first)?, pointwise: make("pointwise", second)? })
     }
 }
 

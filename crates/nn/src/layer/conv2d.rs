@@ -18,7 +18,7 @@ pub struct Conv2dSpec {
     pub kernel: [usize; 2],
     /// Stride, padding, dilation, groups.
     pub options: Conv2dOptions,
-    /// Whether a bias, first 0, is added.
+    /// Whether a bias is added, see [`Initialization::of_bias`].
     pub bias: bool,
     /// Whether the positive part is taken.
     pub relu: bool,
@@ -48,6 +48,12 @@ impl Conv2dSpec {
         let mut spec = Self::same(channels, channels * multiplier, kernel);
         spec.options.groups = channels;
         spec
+    }
+
+    /// The same with other first values.
+    #[must_use]
+    pub fn initialized(self, initialization: Initialization) -> Self {
+        Self { initialization, ..self }
     }
 
     /// The same followed by a rectifier.
@@ -86,7 +92,7 @@ impl Conv2d {
         let dims = [outputs, inputs / options.groups, kernel[0], kernel[1]];
         let weight = scope.parameter("weight", &dims, initialization)?;
         let bias = if bias {
-            Some(scope.parameter("bias", &[outputs], Initialization::Constant(0.0))?)
+            Some(scope.parameter("bias", &[outputs], initialization.of_bias(&dims)?)?)
         } else {
             None
         };

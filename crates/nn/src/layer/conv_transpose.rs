@@ -23,7 +23,7 @@ pub struct ConvTranspose2dSpec {
     pub output_padding: [usize; 2],
     /// Channels are split into this many groups.
     pub groups: usize,
-    /// Whether a bias, first 0, is added.
+    /// Whether a bias is added, see [`Initialization::of_bias`].
     pub bias: bool,
     /// The first values of the weight.
     pub initialization: Initialization,
@@ -69,8 +69,8 @@ fn make(
     }
     let dims = [&[spec.inputs, spec.outputs / spec.groups], kernel].concat();
     let weight = scope.parameter("weight", &dims, spec.initialization)?;
-    let zero = Initialization::Constant(0.0);
-    let bias = spec.bias.then(|| scope.parameter("bias", &[spec.outputs], zero)).transpose()?;
+    let mut make = || scope.parameter("bias", &[spec.outputs], spec.initialization.of_bias(&dims)?);
+    let bias = spec.bias.then(&mut make).transpose()?;
     Ok((weight, bias))
 }
 
@@ -150,7 +150,7 @@ pub struct ConvTranspose1dSpec {
     pub output_padding: usize,
     /// Channels are split into this many groups.
     pub groups: usize,
-    /// Whether a bias, first 0, is added.
+    /// Whether a bias is added, see [`Initialization::of_bias`].
     pub bias: bool,
     /// The first values of the weight.
     pub initialization: Initialization,

@@ -15,7 +15,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Makes `weight` by `initialization` and a `bias` of zeros.
+    /// Makes `weight` by `initialization` and `bias` by [`Initialization::of_bias`].
     ///
     /// # Errors
     /// As [`Scope::parameter`].
@@ -25,9 +25,10 @@ impl Linear {
         outputs: usize,
         initialization: Initialization,
     ) -> crate::Result<Self> {
-        let weight = scope.parameter("weight", &[outputs, inputs], initialization)?;
-        let bias = Some(scope.parameter("bias", &[outputs], Initialization::Constant(0.0))?);
-        Ok(Self { weight, bias, sizes: [inputs, outputs] })
+        let dims = [outputs, inputs];
+        let weight = scope.parameter("weight", &dims, initialization)?;
+        let bias = scope.parameter("bias", &[outputs], initialization.of_bias(&dims)?)?;
+        Ok(Self { weight, bias: Some(bias), sizes: [inputs, outputs] })
     }
 
     /// The same without a bias.

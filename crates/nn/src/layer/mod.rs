@@ -1,5 +1,6 @@
 //! Layers: a layer makes its parameters when it is built, and computes with whatever values they are bound to.
 
+mod adaptive_pool;
 mod attention;
 mod conv1d;
 mod conv2d;
@@ -20,6 +21,9 @@ use std::sync::Arc;
 
 use pullback_core_graph::{Function, Result, Var, function};
 
+pub use adaptive_pool::{
+    AdaptiveAveragePool1d, AdaptiveAveragePool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
+};
 pub use attention::{AttentionMask, MultiHeadAttention};
 pub use conv_transpose::{
     ConvTranspose1d, ConvTranspose1dSpec, ConvTranspose2d, ConvTranspose2dSpec,
@@ -32,9 +36,9 @@ pub use linear::Linear;
 pub use norm::{
     BatchNorm1d, BatchNorm2d, BatchNormSpec, GroupNorm, InstanceNorm2d, LayerNorm, RmsNorm,
 };
-pub use pool::{AdaptiveAveragePool2d, AveragePool1d, AveragePool2d, MaxPool1d, MaxPool2d};
+pub use pool::{AveragePool1d, AveragePool2d, MaxPool1d, MaxPool2d};
 pub use prelu::Prelu;
-pub use recurrent::{Gru, GruCell, Lstm, LstmCell, LstmState};
+pub use recurrent::{Gru, GruCell, Lstm, LstmCell, LstmState, RecurrentSpec};
 pub use residual::{ResidualBlock, ResidualOptions};
 pub use sequential::Sequential;
 pub use shape::{Flatten, Interpolation, Resize, Upsample};

@@ -18,30 +18,39 @@ pub struct MaxPool2d {
     pub stride: [usize; 2],
     /// Padding on both sides of each axis, in pixels.
     pub padding: [usize; 2],
+    /// Whether a last window counts that reaches beyond the padded image.
+    pub ceil: bool,
 }
 
 impl MaxPool2d {
     /// A window that steps by its own size, without padding.
     #[must_use]
     pub fn new(kernel: [usize; 2]) -> Self {
-        Self { kernel, stride: kernel, padding: [0; 2] }
+        Self { kernel, stride: kernel, padding: [0; 2], ceil: false }
+    }
+}
+
+impl MaxPool2d {
+    fn of(self, x: Var<'_>) -> Var<'_> {
+        let pool = if self.ceil { ops::max_pool2d_ceil } else { ops::max_pool2d };
+        pool(x, self.kernel, self.stride, self.padding)
     }
 }
 
 impl Default for MaxPool2d {
     fn default() -> Self {
-        Self { kernel: [3, 3], stride: [2, 2], padding: [1, 1] }
+        Self { kernel: [3, 3], stride: [2, 2], padding: [1, 1], ceil: false }
     }
 }
 
 impl Layer for MaxPool2d {
     fn forward<'g>(&self, _: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
-        ops::max_pool2d(x, self.kernel, self.stride, self.padding).ok()
+        self.of(x).ok()
     }
 
     fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
         let windows = windows(self.kernel, self.stride, self.padding);
-        walk.windows("max_pool2d", [None, None], &windows, &[])
+        walk.pooling("max_pool2d", &windows, self.ceil)
     }
 }
 
@@ -56,24 +65,32 @@ pub struct AveragePool2d {
     pub padding: [usize; 2],
     /// What a window's sum is divided by.
     pub divisor: Divisor,
+    /// Whether a last window counts that reaches beyond the padded image.
+    pub ceil: bool,
 }
 
 impl AveragePool2d {
     /// A window that steps by its own size, without padding.
     #[must_use]
     pub fn new(kernel: [usize; 2]) -> Self {
-        Self { kernel, stride: kernel, padding: [0; 2], divisor: Divisor::Kernel }
+        let divisor = Divisor::Kernel;
+        Self { kernel, stride: kernel, padding: [0; 2], divisor, ceil: false }
+    }
+
+    fn of(self, x: Var<'_>) -> Var<'_> {
+        let pool = if self.ceil { ops::average_pool2d_ceil } else { ops::average_pool2d };
+        pool(x, self.kernel, self.stride, self.padding, self.divisor)
     }
 }
 
 impl Layer for AveragePool2d {
     fn forward<'g>(&self, _: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
-        ops::average_pool2d(x, self.kernel, self.stride, self.padding, self.divisor).ok()
+        self.of(x).ok()
     }
 
     fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
         let windows = windows(self.kernel, self.stride, self.padding);
-        walk.windows("average_pool2d", [None, None], &windows, &[])
+        walk.pooling("average_pool2d", &windows, self.ceil)
     }
 }
 
@@ -92,6 +109,16 @@ pub struct MaxPool1d {
     pub stride: usize,
     /// Padding on both sides.
     pub padding: usize,
+    /// Whether a last window counts that reaches beyond the padded sequence.
+    pub ceil: bool,
+}
+
+impl MaxPool1d {
+    /// A window that steps by its own length, without padding.
+    #[must_use]
+    pub fn new(kernel: usize) -> Self {
+        Self { kernel, stride: kernel, padding: 0, ceil: false }
+    }
 }
 
 /// Average pooling of sequences (batch, channels, length).
@@ -105,31 +132,44 @@ pub struct AveragePool1d {
     pub padding: usize,
     /// What a window's sum is divided by.
     pub divisor: Divisor,
+    /// Whether a last window counts that reaches beyond the padded sequence.
+    pub ceil: bool,
+}
+
+impl AveragePool1d {
+    /// A window that steps by its own length, without padding.
+    #[must_use]
+    pub fn new(kernel: usize) -> Self {
+        Self { kernel, stride: kernel, padding: 0, divisor: Divisor::Kernel, ceil: false }
+    }
 }
 
 impl Layer for MaxPool1d {
     fn forward<'g>(&self, _: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
         let image = as_image("max_pool1d", x)?;
-        let y = ops::max_pool2d(image, [1, self.kernel], [1, self.stride], [0, self.padding]);
-        y.squeeze(2).ok()
+        let Self { kernel, stride, padding, ceil } = *self;
+        let flat =
+            MaxPool2d { kernel: [1, kernel], stride: [1, stride], padding: [0, padding], ceil };
+        flat.of(image).squeeze(2).ok()
     }
 
     fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
         let window = Window::new(self.kernel).stride(self.stride).padding(self.padding);
-        walk.windows("max_pool1d", [None, None], &[window], &[])
+        walk.pooling("max_pool1d", &[window], self.ceil)
     }
 }
 
 impl Layer for AveragePool1d {
     fn forward<'g>(&self, _: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
         let image = as_image("average_pool1d", x)?;
-        let Self { kernel, stride, padding, divisor } = *self;
-        ops::average_pool2d(image, [1, kernel], [1, stride], [0, padding], divisor).squeeze(2).ok()
+        let Self { kernel, stride, padding, divisor, ceil } = *self;
+        let (kernel, stride, padding) = ([1, kernel], [1, stride], [0, padding]);
+        AveragePool2d { kernel, stride, padding, divisor, ceil }.of(image).squeeze(2).ok()
     }
 
     fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
         let window = Window::new(self.kernel).stride(self.stride).padding(self.padding);
-        walk.windows("average_pool1d", [None, None], &[window], &[])
+        walk.pooling("average_pool1d", &[window], self.ceil)
     }
 }
 
@@ -139,33 +179,5 @@ pub(super) fn as_image<'g>(node: &str, x: Var<'g>) -> Result<Var<'g>> {
     match dims[..] {
         [_, _, _] => x.unsqueeze(2).ok(),
         _ => Err(Error::shape(node, "(batch, channels, length)", &[&dims])),
-    }
-}
-
-/// Average pooling to a given size, see [`ops::adaptive_average_pool2d`]. The default is the mean of each channel, 1×1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AdaptiveAveragePool2d {
-    /// Height and width of the output.
-    pub size: [usize; 2],
-}
-
-impl Default for AdaptiveAveragePool2d {
-    fn default() -> Self {
-        Self { size: [1, 1] }
-    }
-}
-
-impl Layer for AdaptiveAveragePool2d {
-    fn forward<'g>(&self, _: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
-        ops::adaptive_average_pool2d(x, self.size).ok()
-    }
-
-    fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
-        let longest = (0..2).map(|i| match (walk.dims().get(i + 1), self.size[i]) {
-            (Some(from), to) if to > 0 => from.div_ceil(to),
-            _ => 1,
-        });
-        let taps = longest.max().unwrap_or(1);
-        walk.resize("adaptive_average_pool2d", &self.size, taps)
     }
 }

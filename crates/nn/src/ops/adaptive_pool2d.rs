@@ -4,6 +4,7 @@ use candle_core::{Device, Tensor};
 use pullback_core_graph::{Error, Graph, Result, Var};
 
 use super::failed;
+use crate::kernel::pool::adaptive_window;
 
 /// Means over windows that cover the image evenly: output i of m averages pixels ⌊i·n/m⌋ up to ⌈(i + 1)·n/m⌉ of n, so that
 /// neighbours overlap where m does not divide n. Shape: (batch, channels, h, w) ↦ (batch, channels, height, width).
@@ -39,7 +40,7 @@ fn averaged(x: Var<'_>, [height, width]: [usize; 2]) -> Result<Var<'_>> {
 fn means<'g>(graph: &'g Graph, like: Var<'g>, from: usize, to: usize) -> Result<Var<'g>> {
     let mut matrix = vec![0.0; to * from];
     for (i, row) in matrix.chunks_exact_mut(from).enumerate() {
-        let window = i * from / to..((i + 1) * from).div_ceil(to);
+        let window = adaptive_window(i, from, to);
         let weight = 1.0 / window.len() as f64;
         row[window].fill(weight);
     }

@@ -7,7 +7,7 @@ use super::slices::{self, Kernel, image_dims};
 use crate::kernel::Real;
 use crate::kernel::pool::{self, Divisor, Pool2dShape};
 
-/// The mean of each window. Shapes and errors as [`max_pool2d`](super::max_pool2d).
+/// The mean of each window. Shapes and errors as [`max_pool2d`](super::max_pool2d); a fixed divisor of 0 is an error, too.
 #[must_use]
 pub fn average_pool2d(
     x: Var<'_>,
@@ -16,7 +16,19 @@ pub fn average_pool2d(
     padding: [usize; 2],
     divisor: Divisor,
 ) -> Var<'_> {
-    x.linear(AveragePool2d { kernel, stride, padding, divisor })
+    x.linear(AveragePool2d { kernel, stride, padding, divisor, ceil: false })
+}
+
+/// The same where a last window counts that reaches beyond the padded image, see [`max_pool2d_ceil`](super::max_pool2d_ceil).
+#[must_use]
+pub fn average_pool2d_ceil(
+    x: Var<'_>,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+    divisor: Divisor,
+) -> Var<'_> {
+    x.linear(AveragePool2d { kernel, stride, padding, divisor, ceil: true })
 }
 
 #[derive(Clone, Copy)]
@@ -25,6 +37,7 @@ struct AveragePool2d {
     stride: [usize; 2],
     padding: [usize; 2],
     divisor: Divisor,
+    ceil: bool,
 }
 
 /// The transpose of [`AveragePool2d`] for images of this size.
@@ -51,8 +64,8 @@ impl Kernel for Backward {
 
 impl AveragePool2d {
     fn shape(&self, planes: usize, size: [usize; 2]) -> Result<(Pool2dShape, [usize; 2])> {
-        let Self { kernel, stride, padding, .. } = *self;
-        let shape = Pool2dShape { planes, size, kernel, stride, padding };
+        let Self { kernel, stride, padding, ceil, .. } = *self;
+        let shape = Pool2dShape { planes, size, kernel, stride, padding, ceil };
         let output = shape.output().map_err(|e| Error::external(self.name(), e))?;
         Ok((shape, output))
     }

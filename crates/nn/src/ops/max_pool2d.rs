@@ -10,7 +10,7 @@ use pullback_core_graph::{Error, Linear, Primitive, Result, Var, Wrt, with_real}
 use super::failed::failed;
 use super::slices::{self, Kernel, image_dims};
 use crate::kernel::Real;
-use crate::kernel::pool::{self, Pool2dShape};
+use crate::kernel::pool::{self, Planes, Pool2dShape};
 
 /// The largest pixel of each window. Shape: (batch, channels, height, width) ↦ (batch, channels, ⌊(height + 2·padding −
 /// kernel) / stride⌋ + 1, …).
@@ -24,14 +24,19 @@ pub fn max_pool2d(
     stride: [usize; 2],
     padding: [usize; 2],
 ) -> Var<'_> {
-    if x.ok().is_err() {
-        return x;
-    }
-    let op = MaxPool2d { kernel, stride, padding };
-    match x.graph().record_all(Arc::new(op), &[x]) {
-        Ok(outputs) => outputs[0],
-        Err(error) => failed(x.graph(), "max_pool2d", error),
-    }
+    MaxPool2d { kernel, stride, padding, ceil: false }.of(x)
+}
+
+/// The same where a last window counts that reaches beyond the padded image: ⌈(height + 2·padding − kernel) / stride⌉ + 1 rows, but
+/// none whose window would begin behind the last pixel (PyTorch's `ceil_mode`).
+#[must_use]
+pub fn max_pool2d_ceil(
+    x: Var<'_>,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+) -> Var<'_> {
+    MaxPool2d { kernel, stride, padding, ceil: true }.of(x)
 }
 
 /// x ↦ (largest pixels, their positions as integers).
@@ -40,23 +45,26 @@ struct MaxPool2d {
     kernel: [usize; 2],
     stride: [usize; 2],
     padding: [usize; 2],
+    ceil: bool,
 }
 
 impl MaxPool2d {
-    fn shape(&self, dims: [usize; 4]) -> Result<(Pool2dShape, [usize; 4])> {
-        let Self { kernel, stride, padding } = *self;
-        let [n, c, h, w] = dims;
-        let shape = Pool2dShape { planes: n * c, size: [h, w], kernel, stride, padding };
-        let [oh, ow] = shape.output().map_err(|e| Error::external("max_pool2d", e))?;
-        Ok((shape, [n, c, oh, ow]))
+    fn of(self, x: Var<'_>) -> Var<'_> {
+        if x.ok().is_err() {
+            return x;
+        }
+        match x.graph().record_all(Arc::new(self), &[x]) {
+            Ok(outputs) => outputs[0],
+            Err(error) => failed(x.graph(), "max_pool2d", error),
+        }
     }
 
-    /// The linear map that the positions define.
-    fn chosen(&self, x: Var<'_>, y: &[Var<'_>]) -> Result<Chosen> {
-        let from = image_dims(self.name(), &x.value()?)?;
-        let (shape, to) = self.shape(from)?;
-        let index = with_slice::<u32, _>(&y[1].value()?, <[u32]>::to_vec)?;
-        Ok(Chosen { shape, index: index.into(), from, to })
+    fn shape(&self, dims: [usize; 4]) -> Result<(Pool2dShape, [usize; 4])> {
+        let Self { kernel, stride, padding, ceil } = *self;
+        let [n, c, h, w] = dims;
+        let shape = Pool2dShape { planes: n * c, size: [h, w], kernel, stride, padding, ceil };
+        let [oh, ow] = shape.output().map_err(|e| Error::external("max_pool2d", e))?;
+        Ok((shape, [n, c, oh, ow]))
     }
 }
 
@@ -83,7 +91,7 @@ impl Primitive for MaxPool2d {
     fn push<'g>(&self, x: &[Var<'g>], y: &[Var<'g>], dx: &[Option<Var<'g>>]) -> Result<Slots<'g>> {
         let mut dy = Slots::from_elem(None, 2);
         if let Some(dx) = dx[0] {
-            dy[0] = Some(dx.linear(self.chosen(x[0], y)?).ok()?);
+            dy[0] = Some(dx.linear(Chosen::of(x[0], y)?).ok()?);
         }
         Ok(dy)
     }
@@ -96,7 +104,7 @@ impl Primitive for MaxPool2d {
         _: Wrt<'_>,
     ) -> Result<Slots<'g>> {
         match dy[0] {
-            Some(dy) => slot(dy.linear(Spread(self.chosen(x[0], y)?))),
+            Some(dy) => slot(dy.linear(Spread(Chosen::of(x[0], y)?))),
             None => Ok(Slots::from_elem(None, 1)),
         }
     }
@@ -106,10 +114,9 @@ impl Primitive for MaxPool2d {
     }
 }
 
-/// y\[i\] = x\[index\[i\]\].
+/// y\[i\] = x\[index\[i\]\] in each plane: the linear map that the positions of the largest pixels define.
 #[derive(Clone)]
-struct Chosen {
-    shape: Pool2dShape,
+pub(super) struct Chosen {
     index: Arc<[u32]>,
     from: [usize; 4],
     to: [usize; 4],
@@ -117,17 +124,33 @@ struct Chosen {
 
 /// The transpose of [`Chosen`].
 #[derive(Clone)]
-struct Spread(Chosen);
+pub(super) struct Spread(pub(super) Chosen);
+
+impl Chosen {
+    /// The derivative of a pooling x ↦ (largest pixels, their positions).
+    pub(super) fn of(x: Var<'_>, y: &[Var<'_>]) -> Result<Self> {
+        let positions = y[1].value()?;
+        let index = with_slice::<u32, _>(&positions, <[u32]>::to_vec)?.into();
+        let [from, to] = [&x.value()?, &positions].map(|t| image_dims("max_pool2d", t));
+        Ok(Self { index, from: from?, to: to? })
+    }
+
+    fn planes(&self) -> Planes {
+        let area = |dims: [usize; 4]| dims[2] * dims[3];
+        let planes = self.from[0] * self.from[1];
+        Planes { planes, pixels: area(self.from), windows: area(self.to) }
+    }
+}
 
 impl Kernel for Chosen {
     fn run<T: Real>(&self, x: &[&[T]], y: &mut [T]) -> crate::Result<()> {
-        pool::gather(&self.shape, &self.index, x[0], y)
+        pool::gather_planes(&self.planes(), &self.index, x[0], y)
     }
 }
 
 impl Kernel for Spread {
     fn run<T: Real>(&self, x: &[&[T]], y: &mut [T]) -> crate::Result<()> {
-        pool::scatter_add(&self.0.shape, &self.0.index, x[0], y)
+        pool::scatter_add_planes(&self.0.planes(), &self.0.index, x[0], y)
     }
 }
 

@@ -6,6 +6,7 @@
 //! An operation that fails gives a variable that stands for its error, as the operators of
 //! [`Var`](pullback_core_graph::Var) do: see [`Var::ok`](pullback_core_graph::Var::ok).
 
+mod adaptive_max_pool2d;
 mod adaptive_pool2d;
 mod average_pool2d;
 mod channel;
@@ -18,11 +19,12 @@ mod resize;
 mod slices;
 mod standardize;
 
+pub use adaptive_max_pool2d::adaptive_max_pool2d;
 pub use adaptive_pool2d::adaptive_average_pool2d;
-pub use average_pool2d::average_pool2d;
+pub use average_pool2d::{average_pool2d, average_pool2d_ceil};
 pub use conv2d::{Conv2dOptions, conv_transpose2d, conv2d, conv2d_fused};
 pub(crate) use failed::failed;
-pub use max_pool2d::max_pool2d;
+pub use max_pool2d::{max_pool2d, max_pool2d_ceil};
 pub use pixel::at_pixels;
 pub use resize::{resize_bilinear, resize_bilinear_corners, resize_nearest};
 pub use standardize::{Standardized, standardize, unit_rms};

@@ -76,6 +76,28 @@ impl<R: Rule> Descent<R> {
         Ok(())
     }
 
+    /// Changes the momentum, Adam's β₁: for schedules.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if it is not in \[0, 1), or the rule has neither.
+    pub fn set_momentum(&mut self, momentum: f64) -> Result<()> {
+        let mut rule = self.rule.clone();
+        let mut found = false;
+        for (name, mut setting) in rule.settings() {
+            if matches!(name, "momentum" | "beta1") {
+                setting.set(momentum);
+                setting.check(name)?;
+                found = true;
+            }
+        }
+        if !found {
+            let reason = "the method has no momentum";
+            return Err(Error::Setting { name: "momentum", value: momentum, reason });
+        }
+        self.rule = rule;
+        Ok(())
+    }
+
     /// Steps made.
     #[must_use]
     pub fn steps(&self) -> u64 {
@@ -264,6 +286,10 @@ impl<R: Rule> Optimizer for Descent<R> {
 
     fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
         Self::set_learning_rate(self, learning_rate)
+    }
+
+    fn set_momentum(&mut self, momentum: f64) -> Result<()> {
+        Self::set_momentum(self, momentum)
     }
 
     fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {

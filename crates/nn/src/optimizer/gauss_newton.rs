@@ -46,6 +46,8 @@ pub struct GaussNewton {
     damping: Option<f64>,
     /// What μ is multiplied by if a step fails.
     growth: f64,
+    /// ‖Jᵀr‖ before the last step, if that step promised no more than rounding: the next one has to be better.
+    floor: Option<f64>,
     steps: u64,
 }
 
@@ -62,7 +64,7 @@ impl GaussNewton {
                 return Err(Error::Setting { name, value, reason });
             }
         }
-        Ok(Self { options, damping: None, growth: 2.0, steps: 0 })
+        Ok(Self { options, damping: None, growth: 2.0, floor: None, steps: 0 })
     }
 
     /// Steps made.
@@ -191,6 +193,10 @@ impl Minimizer for GaussNewton {
         if progress.gradient_norm <= self.options.gradient_tolerance {
             return Ok(Progress { status: Status::Converged, ..progress });
         }
+        // As good as this number type allows.
+        if self.floor.is_some_and(|floor| progress.gradient_norm >= floor) {
+            return Ok(progress);
+        }
         let largest = jacobian.largest();
         let mut damping = self.damping.unwrap_or(self.options.damping * largest);
         let mut growth = self.growth;
@@ -209,6 +215,7 @@ impl Minimizer for GaussNewton {
                 let promise = 0.5 * (damping * dot(&s, &s) - dot(&s, &g));
                 let gain = (value - found) / promise;
                 if gain > 1e-4 || (promise <= noise && found <= value + noise) {
+                    self.floor = (promise <= noise).then_some(progress.gradient_norm);
                     let shrink = 1.0 - (2.0 * gain - 1.0).powi(3);
                     self.damping = Some(damping * shrink.clamp(1.0 / 3.0, 2.0));
                     self.growth = 2.0;
@@ -219,6 +226,9 @@ impl Minimizer for GaussNewton {
             }
             damping = (damping * growth).max(1e-8 * largest);
             growth *= 2.0;
+            if !damping.is_finite() {
+                break;
+            }
         }
         Ok(progress)
     }
@@ -230,6 +240,7 @@ impl Minimizer for GaussNewton {
             // Before the first step there is none.
             ("current_damping", self.damping.map_or("none".into(), |d| d.to_string())),
             ("growth", self.growth.to_string()),
+            ("floor", self.floor.map_or("none".into(), |f| f.to_string())),
             ("steps", self.steps.to_string()),
         ];
         for (name, text) in entries {
@@ -246,6 +257,8 @@ impl Minimizer for GaussNewton {
         let current: String = checkpoint.entry(&format!("{prefix}current_damping"))?;
         next.damping = if current == "none" { None } else { Some(entry("current_damping")?) };
         next.growth = entry("growth")?;
+        let floor: String = checkpoint.entry(&format!("{prefix}floor"))?;
+        next.floor = if floor == "none" { None } else { Some(entry("floor")?) };
         next.steps = checkpoint.entry(&format!("{prefix}steps"))?;
         *self = next;
         Ok(())

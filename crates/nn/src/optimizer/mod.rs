@@ -54,6 +54,12 @@ pub trait Optimizer: Send {
     /// [`Error::Setting`](crate::Error::Setting) if it is negative or not finite; a schedule may end at 0.
     fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()>;
 
+    /// Changes the momentum, Adam's β₁: for schedules.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if it is not in \[0, 1), or the method has none.
+    fn set_momentum(&mut self, momentum: f64) -> Result<()>;
+
     /// Puts settings and state into a checkpoint, under `prefix`.
     fn store(&self, checkpoint: &mut Checkpoint, prefix: &str);
 

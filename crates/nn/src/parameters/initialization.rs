@@ -94,8 +94,10 @@ pub enum Initialization {
         /// How many parts; it divides the output channels.
         groups: usize,
     },
-    /// PyTorch's default for the weights of its linear and convolutional layers: [`HeUniform`](Self::HeUniform) by fan_in of the
-    /// gain of a leaky rectifier of slope √5, which is uniform on ±1/√fan_in. Biases: [`Initialization::pytorch_bias`].
+    /// PyTorch's defaults, by the name `pytorch`: weights of linear, convolutional and transposed layers, and their biases with them
+    /// ([`Initialization::pytorch_bias`]), are uniform on ±1/√fan_in. (For a weight this is [`HeUniform`](Self::HeUniform) of the
+    /// gain of a leaky rectifier of slope √5.) An attention's maps of queries, keys and values are [`Xavier`](Self::Xavier), its
+    /// biases 0. Embeddings, recurrent layers and norms start as PyTorch's in any case.
     Pytorch,
 }
 
@@ -112,7 +114,7 @@ pub enum Fan {
 }
 
 /// Names for [`Initialization::named`], the second of each row for readers of other systems' configurations.
-const NAMES: [(&str, &str, Initialization); 15] = {
+const NAMES: [(&str, &str, Initialization); 16] = {
     use Initialization as I;
     let he = gain::RELU;
     [
@@ -133,6 +135,7 @@ const NAMES: [(&str, &str, Initialization); 15] = {
         ("orthogonal", "orthogonal", I::Orthogonal { gain: 1.0 }),
         ("identity", "eye", I::Identity { gain: 1.0 }),
         ("dirac", "dirac", I::Dirac { groups: 1 }),
+        ("pytorch", "pytorch", I::Pytorch),
         ("pytorch_linear", "pytorch_linear", I::Pytorch),
         ("pytorch_conv", "pytorch_conv", I::Pytorch),
     ]
@@ -150,6 +153,18 @@ impl Initialization {
             name: name.into(),
             known: NAMES.map(|(name, ..)| name).join(", "),
         })
+    }
+
+    /// The first values of the bias beside a weight of this shape that starts so: [`Initialization::pytorch_bias`] beside
+    /// [`Initialization::Pytorch`], else 0.
+    ///
+    /// # Errors
+    /// As [`Initialization::pytorch_bias`].
+    pub fn of_bias(self, weight: &[usize]) -> Result<Self> {
+        match self {
+            Self::Pytorch => Self::pytorch_bias(weight),
+            _ => Ok(Self::Constant(0.0)),
+        }
     }
 
     /// PyTorch's default for the bias beside a weight of this shape: uniform on ±1/√fan_in.

@@ -42,9 +42,14 @@ impl Schedule for Sequence {
         let part = self.parts.iter().rev().find(|(from, _)| *from <= step);
         part.map_or(1.0, |(from, schedule)| schedule.factor(step - from))
     }
+
+    fn momentum(&self, step: u64) -> Option<f64> {
+        let part = self.parts.iter().rev().find(|(from, _)| *from <= step);
+        part.and_then(|(from, schedule)| schedule.momentum(step - from))
+    }
 }
 
-/// The product of two schedules, which both count from the beginning.
+/// The product of two schedules, which both count from the beginning; the momentum is the first's, if it has one.
 #[derive(Debug, Clone, Copy)]
 pub struct Product<A, B>(
     /// One.
@@ -56,5 +61,9 @@ pub struct Product<A, B>(
 impl<A: Schedule, B: Schedule> Schedule for Product<A, B> {
     fn factor(&self, step: u64) -> f64 {
         self.0.factor(step) * self.1.factor(step)
+    }
+
+    fn momentum(&self, step: u64) -> Option<f64> {
+        self.0.momentum(step).or_else(|| self.1.momentum(step))
     }
 }

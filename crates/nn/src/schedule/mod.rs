@@ -19,25 +19,36 @@ use crate::optimizer::Optimizer;
 pub trait Schedule: Send + Sync {
     /// The factor at step number `step`, from 0.
     fn factor(&self, step: u64) -> f64;
+
+    /// The momentum (β₁ of Adam) at step number `step`; none leaves the optimizer's own.
+    fn momentum(&self, _step: u64) -> Option<f64> {
+        None
+    }
 }
 
 impl<S: Schedule + ?Sized> Schedule for Box<S> {
     fn factor(&self, step: u64) -> f64 {
         (**self).factor(step)
     }
+
+    fn momentum(&self, step: u64) -> Option<f64> {
+        (**self).momentum(step)
+    }
 }
 
-/// Gives `optimizer` the learning rate `base`·factor(step): call it before each step, with the number of steps made so far.
+/// Gives `optimizer` the learning rate `base`·factor(step), and the momentum if the schedule has one: call it before each step, with
+/// the number of steps made so far.
 ///
 /// # Errors
-/// [`Error::Setting`] if that is negative or not finite.
+/// [`Error::Setting`] if the rate is negative or not finite, or the momentum not in \[0, 1).
 pub fn apply(
     schedule: &dyn Schedule,
     base: f64,
     step: u64,
     optimizer: &mut dyn Optimizer,
 ) -> Result<()> {
-    optimizer.set_learning_rate(base * schedule.factor(step))
+    optimizer.set_learning_rate(base * schedule.factor(step))?;
+    schedule.momentum(step).map_or(Ok(()), |momentum| optimizer.set_momentum(momentum))
 }
 
 fn setting(name: &'static str, value: f64, fits: bool, reason: &'static str) -> Result<()> {

@@ -25,6 +25,7 @@ pub struct Trainer<T, O> {
     loader: Loader,
     options: TrainerOptions,
     schedule: Option<Box<dyn Fn(u64) -> f64 + Send>>,
+    momentum: Option<Box<dyn Fn(u64) -> f64 + Send>>,
     folder: Option<CheckpointFolder>,
     history: Option<History>,
     state: State,
@@ -97,6 +98,7 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
             loader,
             options,
             schedule: None,
+            momentum: None,
             folder,
             history: None,
             state: State::default(),
@@ -109,6 +111,12 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
     #[must_use]
     pub fn with_schedule(self, schedule: impl Fn(u64) -> f64 + Send + 'static) -> Self {
         Self { schedule: Some(Box::new(schedule)), ..self }
+    }
+
+    /// The same with a momentum for each step, Adam's β₁, as [`OneCycle`](crate::schedule::OneCycle) can have one.
+    #[must_use]
+    pub fn with_momentum(self, momentum: impl Fn(u64) -> f64 + Send + 'static) -> Self {
+        Self { momentum: Some(Box::new(momentum)), ..self }
     }
 
     /// Goes to where the newest checkpoint that is whole stands, and says which newer ones are damaged; `None` if there is no
@@ -281,6 +289,9 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
     fn step(&mut self, batch: &Batch) -> Result<Event<'static>> {
         if let Some(schedule) = &self.schedule {
             self.optimizer.set_learning_rate(schedule(self.state.step))?;
+        }
+        if let Some(momentum) = &self.momentum {
+            self.optimizer.set_momentum(momentum(self.state.step))?;
         }
         let graph = Graph::new();
         let seed = step_seed(self.options.seed, self.state.step);

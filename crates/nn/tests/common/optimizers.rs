@@ -25,6 +25,7 @@ pub(crate) struct Table {
     steps: Vec<usize>,
     trajectories: BTreeMap<String, Vec<Vec<f64>>>,
     rates: BTreeMap<String, Vec<f64>>,
+    momenta: BTreeMap<String, Vec<f64>>,
 }
 
 pub(crate) fn table() -> Table {
@@ -59,7 +60,8 @@ pub(crate) fn optimizer(name: &str) -> Result<Box<dyn Optimizer>> {
         "rms_prop inside momentum" => {
             Box::new(RmsProp::new(RmsPropOptions { epsilon: 1e-6, momentum: 0.5, ..inside })?)
         }
-        "adam" => Box::new(Adam::new(adam)?),
+        "adam" | "one_cycle adam" | "one_cycle adam, three phases" => Box::new(Adam::new(adam)?),
+        "one_cycle sgd" | "one_cycle sgd, three phases" => Box::new(Sgd::new(sgd)?),
         "adam decay" => {
             let betas = AdamOptions { beta1: 0.8, beta2: 0.95, ..adam };
             Box::new(Adam::new(AdamOptions { epsilon: 1e-6, weight_decay: 0.1, ..betas })?)
@@ -85,6 +87,20 @@ pub(crate) fn optimizer(name: &str) -> Result<Box<dyn Optimizer>> {
     })
 }
 
+/// The schedule of a trajectory, and its base learning rate, if it has one.
+fn cycle(name: &str) -> Result<Option<(f64, OneCycle)>> {
+    let all = OneCycle::new(51)?.cycle_momentum(0.85, 0.95)?;
+    Ok(Some(match name {
+        "one_cycle sgd" => (0.1, all),
+        "one_cycle adam" => {
+            (0.2, all.warm_up(0.4)?.cycle_momentum(0.5, 0.9)?.anneal(Anneal::Linear))
+        }
+        "one_cycle sgd, three phases" => (0.1, all.three_phases().divisors(10.0, 100.0)?),
+        "one_cycle adam, three phases" => (0.2, all.three_phases().warm_up(0.25)?),
+        _ => return Ok(None),
+    }))
+}
+
 /// The schedule of a list of rates.
 fn rate(name: &str) -> Result<Box<dyn Schedule>> {
     Ok(match name {
@@ -101,6 +117,12 @@ fn rate(name: &str) -> Result<Box<dyn Schedule>> {
             let cycle = OneCycle::new(60)?.warm_up(0.4)?.divisors(10.0, 100.0)?;
             Box::new(cycle.anneal(Anneal::Linear))
         }
+        "one_cycle three phases" => Box::new(OneCycle::new(60)?.three_phases()),
+        "one_cycle three phases, linear" => {
+            let cycle = OneCycle::new(60)?.three_phases().warm_up(0.45)?.divisors(10.0, 1e4)?;
+            Box::new(cycle.anneal(Anneal::Linear))
+        }
+        "one_cycle without warm-up" => Box::new(OneCycle::new(60)?.warm_up(0.0)?),
         "warm-up, then cosine" => {
             Box::new(Sequence::new(Linear::warm_up(0.1, 10)?).then(10, Cosine::new(50, 0.0)?)?)
         }
@@ -142,13 +164,17 @@ impl Table {
         Ok(graph.gradient(sum, bound.vars())?)
     }
 
-    /// A step of the trajectory `name`.
+    /// Step number `step` (from 0) of the trajectory `name`.
     pub(crate) fn step(
         &self,
         name: &str,
+        step: usize,
         optimizer: &mut dyn Optimizer,
         parameters: &mut Parameters,
     ) -> Result<()> {
+        if let Some((base, cycle)) = cycle(name)? {
+            schedule::apply(&cycle, base, step as u64, optimizer)?;
+        }
         let mut gradients = self.gradients(parameters)?;
         match name {
             "clip norm" => drop(clip_by_norm(&mut gradients, 1.5)?),
@@ -164,7 +190,7 @@ impl Table {
         let mut average = ExponentialAverage::new(0.95, &parameters)?;
         let (mut worst, mut rows) = (0f64, self.trajectories[name].iter());
         for step in 1..=50 {
-            self.step(name, &mut *optimizer, &mut parameters)?;
+            self.step(name, step - 1, &mut *optimizer, &mut parameters)?;
             average.update(&parameters)?;
             if !self.steps.contains(&step) {
                 continue;
@@ -197,24 +223,54 @@ impl Table {
         Ok(worst)
     }
 
+    /// The largest deviation from all lists of momenta, as an SGD and an Adam are given them.
+    pub(crate) fn momentum_error(&self) -> Result<f64> {
+        let mut worst = 0f64;
+        for (name, momenta) in &self.momenta {
+            let cycle = match name.as_str() {
+                "one_cycle" => OneCycle::new(60)?,
+                "one_cycle linear" => OneCycle::new(60)?.warm_up(0.4)?.anneal(Anneal::Linear),
+                "one_cycle three phases" => OneCycle::new(60)?.three_phases(),
+                "one_cycle without warm-up" => OneCycle::new(60)?.warm_up(0.0)?,
+                other => panic!("no cycle for {other:?}"),
+            };
+            let [low, high] = if name.ends_with("linear") { [0.5, 0.9] } else { [0.85, 0.95] };
+            let cycle = cycle.cycle_momentum(low, high)?;
+            let (mut sgd, mut adam) =
+                (Sgd::new(SgdOptions::default())?, Adam::new(AdamOptions::default())?);
+            assert_eq!(momenta.len(), 60);
+            for (step, expected) in momenta.iter().enumerate() {
+                schedule::apply(&cycle, 0.1, step as u64, &mut sgd)?;
+                schedule::apply(&cycle, 0.1, step as u64, &mut adam)?;
+                for found in [sgd.options().momentum, adam.options().beta1] {
+                    worst = worst.max((found - expected).abs());
+                }
+            }
+        }
+        Ok(worst)
+    }
+
     /// Of 50 steps of the trajectory `name`, with a stop after each `k`: how many resumed runs end in other bits.
     pub(crate) fn resumed_differently(&self, name: &str, dtype: DType) -> Result<usize> {
-        let run = |optimizer: &mut dyn Optimizer, parameters: &mut Parameters, n| -> Result<()> {
-            (0..n).try_for_each(|_| self.step(name, optimizer, parameters))
+        let run = |optimizer: &mut dyn Optimizer,
+                   parameters: &mut Parameters,
+                   steps: std::ops::Range<usize>|
+         -> Result<()> {
+            steps.into_iter().try_for_each(|i| self.step(name, i, optimizer, parameters))
         };
         let (mut whole, mut expected) = (optimizer(name)?, self.start(dtype)?);
-        run(&mut *whole, &mut expected, 50)?;
+        run(&mut *whole, &mut expected, 0..50)?;
         let mut differing = 0;
         for stop in (0..50).step_by(7) {
             let (mut first, mut parameters) = (optimizer(name)?, self.start(dtype)?);
-            run(&mut *first, &mut parameters, stop)?;
+            run(&mut *first, &mut parameters, 0..stop)?;
             let mut checkpoint = Checkpoint::new();
             parameters.store(&mut checkpoint, "model.");
             first.store(&mut checkpoint, "optimizer.");
             let (mut second, mut resumed) = (optimizer(name)?, self.start(dtype)?);
             resumed.load(&checkpoint, "model.")?;
             second.restore(&checkpoint, "optimizer.", &resumed)?;
-            run(&mut *second, &mut resumed, 50 - stop)?;
+            run(&mut *second, &mut resumed, stop..50)?;
             differing += usize::from(bits(&resumed)? != bits(&expected)?);
         }
         Ok(differing)

@@ -151,13 +151,8 @@ pub(crate) fn index(problem: &Problem, at: &Parameters) -> Result<[f64; 2]> {
         unit[i] = 1.0;
         row.copy_from_slice(&here.product(&unit)?);
     }
-    // Directions along which the loss does not change make many eigenvalues that are zero but for rounding; beside a shift that all
-    // entries are small to, the iteration sees that.
-    let shift = 2.0 * hessian.iter().map(|h| h * h).sum::<f64>().sqrt();
-    (0..n).for_each(|i| hessian[i * n + i] += shift);
     let (mut values, mut vectors) = (vec![0.0; n], vec![0.0; n * n]);
     symmetric_eigen(1, n, &hessian, &mut values, &mut vectors)?;
-    values.iter_mut().for_each(|v| *v -= shift);
     let largest = values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let negative = values.iter().filter(|v| **v < -1e-6 * largest).count();
     let norm = here.gradient.iter().map(|g| g * g).sum::<f64>().sqrt();

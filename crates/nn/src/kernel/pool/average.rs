@@ -3,23 +3,26 @@
 use rayon::prelude::*;
 
 use super::shape::Pool2dShape;
-use crate::error::{Result, check_len};
+use crate::error::{Result, check_len, check_positive};
 use crate::kernel::parallel::for_each_target;
 use crate::kernel::real::Real;
 
 /// What a window's sum is divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Divisor {
-    /// The kernel's size: padding counts as zeros.
+    /// The kernel's size: padding counts as zeros. Of a window that reaches beyond the padding, the part up to its end.
     Kernel,
     /// The number of real pixels in the window.
     Pixels,
+    /// This number, which must be positive (PyTorch's `divisor_override`).
+    Fixed(usize),
 }
 
 /// y = the mean of each window. Shapes: `x` (planes, height, width), `y` (planes, output height, output width).
 ///
 /// # Errors
-/// As [`Pool2dShape::output`]; [`Error::Length`](crate::Error::Length) if a slice has another length than the shape says.
+/// As [`Pool2dShape::output`]; [`Error::Argument`](crate::Error::Argument) for a divisor of 0;
+/// [`Error::Length`](crate::Error::Length) if a slice has another length than the shape says.
 pub fn average<T: Real>(shape: &Pool2dShape, divisor: Divisor, x: &[T], y: &mut [T]) -> Result<()> {
     let (output, factors) = prepare(shape, divisor, ("x", x.len()), ("y", y.len()))?;
     let (pixels, windows) = (shape.size[0] * shape.size[1], output[0] * output[1]);
@@ -97,6 +100,9 @@ fn prepare<T: Real>(
 ) -> Result<([usize; 2], Vec<T>)> {
     const OPERATION: &str = "average pool2d";
     let output = shape.output()?;
+    if let Divisor::Fixed(number) = divisor {
+        check_positive(OPERATION, "divisor", number)?;
+    }
     check_len(OPERATION, large, large_len, shape.input_len())?;
     check_len(OPERATION, small, small_len, shape.output_len()?)?;
     let covered = |axis, index| {
@@ -105,7 +111,10 @@ fn prepare<T: Real>(
     };
     let factors = (0..output[0] * output[1]).map(|window| {
         let count = match divisor {
-            Divisor::Kernel => shape.kernel[0] * shape.kernel[1],
+            Divisor::Kernel => {
+                shape.padded(0, window / output[1]) * shape.padded(1, window % output[1])
+            }
+            Divisor::Fixed(number) => number,
             Divisor::Pixels => covered(0, window / output[1]) * covered(1, window % output[1]),
         };
         T::from_f64(1.0 / count as f64)

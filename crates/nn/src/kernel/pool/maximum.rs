@@ -127,9 +127,21 @@ impl<T: Real> WithSimd for Plane<'_, T> {
 /// # Errors
 /// As [`maximum`]; [`Error::Index`] if an index lies outside its plane.
 pub fn gather<T: Real>(shape: &Pool2dShape, index: &[u32], x: &[T], y: &mut [T]) -> Result<()> {
-    const OPERATION: &str = "pool2d gather";
-    let windows = check(OPERATION, shape, index, ("x", x.len()), ("y", y.len()))?;
-    let pixels = shape.size[0] * shape.size[1];
+    gather_planes(&Planes::of(shape)?, index, x, y)
+}
+
+/// [`gather`] of any windows.
+///
+/// # Errors
+/// As [`gather`].
+pub(crate) fn gather_planes<T: Real>(
+    planes: &Planes,
+    index: &[u32],
+    x: &[T],
+    y: &mut [T],
+) -> Result<()> {
+    planes.check("pool2d gather", index, ("x", x.len()), ("y", y.len()))?;
+    let Planes { pixels, windows, .. } = *planes;
     for_each_target(y.par_chunks_exact_mut(windows), index.len(), |plane, y| {
         let x = &x[plane * pixels..][..pixels];
         for (y, &index) in y.iter_mut().zip(&index[plane * windows..]) {
@@ -150,9 +162,21 @@ pub fn scatter_add<T: Real>(
     dy: &[T],
     dx: &mut [T],
 ) -> Result<()> {
-    const OPERATION: &str = "pool2d scatter_add";
-    let windows = check(OPERATION, shape, index, ("dx", dx.len()), ("dy", dy.len()))?;
-    let pixels = shape.size[0] * shape.size[1];
+    scatter_add_planes(&Planes::of(shape)?, index, dy, dx)
+}
+
+/// [`scatter_add`] of any windows.
+///
+/// # Errors
+/// As [`gather`].
+pub(crate) fn scatter_add_planes<T: Real>(
+    planes: &Planes,
+    index: &[u32],
+    dy: &[T],
+    dx: &mut [T],
+) -> Result<()> {
+    planes.check("pool2d scatter_add", index, ("dx", dx.len()), ("dy", dy.len()))?;
+    let Planes { pixels, windows, .. } = *planes;
     let elements = dx.len();
     for_each_target(dx.par_chunks_exact_mut(pixels), elements, |plane, dx| {
         dx.fill(T::ZERO);
@@ -164,23 +188,37 @@ pub fn scatter_add<T: Real>(
     Ok(())
 }
 
-/// Checks lengths and indices; returns the windows of a plane.
-fn check(
-    operation: &'static str,
-    shape: &Pool2dShape,
-    index: &[u32],
-    (large, large_len): (&'static str, usize),
-    (small, small_len): (&'static str, usize),
-) -> Result<usize> {
-    let output = shape.output()?;
-    check_len(operation, large, large_len, shape.input_len())?;
-    check_len(operation, small, small_len, shape.output_len()?)?;
-    check_len(operation, "index", index.len(), small_len)?;
-    let size = shape.size[0] * shape.size[1];
-    let largest = index.iter().fold(0, |m: u32, &i| m.max(i));
-    if largest as usize >= size && !index.is_empty() {
-        let position = index.iter().position(|&i| i == largest).unwrap_or(0);
-        return Err(Error::Index { operation, position, index: largest as usize, size });
+/// How many planes there are, and how many pixels and windows in each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Planes {
+    pub(crate) planes: usize,
+    pub(crate) pixels: usize,
+    pub(crate) windows: usize,
+}
+
+impl Planes {
+    fn of(shape: &Pool2dShape) -> Result<Self> {
+        let [height, width] = shape.output()?;
+        let pixels = shape.size[0] * shape.size[1];
+        Ok(Self { planes: shape.planes, pixels, windows: height * width })
     }
-    Ok(output[0] * output[1])
+
+    /// Checks lengths and indices.
+    fn check(
+        &self,
+        operation: &'static str,
+        index: &[u32],
+        (large, large_len): (&'static str, usize),
+        (small, small_len): (&'static str, usize),
+    ) -> Result<()> {
+        check_len(operation, large, large_len, self.planes * self.pixels)?;
+        check_len(operation, small, small_len, self.planes * self.windows)?;
+        check_len(operation, "index", index.len(), small_len)?;
+        let (size, largest) = (self.pixels, index.iter().fold(0, |m: u32, &i| m.max(i)));
+        if largest as usize >= size && !index.is_empty() {
+            let position = index.iter().position(|&i| i == largest).unwrap_or(0);
+            return Err(Error::Index { operation, position, index: largest as usize, size });
+        }
+        Ok(())
+    }
 }

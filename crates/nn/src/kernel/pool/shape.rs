@@ -6,7 +6,8 @@ use crate::kernel::conv::output_size;
 /// Sizes of a pooling over `planes` images (batch × channels), each with its own window sweep. Pairs are
 /// (height, width).
 ///
-/// outputᵢ = ⌊(sizeᵢ + 2·paddingᵢ − kernelᵢ) / strideᵢ⌋ + 1, as for a convolution.
+/// outputᵢ = ⌊(sizeᵢ + 2·paddingᵢ − kernelᵢ) / strideᵢ⌋ + 1, as for a convolution; with `ceil`, ⌈…⌉ + 1, but no window that
+/// begins behind the last pixel (PyTorch's `ceil_mode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pool2dShape {
     /// Batch × channels.
@@ -19,6 +20,8 @@ pub struct Pool2dShape {
     pub stride: [usize; 2],
     /// Pixels added on both sides of each axis; less than the kernel, so that every window holds a real pixel.
     pub padding: [usize; 2],
+    /// Whether a last window counts that reaches beyond the padded image.
+    pub ceil: bool,
 }
 
 impl Pool2dShape {
@@ -52,6 +55,9 @@ impl Pool2dShape {
                 });
             }
         }
+        if self.ceil {
+            output = [0, 1].map(|axis| output[axis] + usize::from(self.reaches_beyond(axis)));
+        }
         let window = self.kernel[0].saturating_mul(self.size[1]).saturating_add(self.kernel[1]);
         if window >= 1 << 24 {
             let reason = "kernel height × width must stay below 2²⁴, where floats count exactly";
@@ -73,6 +79,21 @@ impl Pool2dShape {
             });
         }
         Ok(output)
+    }
+
+    /// Whether one more window than fits begins on the axis or in the padding before it.
+    fn reaches_beyond(&self, axis: usize) -> bool {
+        let (size, padding) = (self.size[axis], self.padding[axis]);
+        let (kernel, stride) = (self.kernel[axis], self.stride[axis]);
+        let free = size.saturating_add(padding.saturating_mul(2)) - kernel;
+        let start = (free / stride).saturating_add(1).saturating_mul(stride);
+        !free.is_multiple_of(stride) && start < size.saturating_add(padding)
+    }
+
+    /// How many pixels of the padded axis window `index` covers: all of the kernel, unless it reaches beyond.
+    pub(super) fn padded(&self, axis: usize, index: usize) -> usize {
+        let start = index * self.stride[axis];
+        self.kernel[axis].min(self.size[axis] + 2 * self.padding[axis] - start)
     }
 
     /// Elements of the input.

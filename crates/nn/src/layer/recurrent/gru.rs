@@ -2,6 +2,8 @@
 
 use pullback_core_graph::{Result, Var};
 
+use super::RecurrentSpec;
+use super::stack::{Stack, State};
 use super::weights::Weights;
 use crate::layer::Layer;
 use crate::parameters::{Bound, Scope};
@@ -21,7 +23,7 @@ impl GruCell {
     /// # Errors
     /// As [`Scope::parameter`]; [`Error::Argument`](crate::Error::Argument) for a size of 0.
     pub fn new(scope: &mut Scope<'_>, inputs: usize, hidden: usize) -> crate::Result<Self> {
-        Ok(Self(Weights::new(scope, 3, [inputs, hidden], "")?))
+        Ok(Self(Weights::new(scope, 3, [inputs, hidden], "", true)?))
     }
 
     /// h' from x and h.
@@ -43,38 +45,60 @@ fn next<'g>(weights: &Weights, p: &Bound<'g>, input: Var<'g>, h: Var<'g>) -> Res
     (new + update * (h - new)).ok()
 }
 
+impl<'g> State<'g> for Var<'g> {
+    fn next(self, weights: &Weights, p: &Bound<'g>, input: Var<'g>) -> Result<Self> {
+        next(weights, p, input, self)
+    }
+
+    fn hidden(self) -> Var<'g> {
+        self
+    }
+
+    fn each(states: &[Self], part: &dyn Fn(&[Var<'g>]) -> Result<Var<'g>>) -> Result<Self> {
+        part(states)
+    }
+
+    fn all_of(v: Var<'g>) -> Self {
+        v
+    }
+}
+
 /// A gated recurrent unit over sequences: (batch, time, inputs) ↦ (batch, time, hidden), from a state of zeros. See [`GruCell`].
+///
+/// With other choices of the [`RecurrentSpec`]: (time, batch, …) for both, and 2·hidden features for both ways in time.
 #[derive(Debug, Clone)]
-pub struct Gru(Weights);
+pub struct Gru(Stack);
 
 impl Gru {
-    /// Makes `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, uniform on ±1/√hidden.
+    /// One layer: makes `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, uniform on ±1/√hidden.
     ///
     /// # Errors
     /// As [`GruCell::new`].
     pub fn new(scope: &mut Scope<'_>, inputs: usize, hidden: usize) -> crate::Result<Self> {
-        Ok(Self(Weights::new(scope, 3, [inputs, hidden], "_l0")?))
+        Self::with_spec(scope, RecurrentSpec::new(inputs, hidden))
     }
 
-    /// All states (batch, time, hidden) and the last (batch, hidden), from the state `start` (batch, hidden) or zeros.
+    /// As the [`RecurrentSpec`] says. The parameters of layer k end in `_l{k}`, those backwards in time in `_l{k}_reverse`, as
+    /// PyTorch's.
     ///
     /// # Errors
-    /// An input of another shape, or without time; parameters that are not bound.
+    /// As [`GruCell::new`]; no layers; [`Error::Setting`](crate::Error::Setting) for a dropout outside \[0, 1).
+    pub fn with_spec(scope: &mut Scope<'_>, spec: RecurrentSpec) -> crate::Result<Self> {
+        Ok(Self(Stack::new("gru", 3, scope, spec)?))
+    }
+
+    /// All states of the last layer, and the last state of each layer and direction, (layers·directions, batch, hidden). `start` is
+    /// of that shape, too, and zeros if it is not given; layer k's states follow those of the layers below, forwards first.
+    ///
+    /// # Errors
+    /// An input or a start of another shape, an input without time; parameters that are not bound.
     pub fn run<'g>(
         &self,
         parameters: &Bound<'g>,
         x: Var<'g>,
         start: Option<Var<'g>>,
     ) -> Result<(Var<'g>, Var<'g>)> {
-        let [batch, time] = self.0.sequence("gru", x)?;
-        let input = self.0.of_input(parameters, x)?;
-        let mut state = start.map_or_else(|| self.0.zeros(x, batch), Ok)?;
-        let mut states = Vec::with_capacity(time);
-        for t in 0..time {
-            state = next(&self.0, parameters, input.get(1, t), state)?;
-            states.push(state);
-        }
-        Ok((x.graph().stack(&states, 1).ok()?, state))
+        self.0.run(parameters, x, start)
     }
 }
 
@@ -84,6 +108,7 @@ impl Layer for Gru {
     }
 
     fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
-        walk.features("gru", [self.0.inputs, self.0.hidden], &self.0.names())
+        let spec = self.0.spec;
+        walk.features("gru", [spec.inputs, spec.directions() * spec.hidden], &self.0.names())
     }
 }

@@ -2,12 +2,14 @@
 
 use pullback_core_graph::{Result, Var};
 
+use super::RecurrentSpec;
+use super::stack::{Stack, State};
 use super::weights::Weights;
 use crate::layer::Layer;
 use crate::parameters::{Bound, Scope};
 use crate::summary::Walk;
 
-/// The state of a long short-term memory: both (batch, hidden).
+/// The state of a long short-term memory: both (batch, hidden), or (layers·directions, batch, hidden) for a whole [`Lstm`].
 #[derive(Debug, Clone, Copy)]
 pub struct LstmState<'g> {
     /// h, what goes out.
@@ -29,7 +31,7 @@ impl LstmCell {
     /// # Errors
     /// As [`Scope::parameter`]; [`Error::Argument`](crate::Error::Argument) for a size of 0.
     pub fn new(scope: &mut Scope<'_>, inputs: usize, hidden: usize) -> crate::Result<Self> {
-        Ok(Self(Weights::new(scope, 4, [inputs, hidden], "")?))
+        Ok(Self(Weights::new(scope, 4, [inputs, hidden], "", true)?))
     }
 
     /// The next state.
@@ -62,44 +64,63 @@ fn next<'g>(
     Ok(LstmState { hidden: (out * cell.tanh()).ok()?, cell })
 }
 
+impl<'g> State<'g> for LstmState<'g> {
+    fn next(self, weights: &Weights, p: &Bound<'g>, input: Var<'g>) -> Result<Self> {
+        next(weights, p, input, self)
+    }
+
+    fn hidden(self) -> Var<'g> {
+        self.hidden
+    }
+
+    fn each(states: &[Self], part: &dyn Fn(&[Var<'g>]) -> Result<Var<'g>>) -> Result<Self> {
+        let hidden: Vec<_> = states.iter().map(|s| s.hidden).collect();
+        let cell: Vec<_> = states.iter().map(|s| s.cell).collect();
+        Ok(Self { hidden: part(&hidden)?, cell: part(&cell)? })
+    }
+
+    fn all_of(v: Var<'g>) -> Self {
+        Self { hidden: v, cell: v }
+    }
+}
+
 /// A long short-term memory over sequences: (batch, time, inputs) ↦ (batch, time, hidden), from a state of zeros. See [`LstmCell`].
+///
+/// With other choices of the [`RecurrentSpec`]: (time, batch, …) for both, and 2·hidden features for both ways in time.
 #[derive(Debug, Clone)]
-pub struct Lstm(Weights);
+pub struct Lstm(Stack);
 
 impl Lstm {
-    /// Makes `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, uniform on ±1/√hidden.
+    /// One layer: makes `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0`, uniform on ±1/√hidden.
     ///
     /// # Errors
     /// As [`LstmCell::new`].
     pub fn new(scope: &mut Scope<'_>, inputs: usize, hidden: usize) -> crate::Result<Self> {
-        Ok(Self(Weights::new(scope, 4, [inputs, hidden], "_l0")?))
+        Self::with_spec(scope, RecurrentSpec::new(inputs, hidden))
     }
 
-    /// All hidden states (batch, time, hidden) and the last state, from `start` or zeros.
+    /// As the [`RecurrentSpec`] says. The parameters of layer k end in `_l{k}`, those backwards in time in `_l{k}_reverse`, as
+    /// PyTorch's.
     ///
     /// # Errors
-    /// An input of another shape, or without time; parameters that are not bound.
+    /// As [`LstmCell::new`]; no layers; [`Error::Setting`](crate::Error::Setting) for a dropout outside \[0, 1).
+    pub fn with_spec(scope: &mut Scope<'_>, spec: RecurrentSpec) -> crate::Result<Self> {
+        Ok(Self(Stack::new("lstm", 4, scope, spec)?))
+    }
+
+    /// All hidden states of the last layer, and the last state of each layer and direction, h and c (layers·directions, batch,
+    /// hidden) each. `start` is of that shape, too, and zeros if it is not given; layer k's states follow those of the layers below,
+    /// forwards first.
+    ///
+    /// # Errors
+    /// An input or a start of another shape, an input without time; parameters that are not bound.
     pub fn run<'g>(
         &self,
         parameters: &Bound<'g>,
         x: Var<'g>,
         start: Option<LstmState<'g>>,
     ) -> Result<(Var<'g>, LstmState<'g>)> {
-        let [batch, time] = self.0.sequence("lstm", x)?;
-        let input = self.0.of_input(parameters, x)?;
-        let mut state = match start {
-            Some(start) => start,
-            None => {
-                let zeros = self.0.zeros(x, batch)?;
-                LstmState { hidden: zeros, cell: zeros }
-            }
-        };
-        let mut states = Vec::with_capacity(time);
-        for t in 0..time {
-            state = next(&self.0, parameters, input.get(1, t), state)?;
-            states.push(state.hidden);
-        }
-        Ok((x.graph().stack(&states, 1).ok()?, state))
+        self.0.run(parameters, x, start)
     }
 }
 
@@ -109,6 +130,7 @@ impl Layer for Lstm {
     }
 
     fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
-        walk.features("lstm", [self.0.inputs, self.0.hidden], &self.0.names())
+        let spec = self.0.spec;
+        walk.features("lstm", [spec.inputs, spec.directions() * spec.hidden], &self.0.names())
     }
 }

@@ -1,11 +1,14 @@
-//! Recurrent layers: one cell, and a sequence of its steps.
+//! Recurrent layers: one cell, and whole sequences of its steps, in one layer or several, forwards or both ways in time.
 //!
-//! Sequences are (batch, time, features), as with PyTorch's `batch_first`. What a whole sequence contributes is computed at once, and
-//! only the products with the state step by step; each step is recorded on the graph, so derivatives of every order flow through time.
+//! What a whole sequence contributes to a layer is computed at once, and only the products with the state step by step; each step is
+//! recorded on the graph, so derivatives of every order flow through time.
 
 mod gru;
 mod lstm;
+mod spec;
+mod stack;
 mod weights;
 
 pub use gru::{Gru, GruCell};
 pub use lstm::{Lstm, LstmCell, LstmState};
+pub use spec::RecurrentSpec;

@@ -7,10 +7,15 @@ use crate::parameters::{Bound, Initialization, Scope};
 /// weight_ih (gates·hidden, inputs), weight_hh (gates·hidden, hidden), and their biases.
 #[derive(Debug, Clone)]
 pub(super) struct Weights {
-    input: [String; 2],
-    state: [String; 2],
-    pub(super) inputs: usize,
+    input: Affine,
+    state: Affine,
     pub(super) hidden: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Affine {
+    weight: String,
+    bias: Option<String>,
 }
 
 impl Weights {
@@ -20,25 +25,24 @@ impl Weights {
         gates: usize,
         [inputs, hidden]: [usize; 2],
         suffix: &str,
+        bias: bool,
     ) -> crate::Result<Self> {
         crate::error::check_positive("recurrent cell", "inputs", inputs)?;
         crate::error::check_positive("recurrent cell", "hidden", hidden)?;
-        let bound = (hidden as f64).sqrt().recip();
-        let uniform = Initialization::Uniform { low: -bound, high: bound };
-        let mut make =
-            |name: &str, dims: &[usize]| scope.parameter(&format!("{name}{suffix}"), dims, uniform);
+        let uniform = Initialization::pytorch_recurrent(hidden)?;
         let rows = gates * hidden;
-        Ok(Self {
-            input: [make("weight_ih", &[rows, inputs])?, make("bias_ih", &[rows])?],
-            state: [make("weight_hh", &[rows, hidden])?, make("bias_hh", &[rows])?],
-            inputs,
-            hidden,
-        })
+        let mut make = |of: &str, columns: usize| -> crate::Result<Affine> {
+            let weight = format!("weight_{of}{suffix}");
+            let weight = scope.parameter(&weight, &[rows, columns], uniform)?;
+            let mut make = || scope.parameter(&format!("bias_{of}{suffix}"), &[rows], uniform);
+            Ok(Affine { weight, bias: bias.then(&mut make).transpose()? })
+        };
+        Ok(Self { input: make("ih", inputs)?, state: make("hh", hidden)?, hidden })
     }
 
     /// x·W_ihᵀ + b_ih.
     pub(super) fn of_input<'g>(&self, parameters: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
-        affine(parameters, &self.input, x)
+        self.input.apply(parameters, x)
     }
 
     /// h·W_hhᵀ + b_hh. Errors: a state of another shape than (batch, hidden).
@@ -50,7 +54,7 @@ impl Weights {
     ) -> Result<Var<'g>> {
         // A state of one sample would broadcast.
         self.check_state(h, batch)?;
-        affine(parameters, &self.state, h)
+        self.state.apply(parameters, h)
     }
 
     /// Errors: a state of another shape than (batch, hidden).
@@ -64,29 +68,20 @@ impl Weights {
     }
 
     pub(super) fn names(&self) -> Vec<&str> {
-        self.input.iter().chain(&self.state).map(String::as_str).collect()
-    }
-
-    /// Batch and time of a sequence. Errors: another shape than (batch, time, inputs); no time.
-    pub(super) fn sequence(&self, node: &str, x: Var<'_>) -> Result<[usize; 2]> {
-        match *x.dims()? {
-            [batch, time, inputs] if inputs == self.inputs && time > 0 => Ok([batch, time]),
-            ref other => {
-                let what = format!("(batch, time ≥ 1, {} inputs)", self.inputs);
-                Err(Error::shape(node, what, &[other]))
-            }
-        }
-    }
-
-    /// A state of zeros.
-    pub(super) fn zeros<'g>(&self, like: Var<'g>, batch: usize) -> Result<Var<'g>> {
-        let x = like.value()?;
-        let zeros = candle_core::Tensor::zeros((batch, self.hidden), x.dtype(), x.device())?;
-        Ok(like.graph().constant(&zeros))
+        let parts = [&self.input, &self.state].into_iter();
+        parts
+            .flat_map(|part| [&part.weight].into_iter().chain(&part.bias))
+            .map(String::as_str)
+            .collect()
     }
 }
 
-fn affine<'g>(parameters: &Bound<'g>, names: &[String; 2], x: Var<'g>) -> Result<Var<'g>> {
-    let [weight, bias] = [&names[0], &names[1]].map(|name| parameters.get(name));
-    (x.matmul(weight?.t()) + bias?).ok()
+impl Affine {
+    fn apply<'g>(&self, parameters: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
+        let y = x.matmul(parameters.get(&self.weight)?.t());
+        match &self.bias {
+            Some(bias) => (y + parameters.get(bias)?).ok(),
+            None => y.ok(),
+        }
+    }
 }

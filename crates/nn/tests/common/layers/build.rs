@@ -11,7 +11,7 @@ use pullback_nn::ops::Conv2dOptions;
 use pullback_nn::parameters::Scope;
 use pullback_nn::{Initialization, Layer, Result};
 
-use super::Forward;
+use super::{Forward, recurrent};
 
 /// A layer of one input.
 pub(crate) fn one(layer: impl Layer + 'static) -> Forward {
@@ -37,7 +37,7 @@ fn resize(size: [usize; 2], interpolation: Interpolation) -> Forward {
 }
 
 fn average(kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], d: Divisor) -> Forward {
-    one(AveragePool2d { kernel, stride, padding, divisor: d })
+    one(AveragePool2d { stride, padding, divisor: d, ..AveragePool2d::new(kernel) })
 }
 
 /// The layer of this name, with its parameters in `root`.
@@ -198,7 +198,8 @@ fn convolution(name: &str, r: &mut Scope<'_>) -> Result<Forward> {
 }
 
 fn pixels(name: &str) -> Forward {
-    let max = |kernel, stride, padding| one(MaxPool2d { kernel, stride, padding });
+    let max =
+        |kernel, stride, padding| one(MaxPool2d { stride, padding, ..MaxPool2d::new(kernel) });
     match name {
         "max_pool2d 3x3 stride 2" => one(MaxPool2d::default()),
         "max_pool2d non-divisible" => one(MaxPool2d::new([2, 2])),
@@ -206,13 +207,35 @@ fn pixels(name: &str) -> Forward {
         "average_pool2d non-divisible" => one(AveragePool2d::new([2, 2])),
         "average_pool2d with padding" => average([3, 2], [2, 2], [1, 1], Divisor::Kernel),
         "average_pool2d of pixels" => average([3, 3], [2, 1], [1, 1], Divisor::Pixels),
+        "max_pool2d, ceil" => {
+            let stride = [2, 3];
+            one(MaxPool2d { stride, padding: [1, 0], ceil: true, ..MaxPool2d::new([3, 2]) })
+        }
+        "average_pool2d, ceil" => {
+            let pool =
+                AveragePool2d { stride: [2, 3], padding: [1, 1], ..AveragePool2d::new([3, 2]) };
+            one(AveragePool2d { ceil: true, ..pool })
+        }
+        "average_pool2d of pixels, ceil" => {
+            let pool =
+                AveragePool2d { stride: [3, 2], padding: [0, 1], ..AveragePool2d::new([2, 3]) };
+            one(AveragePool2d { ceil: true, divisor: Divisor::Pixels, ..pool })
+        }
+        "average_pool2d with a fixed divisor" => average([2, 3], [2, 2], [1, 0], Divisor::Fixed(5)),
+        "adaptive_max_pool2d" => one(AdaptiveMaxPool2d { size: [3, 2] }),
+        "adaptive_max_pool2d to one" => one(AdaptiveMaxPool2d::default()),
+        "adaptive_max_pool2d enlarging" => one(AdaptiveMaxPool2d { size: [4, 3] }),
         "adaptive_average_pool2d" => one(AdaptiveAveragePool2d { size: [3, 2] }),
         "adaptive_average_pool2d to one" => one(AdaptiveAveragePool2d::default()),
         "adaptive_average_pool2d enlarging" => one(AdaptiveAveragePool2d { size: [4, 3] }),
-        "max_pool1d" => one(MaxPool1d { kernel: 3, stride: 2, padding: 1 }),
-        "average_pool1d" => {
-            one(AveragePool1d { kernel: 2, stride: 2, padding: 0, divisor: Divisor::Kernel })
+        "max_pool1d" => one(MaxPool1d { stride: 2, padding: 1, ..MaxPool1d::new(3) }),
+        "max_pool1d, ceil" => one(MaxPool1d { stride: 2, ceil: true, ..MaxPool1d::new(3) }),
+        "average_pool1d" => one(AveragePool1d::new(2)),
+        "average_pool1d, ceil" => {
+            one(AveragePool1d { padding: 1, ceil: true, ..AveragePool1d::new(3) })
         }
+        "adaptive_average_pool1d" => one(AdaptiveAveragePool1d { size: 3 }),
+        "adaptive_max_pool1d" => one(AdaptiveMaxPool1d { size: 4 }),
         "resize nearest" => resize([3, 7], Interpolation::Nearest),
         "resize bilinear" => resize([3, 7], Interpolation::Bilinear),
         "resize bilinear, doubled" => resize([6, 8], Interpolation::Bilinear),
@@ -225,30 +248,8 @@ fn pixels(name: &str) -> Forward {
 
 fn sequence(name: &str, r: &mut Scope<'_>) -> Result<Forward> {
     Ok(match name {
-        "gru cell" => {
-            let cell = GruCell::new(r, 3, 2)?;
-            Arc::new(move |p, x| cell.step(p, x[0], x[1]))
-        }
-        "lstm cell" => {
-            let cell = LstmCell::new(&mut r.scope("cell"), 3, 2)?;
-            Arc::new(move |p, x| {
-                let next = cell.step(p, x[0], LstmState { hidden: x[1], cell: x[2] })?;
-                x[0].graph().cat(&[next.hidden, next.cell], 1).ok()
-            })
-        }
-        "gru" => one(Gru::new(&mut r.scope("layer"), 3, 4)?),
-        "gru from a state" => {
-            let gru = Gru::new(&mut r.scope("layer"), 2, 3)?;
-            Arc::new(move |p, x| Ok(gru.run(p, x[0], Some(x[1]))?.0))
-        }
-        "lstm" => one(Lstm::new(&mut r.scope("layer"), 3, 4)?),
-        "lstm from a state" => {
-            let lstm = Lstm::new(&mut r.scope("layer"), 2, 3)?;
-            Arc::new(move |p, x| {
-                let start = LstmState { hidden: x[1], cell: x[2] };
-                Ok(lstm.run(p, x[0], Some(start))?.0)
-            })
-        }
+        _ if name.starts_with("gru") => recurrent::gru(name, r)?,
+        _ if name.starts_with("lstm") => recurrent::lstm(name, r)?,
         "attention" => one(MultiHeadAttention::new(&mut r.scope("attention"), 4, 2)?),
         "attention, causal" => {
             one(MultiHeadAttention::new(&mut r.scope("attention"), 6, 3)?.causal())

@@ -115,7 +115,7 @@ fn table() -> Vec<Defect> {
             "max_pool2d, overlapping windows",
             separated(&[1, 1, 5, 5]),
             |x| x.max_pool2d_with_stride(3, 2),
-            |p, x| apply(&MaxPool2d { kernel: [3; 2], stride: [2; 2], padding: [0; 2] }, p, x),
+            |p, x| apply(&MaxPool2d { stride: [2; 2], ..MaxPool2d::new([3; 2]) }, p, x),
         ),
         row(
             "avg_pool2d, size not divisible by the window",

@@ -4,6 +4,7 @@
 pub(crate) mod build;
 pub(crate) mod defects;
 pub(crate) mod extra;
+pub(crate) mod recurrent;
 pub(crate) mod reference;
 
 use std::sync::Arc;
