@@ -3,7 +3,7 @@
 The check value: the sum of y, plus the sums of squares of the gradients where they are taken. The values: y, then the gradients.
 """
 
-from common import fill, noise, np, sampled, timed, torch
+from common import noise, np, sampled, timed, torch
 
 
 def answers(work, leaves):
@@ -32,10 +32,10 @@ def answers(work, leaves):
 def torch_convolution(batch=1, inputs=4, outputs=8, size=(8, 8), kernel=3, groups=1, gradients=False):
     """y = x ⋆ w + b with padding (kernel − 1)/2 and stride 1 in f32, and the gradients of ⟨y, dy⟩."""
     t = torch()
-    x = t.from_numpy(fill(0, (batch, inputs, *size), 1.0, np.float32))
-    w = t.from_numpy(fill(1, (outputs, inputs // groups, kernel, kernel), 1.0, np.float32))
-    b = t.from_numpy(fill(2, (outputs,), 1.0, np.float32))
-    dy = t.from_numpy(fill(3, (batch, outputs, *size), 1.0, np.float32))
+    x = t.from_numpy(noise(0, (batch, inputs, *size), 1.0, np.float32))
+    w = t.from_numpy(noise(1, (outputs, inputs // groups, kernel, kernel), 1.0, np.float32))
+    b = t.from_numpy(noise(2, (outputs,), 1.0, np.float32))
+    dy = t.from_numpy(noise(3, (batch, outputs, *size), 1.0, np.float32))
     leaves = [v.requires_grad_(gradients) for v in (x, w, b)]
 
     def work():

@@ -13,7 +13,7 @@ mod model;
 mod parts;
 
 use anyhow::Result;
-use benches::output::{Options, Output};
+use benches::output::{Options, Output, explain};
 use benches::peer::{Case, Peer};
 use benches::row::Row;
 use benches::timing::{median, repetitions_for, seconds_per_repetition, side_by_side};
@@ -23,6 +23,9 @@ use convolution::{Convolution, Phase, ceiling, convolutions};
 use model::Model;
 use pullback_core_graph::tensor::to_f64;
 use serde_json::Value;
+
+/// By how much `f32` results may differ from PyTorch's, relative to the largest number of the same work.
+const DIFFERENCE: f64 = 1e-5;
 
 struct Bench {
     options: Options,
@@ -45,7 +48,8 @@ fn main() -> Result<()> {
     let size = if options.quick { [45, 35] } else { [180, 140] };
     let times = if options.quick { 5 } else { 40 };
     let mut bench = Bench { options, output, peer, rounds, seconds, difference: 0.0, compared: 0 };
-    let ceiling = bench.ceilings(times)?;
+    let ceiling =
+        if bench.options.wants("matrix product") { bench.ceilings(times)? } else { f64::NAN };
     for case in convolutions() {
         bench.convolution(&case, ceiling)?;
     }
@@ -58,15 +62,15 @@ fn main() -> Result<()> {
         bench.against_torch(&part.name, "nn_part", part.sizes.clone(), 1.0, run, run)?;
     }
     bench.differences("the parts")?;
-    bench.model(model::robot(size)?, 0.8)?;
+    bench.model("TossingBot", || model::robot(size), 0.8)?;
     bench.memory(size)?;
-    let mlp = model::perceptron(256, [784, 1024, 1024, 10])?;
-    let name = mlp.name.clone();
-    let ours = bench.model(mlp, 1.0)?;
-    bench.candle_perceptron(&name, ours)?;
-    bench.model(model::perceptron(32, [64, 64, 64, 4])?, 1.0)?;
-    bench.model(model::recurrent([32, 64, 64, 128])?, 1.0)?;
-    bench.model(model::attention([8, 256, 256, 8])?, 1.0)?;
+    let sizes = [784, 1024, 1024, 10];
+    if let Some((name, ours)) = bench.model("MLP", || model::perceptron(256, sizes), 1.0)? {
+        bench.candle_perceptron(&name, ours, sizes)?;
+    }
+    bench.model("MLP", || model::perceptron(32, [64, 64, 64, 4]), 1.0)?;
+    bench.model("GRU", || model::recurrent([32, 64, 64, 128]), 1.0)?;
+    bench.model("attention", || model::attention([8, 256, 256, 8]), 1.0)?;
     bench.differences("gradients of the training steps")?;
     bench.output.finish()?;
     Ok(())
@@ -113,6 +117,10 @@ impl Bench {
         // Before the timing, which may move parameters.
         peer.run(&loaded, 0)?;
         let difference = difference(&sampled(&values()?)?, peer, &loaded)?;
+        if difference > DIFFERENCE {
+            let text = format!("{name}: {difference:.1e} of the largest number from PyTorch");
+            explain("differs", &[text])?;
+        }
         self.difference = self.difference.max(difference);
         self.compared += 1;
         let t = side_by_side(self.rounds, self.seconds, run, Some((peer, &loaded)))?;
@@ -128,7 +136,7 @@ impl Bench {
     fn differences(&mut self, of: &str) -> Result<()> {
         if self.compared > 0 {
             let name = format!("{of}: largest difference from PyTorch in {} cases", self.compared);
-            self.output.push(Row::new(name, "relative", self.difference).at_most(1e-5))?;
+            self.output.push(Row::new(name, "relative", self.difference).at_most(DIFFERENCE))?;
         }
         (self.difference, self.compared) = (0.0, 0);
         Ok(())
@@ -181,21 +189,26 @@ impl Bench {
         Ok(a)
     }
 
-    fn model(&mut self, mut model: Model, limit: f64) -> Result<f64> {
-        if !self.options.wants(&model.name) {
-            return Ok(f64::NAN);
+    /// A training step of the model whose name starts with `kind`: its name and our seconds, unless it is left out.
+    fn model(
+        &mut self,
+        kind: &str,
+        make: impl FnOnce() -> Result<Model>,
+        limit: f64,
+    ) -> Result<Option<(String, f64)>> {
+        if !self.options.only.as_ref().is_none_or(|text| text.contains(kind)) {
+            return Ok(None);
         }
+        let mut model = make()?;
         let (name, case, sizes) = (model.name.clone(), model.case, model.sizes.clone());
         let (loss, gradient) = model.gradient()?;
         let values = || Ok([loss].into_iter().chain(gradient).collect());
-        self.against_torch(&name, case, sizes, limit, || model.step(), values)
+        let ours = self.against_torch(&name, case, sizes, limit, || model.step(), values)?;
+        Ok(Some((name, ours)))
     }
 
-    fn candle_perceptron(&mut self, name: &str, ours: f64) -> Result<()> {
-        if !self.options.wants(name) {
-            return Ok(());
-        }
-        let mut peer = candle_model::Perceptron::new(256, [784, 1024, 1024, 10])?;
+    fn candle_perceptron(&mut self, name: &str, ours: f64, sizes: [usize; 4]) -> Result<()> {
+        let mut peer = candle_model::Perceptron::new(256, sizes)?;
         let repetitions = repetitions_for(self.seconds, || peer.step())?;
         let mut times = Vec::new();
         for _ in 0..self.rounds.div_ceil(3) {

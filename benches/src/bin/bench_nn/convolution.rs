@@ -1,7 +1,7 @@
 //! The convolutions of the robot's and the planner's networks, through our graph and on candle's tape.
 
 use anyhow::Result;
-use benches::peer::fill;
+use benches::peer::{fill, noise};
 use candle_core::{DType, Device, Tensor, Var as CandleVar};
 use pullback_core_graph::Graph;
 use pullback_nn::ops::{Conv2dOptions, conv2d_fused};
@@ -92,7 +92,7 @@ impl Convolution {
     /// x, w, b and dy.
     fn tensors(&self) -> Result<[Tensor; 4]> {
         let tensor = |stream, dims: &[usize]| -> Result<Tensor> {
-            let data = fill(stream, dims.iter().product(), 1.0);
+            let data = noise(stream, dims.iter().product(), 1.0);
             Ok(Tensor::from_vec(data, dims, &Device::Cpu)?.to_dtype(DType::F32)?)
         };
         let [height, width] = self.size;

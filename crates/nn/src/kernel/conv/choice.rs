@@ -1,10 +1,17 @@
 //! Which method computes a convolution: a fixed function of the sizes.
 //!
-//! | convolution | method |
-//! |---|---|
-//! | 3×3, stride 1, dilation 1, one group, at least [`CHANNELS`] channels on both sides, sizes between one tile and [`WIDEST`], at least [`LEAST`] multiplications | Winograd |
-//! | the input gradient of such a one with padding over 2 | direct |
-//! | everything else | direct |
+//! The first line that fits decides:
+//!
+//! | pass | convolution | method |
+//! |---|---|---|
+//! | all | 3×3, stride 1, dilation 1, one group, at least [`CHANNELS`] channels on both sides, sizes between one tile and [`WIDEST`], at least [`LEAST`] multiplications; for the input gradient a padding of at most 2 | Winograd |
+//! | all | as many groups as channels on both sides, stride 1, at least [`NARROWEST`] columns; for the weight gradient 9 or 25 taps | depthwise |
+//! | weight gradient | 1×1, stride 1, no padding, one group, at least 16 channels in and 8 out | product of matrices |
+//! | forward, input gradient of stride 1 | 1×1 and one group, or at least [`OUTPUTS`] outputs of a group | strips of patches |
+//! | all | everything else | direct |
+//!
+//! The bounds are where the methods take equally long on a Zen 4 with AVX-512, single-threaded, in `f32` (`cargo run --release -p
+//! pullback-nn --example conv_throughput`).
 
 use super::depthwise;
 use super::shape::Conv2dShape;

@@ -24,6 +24,8 @@ use crate::kernel::real::{Real, Scratch, copy_strided};
 const STRIP: usize = 144;
 /// Pixels that a task is a multiple of: three 64-byte registers of `f32`.
 const TILE: usize = 48;
+/// Tasks of an image, at most about.
+const MOST_TASKS: usize = 32;
 /// Bytes of a strip's patches; more channels than fit are added in a further pass.
 const PATCH_BYTES: usize = 384 * 1024;
 /// Outputs up to which a 1×1 convolution reads the image itself.
@@ -183,8 +185,9 @@ impl<T: Real> Patches<'_, T> {
         let reads = self.groups * self.source_channels * self.source_pixels();
         let flops = 2 * pixels * channels * self.source_channels * self.taps()
             + FLOPS_PER_ACCESS * (reads + pixels * channels);
-        let parts = (flops / TASK_FLOPS).clamp(1, pixels.div_ceil(STRIP));
-        let step = pixels.div_ceil(parts).next_multiple_of(TILE);
+        // Many small tasks share out evenly: with 11 tasks two threads differ by a tenth.
+        let parts = (flops / TASK_FLOPS).clamp(1, MOST_TASKS);
+        let step = (pixels / parts / TILE * TILE).max(TILE);
         let parts = pixels.div_ceil(step);
         let mut tasks: Vec<_> = (0..self.batch * parts)
             .map(|i| {
