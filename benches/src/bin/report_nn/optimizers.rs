@@ -5,6 +5,9 @@
 #[path = "../../../../crates/nn/tests/common/losses.rs"]
 #[allow(clippy::unwrap_used, clippy::panic)] // the tests' tables fail by panics
 mod losses;
+#[path = "../../../../crates/nn/tests/common/minimizers.rs"]
+#[allow(clippy::unwrap_used, clippy::panic)] // the tests' tables fail by panics
+mod minimizers;
 #[path = "../../../../examples/src/bin/08_saddles/problems.rs"]
 mod problems;
 #[path = "../../../../examples/src/bin/08_saddles/race.rs"]
@@ -18,6 +21,7 @@ use anyhow::Result;
 use benches::output::Output;
 use benches::row::Row;
 use pullback_core_graph::candle::DType;
+use pullback_nn::optimizer::{GaussNewton, Lbfgs, Minimizer};
 
 use problems::{deep_perceptron, linear_autoencoder, monkey_saddle};
 use race::{Run, index};
@@ -27,6 +31,7 @@ const TYPES: [(&str, DType, f64); 2] = [("f64", DType::F64, 1e-10), ("f32", DTyp
 pub(crate) fn rows(output: &mut Output) -> Result<()> {
     of_losses(output)?;
     of_optimizers(output)?;
+    of_minimizers(output)?;
     for (problem, goal) in
         [(monkey_saddle()?, 1e-10), (linear_autoencoder()?, 1e-6), (deep_perceptron()?, f64::NAN)]
     {
@@ -93,6 +98,43 @@ fn of_optimizers(output: &mut Output) -> Result<()> {
         let name = format!("resumed trajectories in {of} that end in other bits, of {}", 8 * count);
         output.push(Row::new(name, "runs", differing as f64).at_most(0.0))?;
     }
-    let name = "12 schedules of 60 steps against PyTorch";
-    output.push(Row::new(name, "relative", table.rate_error()?).at_most(1e-13))
+    let name = format!("{} schedules of 60 steps against PyTorch", table.rates.len());
+    output.push(Row::new(name, "relative", table.rate_error()?).at_most(1e-13))?;
+    let name = "momenta that one-cycle moves, against PyTorch";
+    output.push(Row::new(name, "relative", table.momentum_error()?).at_most(1e-13))
+}
+
+/// Twelve standard problems: how far from the minimum, and the evaluations beside those of other systems.
+fn of_minimizers(output: &mut Output) -> Result<()> {
+    let table = minimizers::table();
+    let mut excess = 0f64;
+    for problem in &table.problems {
+        for (method, theirs) in [
+            ("L-BFGS", problem.evaluations.lbfgs),
+            ("Gauss-Newton", problem.evaluations.lm.max(problem.evaluations.trf)),
+        ] {
+            let of_newton = method == "Gauss-Newton";
+            let mut minimizer: Box<dyn Minimizer> = match of_newton {
+                true => Box::new(GaussNewton::new(Default::default())?),
+                false => Box::new(Lbfgs::new(Default::default())?),
+            };
+            let found = table.solve(problem, &mut *minimizer)?;
+            excess = excess.max(found.excess.abs());
+            // SciPy counts trial points apart from linearizations.
+            let ours = found.evaluations.map_or(f64::NAN, |e| e[usize::from(of_newton)] as f64);
+            let row = Row::new(format!("{}, {method}: evaluations", problem.name), "calls", ours);
+            output.push(match theirs {
+                // Both may differ by a few calls in rounding alone.
+                Some(theirs) if of_newton => {
+                    row.against("SciPy's slower", theirs as f64).at_most(1.5 * theirs as f64 + 3.0)
+                }
+                Some(theirs) => {
+                    row.against("PyTorch", theirs as f64).at_most(1.2 * theirs as f64 + 3.0)
+                }
+                None => row,
+            })?;
+        }
+    }
+    let name = "12 least-squares problems, two methods: furthest from the minimum";
+    output.push(Row::new(name, "of f(start) − minimum", excess).at_most(1e-10))
 }

@@ -24,7 +24,7 @@ pub(crate) struct Table {
     targets: BTreeMap<String, Vec<f64>>,
     steps: Vec<usize>,
     trajectories: BTreeMap<String, Vec<Vec<f64>>>,
-    rates: BTreeMap<String, Vec<f64>>,
+    pub(crate) rates: BTreeMap<String, Vec<f64>>,
     momenta: BTreeMap<String, Vec<f64>>,
 }
 
