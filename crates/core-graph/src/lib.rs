@@ -21,7 +21,7 @@ pub use checkpoint::checkpoint;
 pub use error::{Error, Phase, Result};
 pub use function::{Direction, Function, LinearMap, Wrt};
 pub use graph::{Closure, Graph, Options, Recording, Var, function};
-pub use kernel::vectorized;
+pub use kernel::{Elementary, blocks_of, in_blocks, sum_of, vectorized};
 pub use numdiff::NumDiff;
 pub use ops::{Axes, Linear};
 pub use primitive::{Op, Primitive};

@@ -123,6 +123,12 @@ pub(crate) fn with_strides<T: WithDType, R>(
     }
 }
 
+/// The same numbers with an axis of length 1 wherever broadcasting stretched one: a view.
+pub(crate) fn compact(t: &Tensor) -> Result<Tensor> {
+    let stretched = |&axis: &usize| t.stride()[axis] == 0 && 1 < t.dims()[axis];
+    (0..t.rank()).filter(stretched).try_fold(t.clone(), |t, axis| Ok(t.narrow(axis, 0, 1)?))
+}
+
 fn slice_of<T: WithDType>(cpu: &CpuStorage) -> Result<&[T]> {
     Ok(cpu.as_slice::<T>()?)
 }
@@ -215,6 +221,11 @@ fn scan<T: Real>(x: &[T]) -> Option<(usize, f64)> {
     }
     let shares = x.par_chunks(SHARE).enumerate();
     shares.find_map_first(|(i, x)| scan_here(x).map(|(j, value)| (i * SHARE + j, value)))
+}
+
+/// Neither NaN nor infinite, any of them?
+pub fn all_finite<T: Real>(x: &[T]) -> bool {
+    scan_here(x).is_none()
 }
 
 fn scan_here<T: Real>(x: &[T]) -> Option<(usize, f64)> {

@@ -1,9 +1,9 @@
 //! Elementwise maps over two tensors of broadcast-compatible shapes.
 
-use rayon::prelude::*;
 use smallvec::SmallVec;
 
 use super::map2;
+use super::written::{Unwritten, Written, written};
 
 pub(crate) type Dims = SmallVec<[usize; 6]>;
 
@@ -55,60 +55,135 @@ pub(crate) fn zip_broadcast<X: Copy + Sync, R: Copy + Default + Send>(
     out: &[usize],
     f: impl Fn(X, X) -> R + Copy + Sync,
 ) -> Vec<R> {
-    if a == b {
+    if a == b && a == out {
         return map2(x, y, f);
     }
-    let dims = merged(a, b, out);
-    let n: usize = out.iter().product();
-    let Some((&(len, sx, sy), outer)) = dims.split_last() else {
-        return if n == 0 { vec![] } else { vec![f(x[0], y[0])] };
-    };
-    let mut data = vec![R::default(); n];
-    if n == 0 {
-        return data;
-    }
-    let row = |i: usize, out: &mut [R]| {
-        let (mut rest, mut ox, mut oy) = (i, 0, 0);
-        for &(m, sx, sy) in outer.iter().rev() {
-            (ox, oy, rest) = (ox + rest % m * sx, oy + rest % m * sy, rest / m);
-        }
+    stretched(a, b, out, |row, at| {
+        let Row { x: ox, y: oy, sx, sy } = at;
+        let n = row.len();
         match (sx, sy) {
-            (1, 1) => both(out, &x[ox..ox + len], &y[oy..oy + len], f),
+            (1, 1) => {
+                let (x, y) = (&x[ox..ox + n], &y[oy..oy + n]);
+                row.each(
+                    #[inline(always)]
+                    |i| f(x[i], y[i]),
+                )
+            }
             (1, 0) => {
-                let y = y[oy];
-                each(out, &x[ox..ox + len], |x| f(x, y));
+                let (x, y) = (&x[ox..ox + n], y[oy]);
+                row.each(
+                    #[inline(always)]
+                    |i| f(x[i], y),
+                )
             }
             (0, 1) => {
-                let x = x[ox];
-                each(out, &y[oy..oy + len], |y| f(x, y));
+                let (x, y) = (x[ox], &y[oy..oy + n]);
+                row.each(
+                    #[inline(always)]
+                    |i| f(x, y[i]),
+                )
             }
-            _ => {
-                out.iter_mut().enumerate().for_each(|(j, o)| *o = f(x[ox + j * sx], y[oy + j * sy]))
-            }
+            _ => row.each(|i| f(x[ox + i * sx], y[oy + i * sy])),
         }
-    };
-    const PARALLEL: usize = 1 << 16;
-    if n < PARALLEL {
-        data.chunks_mut(len).enumerate().for_each(|(i, out)| row(i, out));
-    } else {
-        let rows = (PARALLEL / 4 / len).max(1);
-        data.par_chunks_mut(rows * len).enumerate().for_each(|(c, block)| {
-            block.chunks_mut(len).enumerate().for_each(|(i, out)| row(c * rows + i, out))
-        });
+    })
+}
+
+/// f(x, y, z) for each element, where x and y have the shape `dims` and z is stretched to it from `c`.
+///
+/// A stretched z is written out a block at a time, in a fast cache: one loop serves every way to stretch.
+pub(crate) fn zip_stretched<X: Copy + Default + Send + Sync>(
+    (x, y): (&[X], &[X]),
+    dims: &[usize],
+    (z, c): (&[X], &[usize]),
+    f: impl Fn(X, X, X) -> X + Copy + Sync,
+) -> Vec<X> {
+    /// Elements of a block.
+    const BLOCK: usize = 1 << 14;
+    let steps = (c != dims).then(|| merged(dims, c, dims));
+    written(dims.iter().product(), BLOCK, |block, out| {
+        let range = block * BLOCK..block * BLOCK + out.len();
+        let full = steps.as_ref().map(|steps| spread(z, steps, range.clone()));
+        let z = full.as_deref().unwrap_or_else(|| &z[range.clone()]);
+        let (x, y) = (&x[range.clone()], &y[range]);
+        let done = super::vectorized(
+            #[inline(always)]
+            || {
+                let n = out.len();
+                let (x, y, z) = (&x[..n], &y[..n], &z[..n]);
+                out.each(
+                    #[inline(always)]
+                    |i| f(x[i], y[i], z[i]),
+                )
+            },
+        );
+        (done, ())
+    })
+    .0
+}
+
+/// The elements in a range of the stretched shape.
+fn spread<X: Copy>(
+    z: &[X],
+    steps: &[(usize, usize, usize)],
+    range: std::ops::Range<usize>,
+) -> Vec<X> {
+    let (&(len, _, step), outer) = steps.split_last().unwrap_or((&(1, 0, 0), &[]));
+    let mut out = Vec::with_capacity(range.len());
+    let mut at = range.start;
+    while at < range.end {
+        let (mut rest, mut from) = (at / len, 0);
+        for &(m, _, step) in outer.iter().rev() {
+            (from, rest) = (from + rest % m * step, rest / m);
+        }
+        let (first, last) = (at % len, len.min(at % len + range.end - at));
+        match step {
+            0 => out.resize(out.len() + last - first, z[from]),
+            _ => out.extend_from_slice(&z[from + first..from + last]),
+        }
+        at += last - first;
     }
-    data
+    out
 }
 
-fn each<X: Copy, R>(out: &mut [R], x: &[X], f: impl Fn(X) -> R) {
-    super::vectorized(
-        #[inline(always)]
-        || out.iter_mut().zip(x).for_each(|(o, &x)| *o = f(x)),
-    );
+/// Where a row of the result finds its operands: the first element of each, and the step to the next.
+struct Row {
+    x: usize,
+    y: usize,
+    sx: usize,
+    sy: usize,
 }
 
-fn both<X: Copy, R>(out: &mut [R], x: &[X], y: &[X], f: impl Fn(X, X) -> R) {
-    super::vectorized(
-        #[inline(always)]
-        || out.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (&x, &y))| *o = f(x, y)),
-    );
+/// Rows of the shape `out`, filled by `fill` from operands of shapes `a` and `b`.
+fn stretched<R: Copy + Default + Send>(
+    a: &[usize],
+    b: &[usize],
+    out: &[usize],
+    fill: impl Fn(&mut Unwritten<'_, R>, Row) -> Written + Sync,
+) -> Vec<R> {
+    /// Elements of a chunk.
+    const CHUNK: usize = 1 << 14;
+    let dims = merged(a, b, out);
+    let n: usize = out.iter().product();
+    let (&(len, sx, sy), outer) = dims.split_last().unwrap_or((&(1, 0, 0), &[]));
+    let rows = (CHUNK / len.max(1)).max(1);
+    written(n, rows * len, |chunk, block| {
+        let done = super::vectorized(
+            #[inline(always)]
+            || {
+                block.rows(
+                    len,
+                    #[inline(always)]
+                    |i, row| {
+                        let (mut rest, mut x, mut y) = (chunk * rows + i, 0, 0);
+                        for &(m, sx, sy) in outer.iter().rev() {
+                            (x, y, rest) = (x + rest % m * sx, y + rest % m * sy, rest / m);
+                        }
+                        fill(row, Row { x, y, sx, sy })
+                    },
+                )
+            },
+        );
+        (done, ())
+    })
+    .0
 }

@@ -3,17 +3,24 @@
 //! Every kernel gives the same bits for any number of threads: work is cut into fixed chunks, partial results meet in index order.
 
 mod broadcast;
+mod elementary;
+mod lanes;
 mod map;
 pub(crate) mod matmul;
 mod reduce;
+mod softmax;
 mod special;
+mod written;
 
 use candle_core::Tensor;
 
-pub(crate) use broadcast::{broadcast_dims, zip_broadcast};
-pub(crate) use map::{map1, map2, map3};
+pub(crate) use broadcast::{broadcast_dims, zip_broadcast, zip_stretched};
+pub use lanes::sum_of;
+pub(crate) use map::{map1, map2};
 pub(crate) use reduce::{Groups, fold_axes, sum_axes};
-pub(crate) use special::Special;
+pub(crate) use softmax::{Softmax, Strips};
+pub use special::Elementary;
+pub use written::{blocks_of, in_blocks};
 
 use crate::tensor::{from_vec, with_slice};
 use crate::{Result, with_real};

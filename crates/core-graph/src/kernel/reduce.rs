@@ -65,6 +65,18 @@ fn sum_step<T: Real>(x: &[T], outer: usize, r: usize, inner: usize) -> Vec<T> {
     } else if outer == 1 && inner == 1 {
         let parts: Vec<T> = x.par_chunks(BLOCK * 32).map(blocks).collect();
         out[0] = parts.into_iter().sum();
+    } else if outer == 1 && 2 * BLOCK <= r {
+        let parts: Vec<Vec<T>> = x
+            .par_chunks(BLOCK * inner)
+            .map(|x| {
+                let mut part = vec![T::default(); inner];
+                columns(x, inner, 0, &mut part);
+                part
+            })
+            .collect();
+        for part in parts {
+            out.iter_mut().zip(part).for_each(|(o, p)| *o += p);
+        }
     } else if outer == 1 {
         const WIDTH: usize = 64;
         out.par_chunks_mut(WIDTH)
@@ -98,9 +110,12 @@ fn columns<T: Real>(x: &[T], inner: usize, from: usize, out: &mut [T]) {
     );
 }
 
-/// The sum of a slice: 16 running sums a block, then blocks in order.
+/// Running sums of one block: several registers, so that an addition need not wait for the one before.
+const LANES: usize = 64;
+
+/// The sum of a slice: 64 running sums a block, then blocks in order.
 fn blocks<T: Real>(x: &[T]) -> T {
-    if x.len() < 16 {
+    if x.len() < LANES {
         return x.iter().copied().sum();
     }
     super::vectorized(
@@ -108,15 +123,15 @@ fn blocks<T: Real>(x: &[T]) -> T {
         || {
             let mut total = T::default();
             for block in x.chunks(BLOCK) {
-                let mut lanes = [T::default(); 16];
-                let mut rows = block.chunks_exact(16);
+                let mut lanes = [T::default(); LANES];
+                let mut rows = block.chunks_exact(LANES);
                 for row in &mut rows {
-                    for l in 0..16 {
+                    for l in 0..LANES {
                         lanes[l] += row[l];
                     }
                 }
                 let tail: T = rows.remainder().iter().copied().sum();
-                let mut width = 8;
+                let mut width = LANES / 2;
                 while width > 0 {
                     for l in 0..width {
                         let upper = lanes[l + width];

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use crate::graph::Var;
 use crate::kernel::{broadcast_dims, zip_broadcast};
 use crate::primitive::{Primitive, Slots, Values, one, slot};
-use crate::tensor::{Real, from_vec, room, with_slice};
+use crate::tensor::{Real, compact, from_vec, room, with_slice};
 use crate::{Error, Result, Wrt};
 
 type Kernel<T> = fn((&[T], &[usize]), (&[T], &[usize]), &[usize]) -> Vec<T>;
@@ -78,9 +78,9 @@ impl Primitive for Binary {
             return one(device(a, b)?);
         }
         crate::with_real!(self.0.name, a.dtype(), T => {
-            let kernel = T::kernel(self.0);
+            let (kernel, a, b) = (T::kernel(self.0), compact(a)?, compact(b)?);
             let run = |x: &[T], y: &[T]| kernel((x, a.dims()), (y, b.dims()), &dims);
-            let y = with_slice::<T, _>(a, |x| with_slice::<T, _>(b, |y| run(x, y)))??;
+            let y = with_slice::<T, _>(&a, |x| with_slice::<T, _>(&b, |y| run(x, y)))??;
             one(from_vec(y, &dims, a.device())?)
         })
     }
@@ -126,8 +126,8 @@ macro_rules! binary {
             #[allow(non_upper_case_globals)]
             static $name: Row = Row {
                 name: stringify!($name),
-                f32: |a, b, dims| zip_broadcast(a, b, dims, |$x: f32, $y: f32| $value),
-                f64: |a, b, dims| zip_broadcast(a, b, dims, |$x: f64, $y: f64| $value),
+                f32: |a, b, dims| zip_broadcast(a, b, dims, #[inline(always)] |$x: f32, $y: f32| $value),
+                f64: |a, b, dims| zip_broadcast(a, b, dims, #[inline(always)] |$x: f64, $y: f64| $value),
                 times_slope: |$i, $a, $b, $c, $v| $slope,
                 device: binary!(@device $($device)?),
             };

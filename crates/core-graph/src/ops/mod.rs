@@ -12,6 +12,7 @@ mod matmul;
 mod product;
 mod reduce;
 mod shape;
+mod softmax;
 mod unary;
 
 pub use axes::Axes;

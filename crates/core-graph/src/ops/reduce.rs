@@ -1,9 +1,9 @@
-//! Sums and what is built from them; largest and smallest elements; softmax.
+//! Sums and what is built from them; largest and smallest elements.
 
 use candle_core::Tensor;
 use smallvec::SmallVec;
 
-use super::axes::{Axes, resolve};
+use super::axes::Axes;
 use crate::graph::Var;
 use crate::kernel::{Groups, fold_axes, sum_axes};
 use crate::primitive::{Primitive, Slots, Values, one, slot};
@@ -206,26 +206,6 @@ impl<'g> Var<'g> {
             .graph()
             .record(Extreme { marks: SmallVec::from_slice(marks), largest: true }, &[self]);
         Ok(top.ok()?.detach().reshape(&ones_where(&self.shape(), marks)))
-    }
-
-    /// eˣ/Σeˣ along one axis, without overflow.
-    #[must_use]
-    pub fn softmax(self, axis: i32) -> Self {
-        self.compose(|x| {
-            let axis = resolve("softmax", i64::from(axis), &x.shape())? as i32;
-            let e = (x - x.shifted(&Axes::from(axis).marks("softmax", &x.shape())?)?).exp();
-            Ok(e / e.sum_keepdim(axis))
-        })
-    }
-
-    /// x − ln Σeˣ along one axis, without overflow.
-    #[must_use]
-    pub fn log_softmax(self, axis: i32) -> Self {
-        self.compose(|x| {
-            let axis = resolve("log_softmax", i64::from(axis), &x.shape())? as i32;
-            let shifted = x - x.shifted(&Axes::from(axis).marks("log_softmax", &x.shape())?)?;
-            Ok(shifted - shifted.exp().sum_keepdim(axis).log())
-        })
     }
 
     /// Σ over the axes that broadcasting stretched: the transpose of [`Var::broadcast_like`].

@@ -4,6 +4,7 @@ use candle_core::Tensor;
 use pullback_core_graph::{Error, Result, Var};
 
 use super::{Dropout, Layer};
+use crate::ops::{Heads, attention};
 use crate::parameters::{Bound, Initialization, Scope};
 use crate::summary::Walk;
 
@@ -99,50 +100,47 @@ impl MultiHeadAttention {
         [queries, keys, values]: [Var<'g>; 3],
         mask: AttentionMask<'_>,
     ) -> Result<Var<'g>> {
-        let [batch, targets] = self.check(queries)?;
+        let [batch, _] = self.check(queries)?;
         let sources = self.check(keys)?;
         if sources != self.check(values)? || sources[0] != batch {
             let dims = [queries.dims()?, keys.dims()?, values.dims()?];
             let what = "one batch, and a value for each key (queries, keys, values)";
             return Err(Error::shape("attention", what, &[&dims[0], &dims[1], &dims[2]]));
         }
-        let projected = self.project(parameters, [queries, keys, values])?;
-        // (batch, time, features) → (batch, heads, time, features of a head).
-        let width = self.features / self.heads;
-        let split =
-            |x: Var<'g>, time| x.reshape(&[batch, time, self.heads, width]).permute(&[0, 2, 1, 3]);
-        let [q, k, v] = projected;
-        let (q, k, v) = (split(q, targets), split(k, sources[1]), split(v, sources[1]));
-        let scores = q.matmul(k.t()) * (width as f64).sqrt().recip();
-        let seen = seen(mask, scores)?;
-        let mut weights = match seen {
-            None => scores.softmax(-1),
-            Some(seen) => masked_softmax(scores, seen)?,
+        let heads = Heads { count: self.heads, causal: mask.causal, seen: mask.seen.cloned() };
+        let x = self.project(parameters, [queries, keys, values])?;
+        let joined = match &self.dropout {
+            None if queries.device()?.is_cpu() && batch > 0 => attention(&x, &heads)?,
+            dropout => {
+                let n = self.features;
+                let parts = match x[..] {
+                    [all] => [0, 1, 2].map(|i| all.narrow(-1, i * n, n)),
+                    _ => [x[0], x[1], x[2]],
+                };
+                heads.compose(parts, |weights| match dropout {
+                    Some(dropout) => dropout.forward(parameters, weights),
+                    None => Ok(weights),
+                })?
+            }
         };
-        if let Some(dropout) = &self.dropout {
-            weights = dropout.forward(parameters, weights)?;
-        }
-        let heads = weights.matmul(v).permute(&[0, 2, 1, 3]);
-        let joined = heads.reshape(&[batch, targets, self.features]);
         let [weight, bias] = [&self.output[0], &self.output[1]].map(|name| parameters.get(name));
         (joined.matmul(weight?.t()) + bias?).ok()
     }
 
-    /// The linear maps of queries, keys and values: in one product where the three are one variable.
-    fn project<'g>(&self, parameters: &Bound<'g>, x: [Var<'g>; 3]) -> Result<[Var<'g>; 3]> {
+    /// The linear maps of queries, keys and values: one product, all side by side, where the three are one variable.
+    fn project<'g>(&self, parameters: &Bound<'g>, x: [Var<'g>; 3]) -> Result<Vec<Var<'g>>> {
         let n = self.features;
         let weight = parameters.get(&self.input[0])?;
         let bias = parameters.get(&self.input[1])?;
         let [q, k, v] = [x[0].index()?, x[1].index()?, x[2].index()?];
         if q == k && k == v {
-            let all = (x[0].matmul(weight.t()) + bias).ok()?;
-            return Ok([0, 1, 2].map(|i| all.narrow(-1, i * n, n)));
+            return Ok(vec![(x[0].matmul(weight.t()) + bias).ok()?]);
         }
         let map = |i: usize| {
             let (weight, bias) = (weight.narrow(0, i * n, n), bias.narrow(0, i * n, n));
-            x[i].matmul(weight.t()) + bias
+            (x[i].matmul(weight.t()) + bias).ok()
         };
-        Ok([map(0), map(1), map(2)])
+        (0..3).map(map).collect()
     }
 
     /// Batch and time. Errors: another shape than (batch, time ≥ 1, features).
@@ -155,41 +153,6 @@ impl MultiHeadAttention {
             }
         }
     }
-}
-
-/// 1 where a query sees a key, in the element type of the scores; `None` where all see all.
-fn seen<'g>(mask: AttentionMask<'_>, scores: Var<'g>) -> Result<Option<Var<'g>>> {
-    let (dims, like) = (scores.dims()?, scores.value()?);
-    let given = mask.seen.map(|seen| {
-        if !seen.dtype().is_int() {
-            let (node, got) = ("attention".into(), vec![seen.dtype()]);
-            return Err(Error::DType { node, what: "a mask is of integers", got });
-        }
-        Ok(seen.to_dtype(like.dtype())?.to_device(like.device())?)
-    });
-    let mut seen = given.transpose()?;
-    if mask.causal {
-        let (targets, sources) = (dims[2], dims[3]);
-        let past = (0..targets).flat_map(|t| (0..sources).map(move |s| f32::from(s <= t)));
-        let past: Vec<f32> = past.collect();
-        let past = Tensor::from_vec(past, (targets, sources), like.device())?;
-        let past = past.to_dtype(like.dtype())?;
-        seen = Some(match seen {
-            Some(seen) => seen.broadcast_mul(&past)?,
-            None => past,
-        });
-    }
-    Ok(seen.map(|seen| scores.graph().constant(&seen)))
-}
-
-/// eˢ/Σeˢ over the keys that are seen; zeros where none is.
-fn masked_softmax<'g>(scores: Var<'g>, seen: Var<'g>) -> Result<Var<'g>> {
-    let value = scores.value()?;
-    // Far below any score, and finite in f32; its exponential against a real score is exactly 0.
-    let hidden = Tensor::new(-1e30f64, value.device())?.to_dtype(value.dtype())?;
-    let hidden = scores.graph().constant(&hidden);
-    let weights = seen.select(scores, hidden).softmax(-1);
-    seen.select(weights, hidden.zeros_like()).ok()
 }
 
 impl Layer for MultiHeadAttention {

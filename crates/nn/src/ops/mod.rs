@@ -8,23 +8,30 @@
 
 mod adaptive_max_pool2d;
 mod adaptive_pool2d;
+mod attention;
 mod average_pool2d;
 mod channel;
 mod conv2d;
 mod conv2d_gradient;
 mod failed;
+mod fused;
 mod max_pool2d;
+mod normalize;
 mod pixel;
+mod recurrent;
 mod resize;
 mod slices;
 mod standardize;
 
 pub use adaptive_max_pool2d::adaptive_max_pool2d;
 pub use adaptive_pool2d::adaptive_average_pool2d;
+pub(crate) use attention::{Heads, attention};
 pub use average_pool2d::{average_pool2d, average_pool2d_ceil};
 pub use conv2d::{Conv2dOptions, conv_transpose2d, conv2d, conv2d_fused};
 pub(crate) use failed::failed;
 pub use max_pool2d::{max_pool2d, max_pool2d_ceil};
+pub use normalize::{NormalizedVar, normalized};
 pub use pixel::at_pixels;
+pub(crate) use recurrent::{gru_sequence, lstm_sequence};
 pub use resize::{resize_bilinear, resize_bilinear_corners, resize_nearest};
 pub use standardize::{Standardized, standardize, unit_rms};

@@ -46,7 +46,7 @@ fn with_slices<T: Real + candle_core::WithDType, R>(
 }
 
 /// The inputs must share element type and device.
-fn check_alike(node: &str, x: &[&Tensor]) -> Result<()> {
+pub(super) fn check_alike(node: &str, x: &[&Tensor]) -> Result<()> {
     let pairs = x.windows(2);
     if pairs.clone().any(|p| p[0].dtype() != p[1].dtype()) {
         let got: Vec<DType> = x.iter().map(|t| t.dtype()).collect();

@@ -36,7 +36,7 @@ pub fn unit_rms<'g>(x: Var<'g>, axes: &[i32], epsilon: f64) -> Result<Var<'g>> {
     (x * (x.sqr().mean_keepdim(axes) + epsilon).rsqrt()).ok()
 }
 
-fn check_epsilon(node: &str, epsilon: f64) -> Result<()> {
+pub(super) fn check_epsilon(node: &str, epsilon: f64) -> Result<()> {
     if epsilon > 0.0 && epsilon.is_finite() {
         return Ok(());
     }

@@ -96,6 +96,7 @@ impl Rule for AdamOptions {
         kept(self.amsgrad)
     }
 
+    #[inline(always)]
     fn update<T: Real>(&self, step: u64, p: &mut [T], g: &[T], kept: &mut [&mut [T]]) {
         let (mean, rest) = (1.0 - self.beta1, 1.0 - self.beta2);
         let [mean_rest, decay, beta2, square_rest, epsilon] =
@@ -104,19 +105,24 @@ impl Rule for AdamOptions {
         let correction = |beta: f64| 1.0 - beta.powf(step as f64);
         let rate = T::lit(self.learning_rate / correction(self.beta1));
         let scale = T::lit(correction(self.beta2).sqrt());
+        let n = p.len();
         let [m, v, largest @ ..] = kept else { return };
-        for (i, (p, &g)) in p.iter_mut().zip(g).enumerate() {
-            let g = g + decay * *p;
+        let (g, m, v) = (&g[..n], &mut m[..n], &mut v[..n]);
+        for i in 0..n {
+            let g = g[i] + decay * p[i];
             m[i] = m[i] + mean_rest * (g - m[i]);
             v[i] = beta2 * v[i] + square_rest * g * g;
-            let mut size = v[i];
-            if let [largest] = largest {
-                if largest[i] < size {
-                    largest[i] = size;
-                }
-                size = largest[i];
+        }
+        let sizes: &[T] = match largest {
+            [largest] => {
+                let pairs = largest.iter_mut().zip(v.iter());
+                pairs.filter(|(largest, v)| **largest < **v).for_each(|(largest, &v)| *largest = v);
+                &largest[..n]
             }
-            *p -= rate * m[i] / (root(size) / scale + epsilon);
+            _ => v,
+        };
+        for i in 0..n {
+            p[i] -= rate * m[i] / (root(sizes[i]) / scale + epsilon);
         }
     }
 }
@@ -132,6 +138,7 @@ impl Rule for AdamWOptions {
         kept(self.amsgrad)
     }
 
+    #[inline(always)]
     fn update<T: Real>(&self, step: u64, p: &mut [T], g: &[T], kept: &mut [&mut [T]]) {
         let shrink = T::lit(1.0 - self.learning_rate * self.weight_decay);
         p.iter_mut().for_each(|p| *p *= shrink);

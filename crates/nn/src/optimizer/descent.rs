@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
-use pullback_core_graph::tensor::{Real, ensure_finite, from_vec, with_slice};
-use pullback_core_graph::{Phase, with_real};
-use rayon::prelude::*;
+use pullback_core_graph::tensor::{Real, all_finite, ensure_finite, from_vec, with_slice};
+use pullback_core_graph::{Phase, blocks_of, vectorized, with_real};
 
 use super::Optimizer;
 use super::group::{Group, rule_for};
@@ -14,8 +13,8 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::parameters::{Parameters, check_like};
 
-/// Elements that one thread updates at a time.
-const SHARE: usize = 1 << 15;
+/// Elements that are updated at a time.
+const BLOCK: usize = 1 << 12;
 
 /// A gradient method by its rule: [`Sgd`](super::Sgd), [`RmsProp`](super::RmsProp), [`Adam`](super::Adam),
 /// [`AdamW`](super::AdamW).
@@ -119,12 +118,15 @@ impl<R: Rule> Descent<R> {
         let mut kept = BTreeMap::new();
         for (port, ((name, p), g)) in parameters.iter().zip(gradients).enumerate() {
             check_like(name, p, g)?;
-            ensure_finite(g, name, Phase::Pull, port)?;
             let old = self.kept.get(name).map_or(&[][..], Vec::as_slice);
             old.iter().try_for_each(|old| check_like(name, p, old))?;
             let rule = rule_for(&self.rule, &self.groups, name);
-            let mut made = with_real!(name, p.dtype(), T => updated::<R, T>(&rule, self.steps + 1, p, g, old))?;
-            made.iter().try_for_each(|t| ensure_finite(t, name, Phase::Eval, port))?;
+            let (mut made, finite) = with_real!(name, p.dtype(), T => updated::<R, T>(&rule, self.steps + 1, p, g, old))?;
+            // A gradient that is not finite leaves nothing finite behind; where it began is looked for only then.
+            if !finite {
+                ensure_finite(g, name, Phase::Pull, port)?;
+                made.iter().try_for_each(|t| ensure_finite(t, name, Phase::Eval, port))?;
+            }
             next.set(name, &made.remove(0))?;
             kept.insert(name.to_string(), made);
         }
@@ -245,34 +247,64 @@ fn kept_from<R: Rule>(
     }
 }
 
-/// The next value of a parameter, followed by what is kept for it.
+/// The next value of a parameter, followed by what is kept for it; and whether all of it is finite.
+///
+/// A block is copied, updated and looked through while it is in a fast cache: memory is read once and written once.
 fn updated<R: Rule, T: Real>(
     rule: &R,
     step: u64,
     p: &Tensor,
     g: &Tensor,
     old: &[Tensor],
-) -> pullback_core_graph::Result<Vec<Tensor>> {
-    let mut values = with_slice::<T, _>(p, <[T]>::to_vec)?;
-    let n = values.len();
-    let mut kept = Vec::with_capacity(rule.kept().len());
-    for i in 0..rule.kept().len() {
-        kept.push(match old.get(i) {
-            Some(old) => with_slice::<T, _>(old, <[T]>::to_vec)?,
-            None => vec![T::default(); n],
-        });
+) -> pullback_core_graph::Result<(Vec<Tensor>, bool)> {
+    let (device, dims): (&Device, _) = (p.device(), p.dims());
+    let count = rule.kept().len();
+    let zeros = if old.len() < count { vec![T::default(); BLOCK] } else { vec![] };
+    let made = with_slice::<T, _>(p, |p| {
+        with_slice::<T, _>(g, |g| {
+            with_all::<T, _>(old, &mut Vec::new(), &mut |old| {
+                blocks_of(1 + count, p.len(), BLOCK, |start, made: &mut [Vec<T>]| {
+                    let range = start..start + made[0].len();
+                    let sources = [p].into_iter().chain(old.iter().copied());
+                    for (made, source) in made.iter_mut().zip(sources) {
+                        made.copy_from_slice(&source[range.clone()]);
+                    }
+                    for made in made.iter_mut().skip(1 + old.len()) {
+                        made.copy_from_slice(&zeros[..range.len()]);
+                    }
+                    if let Some((p, kept)) = made.split_first_mut() {
+                        let mut kept: Vec<&mut [T]> =
+                            kept.iter_mut().map(Vec::as_mut_slice).collect();
+                        vectorized(
+                            #[inline(always)]
+                            || rule.update(step, p, &g[range.clone()], &mut kept),
+                        );
+                    }
+                    made.iter().all(|m| all_finite(m))
+                })
+            })
+        })
+    })???;
+    let (made, finite) = made;
+    let tensors: pullback_core_graph::Result<Vec<Tensor>> =
+        made.into_iter().map(|v| from_vec(v, dims, device)).collect();
+    Ok((tensors?, !finite.contains(&false)))
+}
+
+/// Borrows all tensors as slices at once.
+fn with_all<T: Real, A>(
+    tensors: &[Tensor],
+    slices: &mut Vec<&[T]>,
+    f: &mut dyn FnMut(&[&[T]]) -> A,
+) -> pullback_core_graph::Result<A> {
+    match tensors.split_first() {
+        None => Ok(f(slices)),
+        Some((first, rest)) => with_slice::<T, _>(first, |slice| {
+            let mut all: Vec<&[T]> = slices.clone();
+            all.push(slice);
+            with_all(rest, &mut all, f)
+        })?,
     }
-    with_slice::<T, _>(g, |g| {
-        let mut shares: Vec<_> = kept.iter_mut().map(|k| k.chunks_mut(SHARE)).collect();
-        let work: Vec<_> = values
-            .chunks_mut(SHARE)
-            .zip(g.chunks(SHARE))
-            .map(|(p, g)| (p, g, shares.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>()))
-            .collect();
-        work.into_par_iter().for_each(|(p, g, mut kept)| rule.update(step, p, g, &mut kept));
-    })?;
-    let device: &Device = p.device();
-    [values].into_iter().chain(kept).map(|v| from_vec(v, p.dims(), device)).collect()
 }
 
 impl<R: Rule> Optimizer for Descent<R> {

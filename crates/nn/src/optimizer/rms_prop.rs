@@ -69,6 +69,7 @@ impl Rule for RmsPropOptions {
         }
     }
 
+    #[inline(always)]
     fn update<T: Real>(&self, _: u64, p: &mut [T], g: &[T], kept: &mut [&mut [T]]) {
         let [rate, decay] = [self.learning_rate, self.weight_decay].map(T::lit);
         let [alpha, rest] = [self.smoothing, 1.0 - self.smoothing].map(T::lit);
@@ -107,6 +108,7 @@ impl Rule for RmsPropOptions {
 }
 
 /// √x, rounded once: the root of a widened f32 rounds to the root of the f32.
+#[inline(always)]
 pub(super) fn root<T: Real + WithDType>(x: T) -> T {
     T::lit(x.wide().sqrt())
 }

@@ -43,6 +43,7 @@ impl Rule for SgdOptions {
         if self.momentum > 0.0 { &["velocity"] } else { &[] }
     }
 
+    #[inline(always)]
     fn update<T: Real>(&self, _: u64, p: &mut [T], g: &[T], kept: &mut [&mut [T]]) {
         let (rate, decay) = (T::lit(self.learning_rate), T::lit(self.weight_decay));
         let mu = T::lit(self.momentum);

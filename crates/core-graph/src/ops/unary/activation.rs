@@ -4,7 +4,7 @@ use std::f64::consts::{FRAC_2_SQRT_PI, PI};
 
 use super::{Device, unary};
 use crate::graph::Var;
-use crate::kernel::Special;
+use crate::kernel::Elementary;
 
 /// √(2/π), the factor of the tanh form of GELU.
 const C: f64 = 0.797_884_560_802_865_4;
@@ -17,18 +17,21 @@ unary! {
         value: |x, _p| x.sigmoid(),
         slope: |x, _y, _p| 0.25 * (0.5 * x).sech2(),
         curvature: |x, _y, _p| Some((x * 0.5).sech2() * (x * 0.5).tanh() * -0.25),
+        finite: true,
     }
     /// ln(1 + eˣ), without overflow.
     softplus() as "softplus" {
         value: |x, _p| x.softplus(),
         slope: |x, _y, _p| x.sigmoid(),
         curvature: |x, _y, _p| Some((x * 0.5).sech2() * 0.25),
+        finite: true,
     }
     /// ln σ(x) = −ln(1 + e⁻ˣ), without overflow.
     log_sigmoid() as "log_sigmoid" {
         value: |x, _p| -(-x).softplus(),
         slope: |x, _y, _p| (-x).sigmoid(),
         curvature: |x, _y, _p| Some((x * 0.5).sech2() * -0.25),
+        finite: true,
     }
     /// x·σ(x), also called swish.
     silu() as "silu" {
@@ -38,37 +41,42 @@ unary! {
             let h = x * 0.5;
             Some(h.sech2() * (1.0 - h * h.tanh()) * 0.5)
         },
+        finite: true,
     }
     /// x·tanh(ln(1 + eˣ)).
     mish() as "mish" {
-        value: |x, _p| x * x.softplus().tanh(),
+        value: |x, _p| x * Elementary::tanh(x.softplus()),
         slope: |x, _y, _p| {
             let s = x.softplus();
-            s.tanh() + x * s.sech2() * x.sigmoid()
+            Elementary::tanh(s) + x * s.sech2() * x.sigmoid()
         },
         curvature: |x, _y, _p| {
             let (s, l) = (x.softplus(), x.sigmoid());
             let slope = (x * 0.5).sech2() * 0.25;
             Some(s.sech2() * (l * 2.0 + x * (slope - s.tanh() * l.sqr() * 2.0)))
         },
+        finite: true,
     }
     /// erf x = 2/√π ∫₀ˣ e^(−t²) dt.
     erf() as "erf" {
-        value: |x, _p| Special::erf(x),
-        slope: |x, _y, _p| FRAC_2_SQRT_PI as T * (-x * x).exp(),
+        value: |x, _p| Elementary::erf(x),
+        slope: |x, _y, _p| FRAC_2_SQRT_PI as T * Elementary::exp(-x * x),
         curvature: |x, _y, _p| Some(x * (-x.sqr()).exp() * (-2.0 * FRAC_2_SQRT_PI)),
+        finite: true,
     }
     /// erfc x = 1 − erf x, without cancellation.
     erfc() as "erfc" {
-        value: |x, _p| Special::erfc(x),
-        slope: |x, _y, _p| -(FRAC_2_SQRT_PI as T) * (-x * x).exp(),
+        value: |x, _p| Elementary::erfc(x),
+        slope: |x, _y, _p| -(FRAC_2_SQRT_PI as T) * Elementary::exp(-x * x),
         curvature: |x, _y, _p| Some(x * (-x.sqr()).exp() * (2.0 * FRAC_2_SQRT_PI)),
+        finite: true,
     }
     /// x·Φ(x), the exact GELU.
     gelu() as "gelu" {
         value: |x, _p| x * x.normal_cdf(),
-        slope: |x, _y, _p| x.normal_cdf() + x * x.normal_pdf(),
+        slope: |x, y, _p| x.gelu_slope(y),
         curvature: |x, _y, _p| Some((2.0 - x.sqr()) * (x.sqr() * -0.5).exp() * (2.0 * PI).sqrt().recip()),
+        finite: true,
     }
     /// x·σ(2u) with u = √(2/π)(x + 0.044715 x³): the tanh form of GELU.
     gelu_tanh() as "gelu_tanh" {
@@ -83,6 +91,7 @@ unary! {
             let (u1, u2) = ((x.sqr() * (3.0 * A) + 1.0) * C, x * (6.0 * A * C));
             Some(u.sech2() * (u1 + x * (u2 * 0.5 - u.tanh() * u1.sqr())))
         },
+        finite: true,
         device: Device {
             value: |x, _| x.gelu(),
             slope: |x, _, v, _| {

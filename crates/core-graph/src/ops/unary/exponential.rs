@@ -4,12 +4,12 @@ use std::f64::consts::{LN_2, LN_10};
 
 use super::{Device, unary};
 use crate::Var;
-use crate::kernel::Special;
+use crate::kernel::Elementary;
 
 unary! {
     /// eˣ.
     exp() as "exp" {
-        value: |x, _p| Special::exp(x),
+        value: |x, _p| Elementary::exp(x),
         slope: |_x, y, _p| y,
         curvature: |_x, y, _p| Some(y),
         device: Device { value: |x, _| x.exp(), slope: |_, y, v, _| y.mul(v) },
@@ -22,13 +22,13 @@ unary! {
     }
     /// eˣ − 1, exact near 0.
     expm1() as "expm1" {
-        value: |x, _p| x.exp_m1(),
-        slope: |x, _y, _p| x.exp(),
+        value: |x, _p| Elementary::exp_m1(x),
+        slope: |x, _y, _p| Elementary::exp(x),
         curvature: |x, _y, _p| Some(x.exp()),
     }
     /// ln x. Zero and negative numbers are an error.
     log() as "log" {
-        value: |x, _p| x.ln(),
+        value: |x, _p| Elementary::ln(x),
         slope: |x, _y, _p| x.recip(),
         curvature: |x, _y, _p| Some(-x.reciprocal().sqr()),
         device: Device { value: |x, _| x.log(), slope: |x, _, v, _| v.div(x) },
@@ -47,13 +47,13 @@ unary! {
     }
     /// ln(1 + x), exact near 0.
     log1p() as "log1p" {
-        value: |x, _p| x.ln_1p(),
+        value: |x, _p| Elementary::ln_1p(x),
         slope: |x, _y, _p| (1.0 + x).recip(),
         curvature: |x, _y, _p| Some(-(x + 1.0).reciprocal().sqr()),
     }
     /// ln x for x > 0, else 0 with derivative 0.
     safe_log() as "safe_log" {
-        value: |x, _p| if x > 0.0 { x.ln() } else { 0.0 },
+        value: |x, _p| if x > 0.0 { Elementary::ln(x) } else { 0.0 },
         slope: |x, _y, _p| if x > 0.0 { x.recip() } else { 0.0 },
         curvature: |x, _y, _p| Some(-x.safe_reciprocal().sqr() * x.step()),
     }

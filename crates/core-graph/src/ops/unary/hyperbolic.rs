@@ -1,7 +1,7 @@
 //! Hyperbolic functions and their inverses.
 
 use super::{Device, unary};
-use crate::kernel::Special;
+use crate::kernel::Elementary;
 
 unary! {
     /// sinh x.
@@ -18,22 +18,25 @@ unary! {
     }
     /// tanh x.
     tanh() as "tanh" {
-        value: |x, _p| Special::tanh(x),
+        value: |x, _p| Elementary::tanh(x),
         slope: |x, y, _p| x.tanh_slope(y),
         curvature: |x, y, _p| Some(y * x.sech2() * -2.0),
+        finite: true,
         device: Device { value: |x, _| x.tanh(), slope: |_, y, v, _| y.sqr()?.affine(-1.0, 1.0)?.mul(v) },
     }
     /// sech² x = 1 − tanh² x, without cancellation.
     sech2() as "sech2" {
         value: |x, _p| x.sech2(),
-        slope: |x, y, _p| -2.0 * y * x.tanh(),
+        slope: |x, y, _p| -2.0 * y * Elementary::tanh(x),
         curvature: |x, y, _p| Some(y * (x.tanh().sqr() * 2.0 - y) * 2.0),
+        finite: true,
     }
     /// arsinh x.
     asinh() as "asinh" {
         value: |x, _p| x.asinh(),
         slope: |x, _y, _p| x.hypot(1.0).recip(),
         curvature: |x, _y, _p| Some(-x * (x.sqr() + 1.0).powf(-1.5)),
+        finite: true,
     }
     /// arcosh x for x ≥ 1; the derivative is infinite at 1.
     acosh() as "acosh" {
@@ -50,7 +53,7 @@ unary! {
     /// ln cosh x, a smooth |x|.
     log_cosh() as "log_cosh" {
         value: |x, _p| x.log_cosh(),
-        slope: |x, _y, _p| x.tanh(),
+        slope: |x, _y, _p| Elementary::tanh(x),
         curvature: |x, _y, _p| Some(x.sech2()),
     }
 }

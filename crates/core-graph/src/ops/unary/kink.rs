@@ -3,6 +3,7 @@
 use super::{Device, unary};
 use crate::Error;
 use crate::graph::Var;
+use crate::kernel::Elementary;
 
 unary! {
     /// |x|; derivative 0 at 0.
@@ -10,6 +11,7 @@ unary! {
         value: |x, _p| x.abs(),
         slope: |x, _y, _p| if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { 0.0 },
         curvature: |_x, _y, _p| None,
+        finite: true,
         device: Device { value: |x, _| x.abs(), slope: |x, _, v, _| x.sign()?.mul(v) },
     }
     /// max(x, 0); derivative 0 at 0.
@@ -17,6 +19,7 @@ unary! {
         value: |x, _p| if x > 0.0 { x } else { 0.0 },
         slope: |x, _y, _p| if x > 0.0 { 1.0 } else { 0.0 },
         curvature: |_x, _y, _p| None,
+        finite: true,
         device: Device { value: |x, _| x.relu(), slope: |x, _, v, _| x.gt(&x.zeros_like()?)?.to_dtype(x.dtype())?.mul(v) },
     }
     /// x for x > 0, else a·x; derivative a at 0.
@@ -27,8 +30,8 @@ unary! {
     }
     /// x for x > 0, else α(eˣ − 1); derivative α at 0.
     elu(alpha: 0) as "elu" {
-        value: |x, p| if x > 0.0 { x } else { p[0] * x.exp_m1() },
-        slope: |x, _y, p| if x > 0.0 { 1.0 } else { p[0] * x.exp() },
+        value: |x, p| if x > 0.0 { x } else { p[0] * Elementary::exp_m1(x) },
+        slope: |x, _y, p| if x > 0.0 { 1.0 } else { p[0] * Elementary::exp(x) },
         curvature: |x, _y, p| Some(x.limited(f64::NEG_INFINITY, 0.0).exp() * p[0] * (1.0 - x.step())),
     }
     /// [`Var::clamp`] without the check of its bounds.
@@ -42,36 +45,42 @@ unary! {
         value: |x, _p| if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { 0.0 },
         slope: |_x, _y, _p| 0.0,
         curvature: |_x, _y, _p| None,
+        finite: true,
     }
     /// 1 for x > 0, else 0; derivative 0 everywhere.
     step() as "step" {
         value: |x, _p| if x > 0.0 { 1.0 } else { 0.0 },
         slope: |_x, _y, _p| 0.0,
         curvature: |_x, _y, _p| None,
+        finite: true,
     }
     /// 1 for x > 0, ½ at 0, else 0; derivative 0 everywhere.
     half_step() as "half_step" {
         value: |x, _p| if x > 0.0 { 1.0 } else if x < 0.0 { 0.0 } else { 0.5 },
         slope: |_x, _y, _p| 0.0,
         curvature: |_x, _y, _p| None,
+        finite: true,
     }
     /// The greatest integer not above x; derivative 0 everywhere.
     floor() as "floor" {
         value: |x, _p| x.floor(),
         slope: |_x, _y, _p| 0.0,
         curvature: |_x, _y, _p| None,
+        finite: true,
     }
     /// The least integer not below x; derivative 0 everywhere.
     ceil() as "ceil" {
         value: |x, _p| x.ceil(),
         slope: |_x, _y, _p| 0.0,
         curvature: |_x, _y, _p| None,
+        finite: true,
     }
     /// The nearest integer, halves to even; derivative 0 everywhere.
     round() as "round" {
         value: |x, _p| x.round_ties_even(),
         slope: |_x, _y, _p| 0.0,
         curvature: |_x, _y, _p| None,
+        finite: true,
     }
 }
 

@@ -13,9 +13,9 @@ mod trigonometric;
 use candle_core::Tensor;
 
 use crate::graph::Var;
-use crate::kernel::{map1, map3};
+use crate::kernel::{map1, zip_stretched};
 use crate::primitive::{Primitive, Slots, Values, one, slot};
-use crate::tensor::{Real, from_vec, with_slice};
+use crate::tensor::{Real, compact, from_vec, with_slice};
 use crate::{Error, Result, Wrt};
 
 /// Two numbers that some functions have: exponents, bounds, factors.
@@ -24,8 +24,8 @@ pub(crate) type Parameters = [f64; 2];
 /// The kernels of a function for one element type.
 pub(crate) struct Kernels<T> {
     pub(crate) value: fn(&[T], Parameters) -> Vec<T>,
-    /// f'(x)·v from (x, y = f(x), v).
-    pub(crate) slope: fn(&[T], &[T], &[T], Parameters) -> Vec<T>,
+    /// f'(x)·v from (x, y = f(x)), their shape, and v with its own, which stretches to theirs.
+    pub(crate) slope: fn([&[T]; 2], &[usize], (&[T], &[usize]), Parameters) -> Vec<T>,
 }
 
 /// A function of one number.
@@ -35,6 +35,8 @@ pub(crate) struct Row {
     pub(crate) f64: Kernels<f64>,
     /// f''(x) from (x, y = f(x)); `None` where it vanishes identically.
     pub(crate) curvature: for<'g> fn(Var<'g>, Var<'g>, Parameters) -> Option<Var<'g>>,
+    /// True where a finite x always gives a finite y.
+    pub(crate) finite: bool,
     /// candle's own kernels, used on devices other than the CPU where they are right: value, and f'(x)·v.
     pub(crate) device: Option<Device>,
 }
@@ -95,6 +97,10 @@ impl Primitive for Unary {
     ) -> Result<Slots<'g>> {
         self.slope(x, y, dy)
     }
+
+    fn keeps_finite(&self) -> bool {
+        self.row.finite
+    }
 }
 
 impl Unary {
@@ -131,9 +137,9 @@ impl Primitive for Slope {
             ));
         }
         crate::with_real!(self.name(), x.dtype(), T => {
-            let k = T::kernels(self.0.row).slope;
-            let run = |x: &[T], y: &[T], v: &[T]| k(x, y, v, self.0.p);
-            let out = with_slice::<T, _>(x, |x| with_slice::<T, _>(y, |y| with_slice::<T, _>(v, |v| run(x, y, v))))???;
+            let (k, c) = (T::kernels(self.0.row).slope, compact(v)?);
+            let run = |a: &[T], b: &[T], v: &[T]| k([a, b], x.dims(), (v, c.dims()), self.0.p);
+            let out = with_slice::<T, _>(x, |x| with_slice::<T, _>(y, |y| with_slice::<T, _>(&c, |v| run(x, y, v))))???;
             one(from_vec(out, v.dims(), v.device())?)
         })
     }
@@ -183,13 +189,22 @@ pub(crate) fn map_value<T: Real>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> V
 }
 
 pub(crate) fn map_slope<T: Real>(
-    x: &[T],
-    y: &[T],
-    v: &[T],
+    [x, y]: [&[T]; 2],
+    dims: &[usize],
+    v: (&[T], &[usize]),
     f: impl Fn(T, T) -> T + Copy + Sync,
 ) -> Vec<T> {
     let zero = T::default();
-    map3(x, y, v, |x, y, v| if v == zero { zero } else { f(x, y) * v })
+    zip_stretched(
+        (x, y),
+        dims,
+        v,
+        #[inline(always)]
+        |x, y, v| {
+            let product = f(x, y) * v;
+            if v == zero { zero } else { product }
+        },
+    )
 }
 
 /// Rows and methods: `name { doc, value, slope, curvature }`; `T` is the element type and `p` the parameters in each.
@@ -198,6 +213,7 @@ macro_rules! unary {
         value: |$x:ident, $p:ident| $value:expr,
         slope: |$sx:ident, $sy:ident, $sp:ident| $slope:expr,
         curvature: |$cx:ident, $cy:ident, $cp:ident| $curvature:expr,
+        $(finite: $finite:literal,)?
         $(device: $device:expr,)?
     })+) => {
         $(
@@ -207,6 +223,7 @@ macro_rules! unary {
                 f32: unary!(@kernels f32, $x, $p, $value, $sx, $sy, $sp, $slope),
                 f64: unary!(@kernels f64, $x, $p, $value, $sx, $sy, $sp, $slope),
                 curvature: |$cx, $cy, $cp| $curvature,
+                finite: unary!(@finite $($finite)?),
                 device: unary!(@device $($device)?),
             };
         )+
@@ -229,16 +246,28 @@ macro_rules! unary {
                 #[allow(dead_code)]
                 type T = $T;
                 let $p = [p[0] as T, p[1] as T];
-                $crate::ops::unary::map_value(x, |$x: T| $value)
+                $crate::ops::unary::map_value(
+                    x,
+                    #[inline(always)]
+                    |$x: T| $value,
+                )
             },
-            slope: |x, y, v, p| {
+            slope: |xy, dims, v, p| {
                 #[allow(dead_code)]
                 type T = $T;
                 let $sp = [p[0] as T, p[1] as T];
-                $crate::ops::unary::map_slope(x, y, v, |$sx: T, $sy: T| $slope)
+                $crate::ops::unary::map_slope(
+                    xy,
+                    dims,
+                    v,
+                    #[inline(always)]
+                    |$sx: T, $sy: T| $slope,
+                )
             },
         }
     };
+    (@finite) => { false };
+    (@finite $finite:literal) => { $finite };
     (@device) => { None };
     (@device $device:expr) => { Some($device) };
 }

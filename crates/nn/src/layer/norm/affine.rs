@@ -4,6 +4,9 @@ use pullback_core_graph::{Result, Var};
 
 use crate::parameters::{Bound, Initialization, Scope};
 
+/// Fewer numbers for each channel of a sample than this are left to the operations on whole tensors.
+pub(super) const PIXELS: usize = 8;
+
 /// y ↦ y·weight + bias, broadcast; either may be absent.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Affine {
@@ -37,6 +40,12 @@ impl Affine {
         };
         let y = get(&self.weight)?.map_or(y, |weight| y * weight);
         get(&self.bias)?.map_or(y, |bias| y + bias).ok()
+    }
+
+    /// Weight and bias as they are.
+    pub(super) fn vars<'g>(&self, parameters: &Bound<'g>) -> Result<[Option<Var<'g>>; 2]> {
+        let get = |name: &Option<String>| name.as_ref().map(|n| parameters.get(n)).transpose();
+        Ok([get(&self.weight)?, get(&self.bias)?])
     }
 
     /// The same for inputs with this many axes after the parameters' own.

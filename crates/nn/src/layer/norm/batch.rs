@@ -2,9 +2,10 @@
 
 use pullback_core_graph::{Error, Result, Var};
 
-use super::affine::Affine;
+use super::affine::{Affine, PIXELS};
+use crate::kernel::normalization::{Grouping, Normalization};
 use crate::layer::Layer;
-use crate::ops::standardize;
+use crate::ops::{normalized, standardize};
 use crate::parameters::{Bound, Mode, Scope};
 use crate::summary::Walk;
 
@@ -58,14 +59,19 @@ impl BatchNorm {
         })
     }
 
-    fn forward<'g>(&self, node: &str, parameters: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
+    fn forward<'g>(
+        &self,
+        node: &'static str,
+        parameters: &Bound<'g>,
+        x: Var<'g>,
+    ) -> Result<Var<'g>> {
         let dims = x.dims()?;
         if dims.get(1) != Some(&self.channels) {
             let what = format!("{} channels along axis 1", self.channels);
             return Err(Error::shape(node, what, &[&dims]));
         }
         let y = match parameters.mode() {
-            Mode::Training { .. } => self.of_the_batch(node, parameters, x, &dims)?,
+            Mode::Training { .. } => return self.of_the_batch(node, parameters, x, &dims),
             Mode::Evaluation => {
                 let mut along = vec![1; dims.len()];
                 along[1] = self.channels;
@@ -81,7 +87,7 @@ impl BatchNorm {
 
     fn of_the_batch<'g>(
         &self,
-        node: &str,
+        node: &'static str,
         parameters: &Bound<'g>,
         x: Var<'g>,
         dims: &[usize],
@@ -91,17 +97,29 @@ impl BatchNorm {
             let what = format!("{n} number(s) for each channel: training needs at least two");
             return Err(Error::invalid(node, what));
         }
-        let axes: Vec<i32> = (0..dims.len() as i32).filter(|&a| a != 1).collect();
-        let batch = standardize(x, &axes, self.spec.epsilon)?;
+        let pixels = dims[2..].iter().product::<usize>();
+        let (y, mean, variance) = if x.device()?.is_cpu() && pixels >= PIXELS {
+            let (planes, grouping) = (dims[0] * dims[1], Grouping::Channels(self.channels));
+            let epsilon = self.spec.epsilon;
+            let sizes = Normalization { planes, pixels, grouping, centred: true, epsilon };
+            let [weight, bias] = self.affine.vars(parameters)?;
+            let made = normalized(node, x, weight, bias, sizes)?;
+            (made.value, made.mean, made.variance)
+        } else {
+            let axes: Vec<i32> = (0..dims.len() as i32).filter(|&a| a != 1).collect();
+            let batch = standardize(x, &axes, self.spec.epsilon)?;
+            let y = self.affine.trailed(dims.len() - 2).apply(parameters, batch.value)?;
+            (y, batch.mean, batch.variance)
+        };
         let unbiased = n as f64 / (n as f64 - 1.0);
         for (name, of_batch, factor) in
-            [(&self.mean, batch.mean, 1.0), (&self.variance, batch.variance, unbiased)]
+            [(&self.mean, mean, 1.0), (&self.variance, variance, unbiased)]
         {
             let (running, momentum) = (parameters.buffer(name)?, self.spec.momentum);
             let new = of_batch.value()?.reshape(running.dims())?.affine(momentum * factor, 0.0)?;
             parameters.update(name, &(running.affine(1.0 - momentum, 0.0)? + new)?);
         }
-        Ok(batch.value)
+        Ok(y)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use pullback_core_graph::{Error, Result, Var};
 
-use super::affine::Affine;
+use super::affine::{Affine, PIXELS};
+use crate::kernel::normalization::{Grouping, Normalization};
 use crate::layer::Layer;
-use crate::ops::standardize;
+use crate::ops::{normalized, standardize};
 use crate::parameters::{Bound, Scope};
 use crate::summary::Walk;
 
@@ -52,13 +53,22 @@ impl GroupNorm {
         Ok(Self { affine, groups, channels, epsilon })
     }
 
-    fn normalized<'g>(&self, node: &str, p: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
+    fn normalized<'g>(&self, node: &'static str, p: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
         let dims = x.dims()?;
         if dims.len() < 2 || dims[1] != self.channels {
             let what = format!("(batch, {} channels, …)", self.channels);
             return Err(Error::shape(node, what, &[&dims]));
         }
         let elements: usize = dims[1..].iter().product();
+        let pixels = elements / self.channels.max(1);
+        if x.device()?.is_cpu() && pixels >= PIXELS && elements * dims[0] > 0 {
+            let (channels, size) = (self.channels, self.channels / self.groups);
+            let grouping = Grouping::Successive { channels, size };
+            let (planes, epsilon) = (dims[0] * channels, self.epsilon);
+            let sizes = Normalization { planes, pixels, grouping, centred: true, epsilon };
+            let [weight, bias] = self.affine.vars(p)?;
+            return Ok(normalized(node, x, weight, bias, sizes)?.value);
+        }
         let grouped = x.reshape(&[dims[0], self.groups, elements / self.groups]);
         let y = standardize(grouped, &[-1], self.epsilon)?.value.reshape(&dims).ok()?;
         self.affine.trailed(dims.len() - 2).apply(p, y)

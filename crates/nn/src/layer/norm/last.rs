@@ -3,8 +3,9 @@
 use pullback_core_graph::{Error, Result, Var};
 
 use super::affine::Affine;
+use crate::kernel::normalization::{Grouping, Normalization};
 use crate::layer::Layer;
-use crate::ops::{standardize, unit_rms};
+use crate::ops::{normalized, standardize, unit_rms};
 use crate::parameters::{Bound, Scope};
 use crate::summary::Walk;
 
@@ -75,20 +76,38 @@ impl RmsNorm {
     }
 }
 
-/// The last axes, counted from the end. Errors: they have other lengths.
-fn last_axes(node: &str, x: Var<'_>, dims: &[usize]) -> Result<Vec<i32>> {
+/// x normalized over its last axes. Errors: they have other lengths.
+fn over_last<'g>(
+    node: &'static str,
+    (affine, p): (&Affine, &Bound<'g>),
+    x: Var<'g>,
+    dims: &[usize],
+    (centred, epsilon): (bool, f64),
+) -> Result<Var<'g>> {
     let found = x.dims()?;
     if dims.is_empty() || !found.ends_with(dims) {
         return Err(Error::shape(node, format!("(…, {dims:?})"), &[&found]));
     }
-    Ok((1..=dims.len() as i32).map(|i| -i).collect())
+    if !x.device()?.is_cpu() || found.contains(&0) {
+        let axes: Vec<i32> = (1..=dims.len() as i32).map(|i| -i).collect();
+        let y = match centred {
+            true => standardize(x, &axes, epsilon)?.value,
+            false => unit_rms(x, &axes, epsilon)?,
+        };
+        return affine.apply(p, y);
+    }
+    let planes = found[..found.len() - dims.len()].iter().product();
+    let (pixels, grouping) = (dims.iter().product(), Grouping::Planes);
+    let sizes = Normalization { planes, pixels, grouping, centred, epsilon };
+    let [weight, bias] = affine.vars(p)?;
+    Ok(normalized(node, x, weight, bias, sizes)?.value)
 }
 
 impl Layer for LayerNorm {
     /// Errors: an input whose last axes are others.
     fn forward<'g>(&self, parameters: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
-        let axes = last_axes("layer_norm", x, &self.dims)?;
-        self.affine.apply(parameters, standardize(x, &axes, self.epsilon)?.value)
+        let how = (true, self.epsilon);
+        over_last("layer_norm", (&self.affine, parameters), x, &self.dims, how)
     }
 
     fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
@@ -99,8 +118,8 @@ impl Layer for LayerNorm {
 impl Layer for RmsNorm {
     /// Errors: an input whose last axes are others.
     fn forward<'g>(&self, parameters: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
-        let axes = last_axes("rms_norm", x, &self.dims)?;
-        self.affine.apply(parameters, unit_rms(x, &axes, self.epsilon)?)
+        let how = (false, self.epsilon);
+        over_last("rms_norm", (&self.affine, parameters), x, &self.dims, how)
     }
 
     fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {

@@ -6,6 +6,7 @@ use super::RecurrentSpec;
 use super::stack::{Stack, State};
 use super::weights::Weights;
 use crate::layer::Layer;
+use crate::ops::gru_sequence;
 use crate::parameters::{Bound, Scope};
 use crate::summary::Walk;
 
@@ -48,6 +49,18 @@ fn next<'g>(weights: &Weights, p: &Bound<'g>, input: Var<'g>, h: Var<'g>) -> Res
 impl<'g> State<'g> for Var<'g> {
     fn next(self, weights: &Weights, p: &Bound<'g>, input: Var<'g>) -> Result<Self> {
         next(weights, p, input, self)
+    }
+
+    fn over(
+        self,
+        weights: &Weights,
+        p: &Bound<'g>,
+        input: Var<'g>,
+    ) -> Result<(Var<'g>, Self)> {
+        let [batch, time, _] = weights.sequence(input)?;
+        weights.check_state(self, batch)?;
+        let states = gru_sequence(input, weights.state_vars(p, input)?, self)?;
+        Ok((states, states.get(1, time - 1).ok()?))
     }
 
     fn hidden(self) -> Var<'g> {

@@ -6,6 +6,7 @@ use super::RecurrentSpec;
 use super::stack::{Stack, State};
 use super::weights::Weights;
 use crate::layer::Layer;
+use crate::ops::lstm_sequence;
 use crate::parameters::{Bound, Scope};
 use crate::summary::Walk;
 
@@ -67,6 +68,21 @@ fn next<'g>(
 impl<'g> State<'g> for LstmState<'g> {
     fn next(self, weights: &Weights, p: &Bound<'g>, input: Var<'g>) -> Result<Self> {
         next(weights, p, input, self)
+    }
+
+    fn over(
+        self,
+        weights: &Weights,
+        p: &Bound<'g>,
+        input: Var<'g>,
+    ) -> Result<(Var<'g>, Self)> {
+        let [batch, time, _] = weights.sequence(input)?;
+        weights.check_state(self.hidden, batch)?;
+        weights.check_state(self.cell, batch)?;
+        let start = [self.hidden, self.cell];
+        let [hidden, cells] = lstm_sequence(input, weights.state_vars(p, input)?, start)?;
+        let last = |v: Var<'g>| v.get(1, time - 1).ok();
+        Ok((hidden, Self { hidden: last(hidden)?, cell: last(cells)? }))
     }
 
     fn hidden(self) -> Var<'g> {

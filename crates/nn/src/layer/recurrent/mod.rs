@@ -1,7 +1,7 @@
 //! Recurrent layers: one cell, and whole sequences of its steps, in one layer or several, forwards or both ways in time.
 //!
-//! What a whole sequence contributes to a layer is computed at once, and only the products with the state step by step; each step is
-//! recorded on the graph, so derivatives of every order flow through time.
+//! What a whole sequence contributes to a layer is computed at once, and only the products with the state step by step: on the CPU all
+//! steps are one operation, else each is recorded on the graph. Derivatives of every order flow through time.
 
 mod gru;
 mod lstm;

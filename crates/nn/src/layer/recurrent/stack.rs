@@ -12,6 +12,14 @@ pub(super) trait State<'g>: Copy {
     /// The next state from the input's part x·W_ihᵀ + b_ih (batch, gates·hidden).
     fn next(self, weights: &Weights, parameters: &Bound<'g>, input: Var<'g>) -> Result<Self>;
 
+    /// All h from the input's parts of all times (batch, time, gates·hidden), and the last state: one operation.
+    fn over(
+        self,
+        weights: &Weights,
+        parameters: &Bound<'g>,
+        input: Var<'g>,
+    ) -> Result<(Var<'g>, Self)>;
+
     /// h.
     fn hidden(self) -> Var<'g>;
 
@@ -147,7 +155,12 @@ fn sweep<'g, S: State<'g>>(
     backwards: bool,
 ) -> Result<(Var<'g>, S)> {
     let input = weights.of_input(parameters, x)?;
-    let time = x.dims()?[1];
+    let [batch, time, _] = weights.sequence(input)?;
+    if batch > 0 && x.device()?.is_cpu() {
+        let turned = |v: Var<'g>| if backwards { v.flip(1).ok() } else { Ok(v) };
+        let (states, end) = state.over(weights, parameters, turned(input)?)?;
+        return Ok((turned(states)?, end));
+    }
     let mut states = Vec::with_capacity(time);
     for step in 0..time {
         let t = if backwards { time - 1 - step } else { step };

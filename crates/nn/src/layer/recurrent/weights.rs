@@ -57,6 +57,34 @@ impl Weights {
         self.state.apply(parameters, h)
     }
 
+    /// W_hh and b_hh; zeros for a bias that is not there.
+    pub(super) fn state_vars<'g>(
+        &self,
+        parameters: &Bound<'g>,
+        like: Var<'g>,
+    ) -> Result<[Var<'g>; 2]> {
+        let weight = parameters.get(&self.state.weight)?;
+        let bias = match &self.state.bias {
+            Some(bias) => parameters.get(bias)?,
+            None => {
+                let (rows, like) = (weight.dims()?[0], like.value()?);
+                let zeros = candle_core::Tensor::zeros(rows, like.dtype(), like.device())?;
+                weight.graph().constant(&zeros)
+            }
+        };
+        Ok([weight, bias])
+    }
+
+    /// Batch, time and gates of the input's part.
+    pub(super) fn sequence(&self, input: Var<'_>) -> Result<[usize; 3]> {
+        match *input.dims()? {
+            [batch, time, gates] if time > 0 => Ok([batch, time, gates]),
+            ref other => {
+                Err(Error::shape("recurrent cell", "(batch, time ≥ 1, gates)", &[other]))
+            }
+        }
+    }
+
     /// Errors: a state of another shape than (batch, hidden).
     pub(super) fn check_state(&self, h: Var<'_>, batch: usize) -> Result<()> {
         let dims = h.dims()?;

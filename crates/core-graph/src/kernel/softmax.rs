@@ -1,0 +1,174 @@
+//! The softmax along one axis, its logarithm, and what their derivatives are made of: a few passes over numbers that stay in a cache.
+
+use super::Elementary;
+use super::lanes::{fold, sum_of};
+use super::written::in_blocks;
+use crate::tensor::Real;
+
+/// A shape around one axis: (outer, length of the axis, inner).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Strips {
+    pub(crate) outer: usize,
+    pub(crate) length: usize,
+    pub(crate) inner: usize,
+}
+
+/// What to compute along the axis.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Softmax {
+    /// eˣ/Σeˣ.
+    Plain,
+    /// x − ln Σeˣ.
+    Log,
+    /// y∘(v − Σy·v) from (y, v).
+    PlainGradient,
+    /// v − eʸ·Σv from (y, v).
+    LogGradient,
+}
+
+impl Softmax {
+    /// From one or two slices of the shape; the second may be the first where there is one.
+    pub(crate) fn run<T: Real + Elementary>(self, x: &[T], v: &[T], strips: Strips) -> Vec<T> {
+        let Strips { outer, length, inner } = strips;
+        let width = length * inner;
+        in_blocks(outer, width, |first, out: &mut [T]| {
+            super::vectorized(
+                #[inline(always)]
+                || {
+                    for (i, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
+                        let at = (first + i) * width;
+                        let (x, v) = (&x[at..at + width], &v[at..at + width]);
+                        match (inner, self) {
+                            (1, Self::Plain) => plain(x, out),
+                            (1, Self::Log) => log(x, out),
+                            (1, Self::PlainGradient) => plain_gradient(x, v, out),
+                            (1, Self::LogGradient) => log_gradient(x, v, out),
+                            _ => self.columns(x, v, inner, out),
+                        }
+                    }
+                },
+            );
+        })
+        .0
+    }
+
+    /// The same for an axis that is not the last: `inner` columns side by side.
+    #[inline(always)]
+    fn columns<T: Real + Elementary>(self, x: &[T], v: &[T], inner: usize, out: &mut [T]) {
+        let mut sums = vec![T::default(); inner];
+        let rows = || x.chunks_exact(inner).zip(v.chunks_exact(inner));
+        match self {
+            Self::Plain | Self::Log => {
+                let mut top = x[..inner].to_vec();
+                for row in x.chunks_exact(inner) {
+                    top.iter_mut().zip(row).for_each(|(t, &x)| *t = larger(*t, x));
+                }
+                for (row, out) in x.chunks_exact(inner).zip(out.chunks_exact_mut(inner)) {
+                    for c in 0..inner {
+                        let e = Elementary::exp(row[c] - top[c]);
+                        out[c] = e;
+                        sums[c] += e;
+                    }
+                }
+                if matches!(self, Self::Log) {
+                    sums.iter_mut().for_each(|s| *s = Elementary::ln(*s));
+                }
+                for (row, out) in x.chunks_exact(inner).zip(out.chunks_exact_mut(inner)) {
+                    for c in 0..inner {
+                        out[c] = match self {
+                            Self::Plain => out[c] / sums[c],
+                            _ => row[c] - top[c] - sums[c],
+                        };
+                    }
+                }
+            }
+            Self::PlainGradient => {
+                for (x, v) in rows() {
+                    (0..inner).for_each(|c| sums[c] += x[c] * v[c]);
+                }
+                for ((x, v), out) in rows().zip(out.chunks_exact_mut(inner)) {
+                    (0..inner).for_each(|c| out[c] = x[c] * (v[c] - sums[c]));
+                }
+            }
+            Self::LogGradient => {
+                for (_, v) in rows() {
+                    (0..inner).for_each(|c| sums[c] += v[c]);
+                }
+                for ((x, v), out) in rows().zip(out.chunks_exact_mut(inner)) {
+                    (0..inner).for_each(|c| out[c] = v[c] - Elementary::exp(x[c]) * sums[c]);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn larger<T: Real>(a: T, b: T) -> T {
+    if a > b { a } else { b }
+}
+
+/// The largest number, and Σe^(x − largest) with the terms in `out`.
+#[inline(always)]
+fn exponentials<T: Real + Elementary>(x: &[T], out: &mut [T]) -> (T, T) {
+    let n = out.len();
+    let x = &x[..n];
+    let top = fold(
+        n,
+        x[0],
+        larger,
+        #[inline(always)]
+        |i| x[i],
+    );
+    for i in 0..n {
+        out[i] = Elementary::exp(x[i] - top);
+    }
+    (
+        top,
+        sum_of(
+            n,
+            #[inline(always)]
+            |i| out[i],
+        ),
+    )
+}
+
+#[inline(always)]
+fn plain<T: Real + Elementary>(x: &[T], out: &mut [T]) {
+    let inverse = T::lit(1.0) / exponentials(x, out).1;
+    out.iter_mut().for_each(|o| *o *= inverse);
+}
+
+#[inline(always)]
+fn log<T: Real + Elementary>(x: &[T], out: &mut [T]) {
+    let (top, total) = exponentials(x, out);
+    let log = Elementary::ln(total);
+    out.iter_mut().zip(x).for_each(|(o, &x)| *o = (x - top) - log);
+}
+
+#[inline(always)]
+fn plain_gradient<T: Real>(y: &[T], v: &[T], out: &mut [T]) {
+    let n = out.len();
+    let (y, v) = (&y[..n], &v[..n]);
+    let dot = sum_of(
+        n,
+        #[inline(always)]
+        |i| y[i] * v[i],
+    );
+    for i in 0..n {
+        out[i] = y[i] * (v[i] - dot);
+    }
+}
+
+#[inline(always)]
+fn log_gradient<T: Real + Elementary>(y: &[T], v: &[T], out: &mut [T]) {
+    let n = out.len();
+    let (y, v) = (&y[..n], &v[..n]);
+    let total = sum_of(
+        n,
+        #[inline(always)]
+        |i| v[i],
+    );
+    for i in 0..n {
+        out[i] = v[i] - Elementary::exp(y[i]) * total;
+    }
+}

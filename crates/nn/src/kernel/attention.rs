@@ -1,0 +1,280 @@
+//! softmax(scale·Q·Kᵀ)·V by heads, some queries at a time, so that their scores stay in a fast cache; and its gradient, which computes
+//! the weights again from the logarithms of their sums (Dao et al. 2022, algorithms 1 and 4, with blocks of queries only).
+
+use pullback_core_graph::linalg::{self, View};
+use pullback_core_graph::tensor::Real;
+use pullback_core_graph::{Elementary, sum_of, vectorized};
+use rayon::prelude::*;
+
+/// The element types of kernels that multiply matrices.
+pub trait Element: Real + Elementary + linalg::Real {}
+impl Element for f32 {}
+impl Element for f64 {}
+
+/// Sizes of an attention.
+#[derive(Debug, Clone)]
+pub struct Attention {
+    /// Samples.
+    pub batch: usize,
+    /// Queries of a sample.
+    pub targets: usize,
+    /// Keys of a sample.
+    pub sources: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Features of a head.
+    pub width: usize,
+    /// Query t sees the keys up to t only.
+    pub causal: bool,
+    /// What is seen beside that; all without it.
+    pub seen: Option<Seen>,
+}
+
+/// Which keys a query sees: a mark that is not 0.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The marks.
+    pub marks: Vec<u8>,
+    /// Distance to the next sample, head, query and key.
+    pub strides: [usize; 4],
+}
+
+/// Queries, keys or values: feature j of head h of place t of sample b is at `start + (b·places + t)·row + h·width + j`.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'a, T> {
+    /// All numbers.
+    pub data: &'a [T],
+    /// Where the first is.
+    pub start: usize,
+    /// Distance to the next place.
+    pub row: usize,
+}
+
+impl<'a, T> Places<'a, T> {
+    fn view(
+        &self,
+        sizes: &Attention,
+        places: usize,
+        (b, h): (usize, usize),
+        from: usize,
+    ) -> View<'a, T> {
+        let first = self.start + (b * places + from) * self.row + h * sizes.width;
+        View { data: &self.data[first..], row: self.row, column: 1 }
+    }
+}
+
+fn transposed<T>(View { data, row, column }: View<'_, T>) -> View<'_, T> {
+    View { data, row: column, column: row }
+}
+
+fn dense<T>(data: &[T], columns: usize) -> View<'_, T> {
+    View { data, row: columns, column: 1 }
+}
+
+/// C = A·B. Sizes are the caller's, who made the slices.
+fn product<T: Element>(
+    (m, n, k): (usize, usize, usize),
+    a: View<'_, T>,
+    b: View<'_, T>,
+    c: &mut [T],
+) -> crate::Result<()> {
+    linalg::matmul((m, n, k), a, b, c, false)
+        .map_err(|e| crate::Error::from(pullback_core_graph::Error::external("attention", e)))
+}
+
+impl Attention {
+    fn scale<T: Real>(&self) -> T {
+        T::lit((self.width as f64).sqrt().recip())
+    }
+
+    /// Queries of a block: about 2¹⁶ scores.
+    fn block(&self) -> usize {
+        ((1 << 16) / self.sources.max(1)).clamp(16, 256)
+    }
+
+    /// Does query t see key s?
+    #[inline(always)]
+    fn sees(&self, (b, h): (usize, usize), t: usize, s: usize) -> bool {
+        (!self.causal || s <= t)
+            && self.seen.as_ref().is_none_or(|seen| {
+                let [sb, sh, st, ss] = seen.strides;
+                seen.marks[b * sb + h * sh + t * st + s * ss] != 0
+            })
+    }
+
+    /// Puts −∞'s stand-in where a key is not seen: so far below any score that its exponential is 0.
+    fn hide<T: Real>(&self, head: (usize, usize), t: usize, scores: &mut [T]) {
+        if self.causal || self.seen.is_some() {
+            let hidden = T::lit(HIDDEN);
+            for (s, score) in scores.iter_mut().enumerate() {
+                if !self.sees(head, t, s) {
+                    *score = hidden;
+                }
+            }
+        }
+    }
+}
+
+/// The score of a key that is not seen, finite in f32.
+const HIDDEN: f64 = -1e30;
+/// Scores below this are hidden ones.
+const REAL: f64 = -1e29;
+
+/// The results (batch, targets, heads·width), and ln Σ e^(scale·score) for each (sample, query, head).
+pub fn attend<T: Element>(
+    sizes: &Attention,
+    [q, k, v]: [Places<'_, T>; 3],
+) -> crate::Result<(Vec<T>, Vec<T>)> {
+    let Attention { batch, targets, sources, heads, width, .. } = *sizes;
+    let (block, features) = (sizes.block(), heads * width);
+    let blocks = targets.div_ceil(block);
+    let run = |task: usize| -> crate::Result<(Vec<T>, Vec<T>)> {
+        let (b, from) = (task / blocks, task % blocks * block);
+        let rows = block.min(targets - from);
+        let mut out = vec![T::default(); rows * features];
+        let mut logs = vec![T::default(); rows * heads];
+        let mut weights = vec![T::default(); rows * sources];
+        let mut part = vec![T::default(); rows * width];
+        for h in 0..heads {
+            let queries = q.view(sizes, targets, (b, h), from);
+            let keys = transposed(k.view(sizes, sources, (b, h), 0));
+            product((rows, sources, width), queries, keys, &mut weights)?;
+            for (i, row) in weights.chunks_exact_mut(sources).enumerate() {
+                sizes.hide((b, h), from + i, row);
+                logs[i * heads + h] = normalize(row, sizes.scale());
+            }
+            let values = v.view(sizes, sources, (b, h), 0);
+            product((rows, width, sources), dense(&weights, sources), values, &mut part)?;
+            for (out, part) in out.chunks_exact_mut(features).zip(part.chunks_exact(width)) {
+                out[h * width..(h + 1) * width].copy_from_slice(part);
+            }
+        }
+        Ok((out, logs))
+    };
+    let parts: Vec<_> =
+        (0..batch * blocks).into_par_iter().map(run).collect::<crate::Result<_>>()?;
+    let mut out = Vec::with_capacity(batch * targets * features);
+    let mut logs = Vec::with_capacity(batch * targets * heads);
+    for (o, l) in parts {
+        out.extend_from_slice(&o);
+        logs.extend_from_slice(&l);
+    }
+    Ok((out, logs))
+}
+
+/// Scores ↦ weights e^(scale·s)/Σ, zeros where none is seen; the logarithm of the sum.
+fn normalize<T: Element>(scores: &mut [T], scale: T) -> T {
+    let n = scores.len();
+    vectorized(
+        #[inline(always)]
+        || {
+            let mut top = T::lit(HIDDEN);
+            for &s in scores.iter() {
+                top = if s > top { s } else { top };
+            }
+            if top < T::lit(REAL) {
+                scores.fill(T::default());
+                return T::default();
+            }
+            for s in scores.iter_mut() {
+                *s = Elementary::exp(scale * (*s - top));
+            }
+            let sum = sum_of(
+                n,
+                #[inline(always)]
+                |i| scores[i],
+            );
+            let inverse = T::lit(1.0) / sum;
+            scores.iter_mut().for_each(|s| *s *= inverse);
+            scale * top + Elementary::ln(sum)
+        },
+    )
+}
+
+/// The gradients of ⟨result, dy⟩ with respect to q, k and v, each (batch, places, heads·width); or one array
+/// (batch, places, 3·heads·width) with the three side by side, if `joint`.
+pub fn attend_gradient<T: Element>(
+    sizes: &Attention,
+    [q, k, v]: [Places<'_, T>; 3],
+    (y, logs, dy): (&[T], &[T], &[T]),
+    joint: bool,
+) -> crate::Result<Vec<Vec<T>>> {
+    let Attention { batch, targets, sources, heads, width, .. } = *sizes;
+    let (block, features, scale) = (sizes.block(), heads * width, sizes.scale::<T>());
+    let (y, dy) =
+        (Places { data: y, start: 0, row: features }, Places { data: dy, start: 0, row: features });
+    let zeros = |n: usize| vec![T::default(); n];
+    let run = |task: usize| -> crate::Result<[Vec<T>; 3]> {
+        let head = (task / heads, task % heads);
+        let (mut dq, mut dk, mut dv) =
+            (zeros(targets * width), zeros(sources * width), zeros(sources * width));
+        let most = block.min(targets);
+        let (mut weights, mut slopes) = (zeros(most * sources), zeros(most * sources));
+        let mut part = zeros(sources * width);
+        let keys = k.view(sizes, sources, head, 0);
+        let values = v.view(sizes, sources, head, 0);
+        for from in (0..targets).step_by(block) {
+            let rows = block.min(targets - from);
+            let (weights, slopes) = (&mut weights[..rows * sources], &mut slopes[..rows * sources]);
+            let queries = q.view(sizes, targets, head, from);
+            let results = y.view(sizes, targets, head, from);
+            let cotangents = dy.view(sizes, targets, head, from);
+            product((rows, sources, width), queries, transposed(keys), weights)?;
+            product((rows, sources, width), cotangents, transposed(values), slopes)?;
+            let pairs = weights.chunks_exact_mut(sources).zip(slopes.chunks_exact_mut(sources));
+            for (i, (weights, slopes)) in pairs.enumerate() {
+                sizes.hide(head, from + i, weights);
+                let log = logs[(head.0 * targets + from + i) * heads + head.1];
+                let row = i * features..i * features + width;
+                let (y, dy) = (&results.data[row.clone()], &cotangents.data[row]);
+                let along = y.iter().zip(dy).fold(T::default(), |sum, (&a, &b)| sum + a * b);
+                weigh(weights, slopes, scale, log, along);
+            }
+            // dV += Wᵀ·dY, dK += Sᵀ·Q, dQ = S·K.
+            let cut = |data| transposed(dense(data, sources));
+            product((sources, width, rows), cut(&*weights), cotangents, &mut part)?;
+            dv.iter_mut().zip(&part).for_each(|(sum, &p)| *sum += p);
+            product((sources, width, rows), cut(&*slopes), queries, &mut part)?;
+            dk.iter_mut().zip(&part).for_each(|(sum, &p)| *sum += p);
+            let dq = &mut dq[from * width..(from + rows) * width];
+            product((rows, width, sources), dense(slopes, sources), keys, dq)?;
+        }
+        Ok([dq, dk, dv])
+    };
+    let parts: Vec<[Vec<T>; 3]> =
+        (0..batch * heads).into_par_iter().map(run).collect::<crate::Result<_>>()?;
+    let joined = |which: &[usize], places: usize| {
+        let wide = which.len() * features;
+        let mut out = zeros(batch * places * wide);
+        let rows = out.par_chunks_exact_mut(wide).with_min_len(64).enumerate();
+        rows.for_each(|(at, row)| {
+            let (b, t) = (at / places, at % places);
+            for (which, row) in which.iter().zip(row.chunks_exact_mut(features)) {
+                for (h, target) in row.chunks_exact_mut(width).enumerate() {
+                    let part = &parts[b * heads + h][*which];
+                    target.copy_from_slice(&part[t * width..(t + 1) * width]);
+                }
+            }
+        });
+        out
+    };
+    Ok(match joint {
+        true => vec![joined(&[0, 1, 2], targets)],
+        false => vec![joined(&[0], targets), joined(&[1], sources), joined(&[2], sources)],
+    })
+}
+
+/// Scores ↦ weights, and dY·Vᵀ ↦ the scores' gradient scale·w∘(dw − ⟨y, dy⟩).
+fn weigh<T: Element>(weights: &mut [T], slopes: &mut [T], scale: T, log: T, along: T) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (w, slope) in weights.iter_mut().zip(slopes.iter_mut()) {
+                let weight = Elementary::exp(scale * *w - log);
+                let weight = if *w < T::lit(REAL) { T::default() } else { weight };
+                *slope = scale * weight * (*slope - along);
+                *w = weight;
+            }
+        },
+    );
+}

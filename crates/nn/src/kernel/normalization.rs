@@ -1,0 +1,356 @@
+//! Normalization: numbers of a group less their mean, over the root of their variance, times a weight, plus a bias; and its gradient.
+//!
+//! Arrays are planes of `pixels` numbers. Sums over a plane are taken while it is in a fast cache; those of several planes meet in
+//! their order (variances by Chan, Golub and LeVeque 1983), so the bits do not depend on the threads.
+
+use pullback_core_graph::tensor::Real;
+use pullback_core_graph::{in_blocks, sum_of, vectorized};
+use rayon::prelude::*;
+
+/// Which planes share a mean and a variance, and what the weights belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Grouping {
+    /// Each plane is a group; one weight for each pixel, the same in all planes.
+    Planes,
+    /// Planes are (batch, channels); those of a channel are a group; one weight for each channel.
+    Channels(usize),
+    /// Planes are (batch, channels); so many successive ones are a group; one weight for each of the `channels`.
+    Successive {
+        /// Planes of a sample.
+        channels: usize,
+        /// Planes of a group.
+        size: usize,
+    },
+}
+
+/// Sizes of a normalization.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Normalization {
+    /// Planes in all.
+    pub planes: usize,
+    /// Numbers of a plane.
+    pub pixels: usize,
+    /// The groups.
+    pub grouping: Grouping,
+    /// Whether the mean is subtracted; without, the variance is the mean square.
+    pub centred: bool,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+/// What a normalization gives.
+#[derive(Debug, Clone)]
+pub struct Normalized<T> {
+    /// As x.
+    pub y: Vec<T>,
+    /// Of each group; zeros where it is not subtracted.
+    pub mean: Vec<T>,
+    /// Of each group: Σ(x − mean)²/n.
+    pub variance: Vec<T>,
+}
+
+/// What its gradient gives.
+#[derive(Debug, Clone)]
+pub struct NormalizationGradient<T> {
+    /// As x.
+    pub dx: Vec<T>,
+    /// One for each weight.
+    pub dweight: Vec<T>,
+    /// The same number.
+    pub dbias: Vec<T>,
+}
+
+impl Normalization {
+    /// How many groups.
+    #[must_use]
+    pub const fn groups(&self) -> usize {
+        match self.grouping {
+            Grouping::Planes => self.planes,
+            Grouping::Channels(channels) => channels,
+            Grouping::Successive { size, .. } => self.planes / size,
+        }
+    }
+
+    /// How many weights.
+    #[must_use]
+    pub const fn weights(&self) -> usize {
+        match self.grouping {
+            Grouping::Planes => self.pixels,
+            Grouping::Channels(channels) | Grouping::Successive { channels, .. } => channels,
+        }
+    }
+
+    const fn group(&self, plane: usize) -> usize {
+        match self.grouping {
+            Grouping::Planes => plane,
+            Grouping::Channels(channels) => plane % channels,
+            Grouping::Successive { size, .. } => plane / size,
+        }
+    }
+
+    /// Numbers of a group.
+    fn count<T: Real>(&self) -> T {
+        T::lit((self.planes / self.groups() * self.pixels) as f64)
+    }
+
+    fn scale<T: Real>(&self, variance: T) -> T {
+        T::lit((variance.wide() + self.epsilon).sqrt().recip())
+    }
+
+    /// Work for each plane, in order; on several threads where that pays.
+    fn each_plane<R: Send>(&self, work: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
+        let least = (1 << 14) / self.pixels.max(1) + 1;
+        (0..self.planes).into_par_iter().with_min_len(least).map(work).collect()
+    }
+}
+
+/// Mean and Σ(x − mean)² of a slice, or 0 and Σx².
+fn moments<T: Real>(x: &[T], centred: bool) -> (T, T) {
+    let n = x.len();
+    vectorized(
+        #[inline(always)]
+        || {
+            let mean = match centred {
+                true => {
+                    sum_of(
+                        n,
+                        #[inline(always)]
+                        |i| x[i],
+                    ) / T::lit(n as f64)
+                }
+                false => T::default(),
+            };
+            let squares = sum_of(
+                n,
+                #[inline(always)]
+                |i| (x[i] - mean) * (x[i] - mean),
+            );
+            (mean, squares)
+        },
+    )
+}
+
+/// y = (x − mean)·scale·weight + bias for each group, with the statistics. Slices have the lengths that the sizes say.
+pub fn normalize<T: Real>(
+    sizes: &Normalization,
+    x: &[T],
+    weight: Option<&[T]>,
+    bias: Option<&[T]>,
+) -> Normalized<T> {
+    let (pixels, n) = (sizes.pixels, sizes.count::<T>());
+    if sizes.grouping == Grouping::Planes {
+        let (y, statistics) = in_blocks(sizes.planes, pixels, |first, y: &mut [T]| {
+            let rows = y.chunks_exact_mut(pixels).zip(x[first * pixels..].chunks_exact(pixels));
+            let row = |(y, x): (&mut [T], &[T])| {
+                let (mean, squares) = moments(x, sizes.centred);
+                let scale = sizes.scale(squares / n);
+                scaled(x, mean, scale, y);
+                weighted(weight, bias, y);
+                (mean, squares / n)
+            };
+            rows.map(row).collect::<Vec<(T, T)>>()
+        });
+        let (mean, variance) = statistics.into_iter().flatten().unzip();
+        return Normalized { y, mean, variance };
+    }
+    let of_planes =
+        sizes.each_plane(|plane| moments(&x[plane * pixels..][..pixels], sizes.centred));
+    let (mut mean, mut squares) =
+        (vec![T::default(); sizes.groups()], vec![T::default(); sizes.groups()]);
+    let mut have = vec![0usize; sizes.groups()];
+    for (plane, &(m, s)) in of_planes.iter().enumerate() {
+        let g = sizes.group(plane);
+        let (old, new) = (have[g] as f64, (have[g] + pixels) as f64);
+        let step = m - mean[g];
+        mean[g] += step * T::lit(pixels as f64 / new);
+        squares[g] += s + step * step * T::lit(old * pixels as f64 / new);
+        have[g] += pixels;
+    }
+    let variance: Vec<T> = squares.iter().map(|&s| s / n).collect();
+    let (y, _) = in_blocks(sizes.planes, pixels, |first, y: &mut [T]| {
+        for (i, y) in y.chunks_exact_mut(pixels).enumerate() {
+            let plane = first + i;
+            let (g, c) = (sizes.group(plane), plane % sizes.weights());
+            let scale = sizes.scale(variance[g]) * weight.map_or(T::lit(1.0), |w| w[c]);
+            let x = &x[plane * pixels..][..pixels];
+            shifted(x, mean[g], scale, bias.map_or(T::default(), |b| b[c]), y);
+        }
+    });
+    Normalized { y, mean, variance }
+}
+
+fn scaled<T: Real>(x: &[T], mean: T, scale: T, y: &mut [T]) {
+    vectorized(
+        #[inline(always)]
+        || y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - mean) * scale),
+    );
+}
+
+fn shifted<T: Real>(x: &[T], mean: T, scale: T, shift: T, y: &mut [T]) {
+    vectorized(
+        #[inline(always)]
+        || y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - mean) * scale + shift),
+    );
+}
+
+/// y ↦ y·weight + bias, elementwise.
+fn weighted<T: Real>(weight: Option<&[T]>, bias: Option<&[T]>, y: &mut [T]) {
+    vectorized(
+        #[inline(always)]
+        || match (weight, bias) {
+            (Some(w), Some(b)) => {
+                y.iter_mut().zip(w).zip(b).for_each(|((y, &w), &b)| *y = *y * w + b);
+            }
+            (Some(w), None) => y.iter_mut().zip(w).for_each(|(y, &w)| *y *= w),
+            (None, Some(b)) => y.iter_mut().zip(b).for_each(|(y, &b)| *y += b),
+            (None, None) => {}
+        },
+    );
+}
+
+/// The gradient of ⟨y, dy⟩. With x̂ = (x − mean)·scale and g = dy·weight, for each group
+/// dx = scale·(g − mean of g − x̂·mean of g·x̂), the second term only if centred; dweight = Σ dy·x̂, dbias = Σ dy.
+pub fn normalize_gradient<T: Real>(
+    sizes: &Normalization,
+    x: &[T],
+    weight: Option<&[T]>,
+    dy: &[T],
+    mean: &[T],
+    variance: &[T],
+) -> NormalizationGradient<T> {
+    match sizes.grouping {
+        Grouping::Planes => gradient_of_rows(sizes, x, weight, dy, mean, variance),
+        _ => gradient_of_planes(sizes, x, weight, dy, mean, variance),
+    }
+}
+
+fn gradient_of_rows<T: Real>(
+    sizes: &Normalization,
+    x: &[T],
+    weight: Option<&[T]>,
+    dy: &[T],
+    mean: &[T],
+    variance: &[T],
+) -> NormalizationGradient<T> {
+    let (pixels, inverse) = (sizes.pixels, T::lit(1.0) / sizes.count::<T>());
+    let ones;
+    let weight = match weight {
+        Some(weight) => weight,
+        None => {
+            ones = vec![T::lit(1.0); pixels];
+            &ones
+        }
+    };
+    let zeros = || vec![T::default(); pixels];
+    let (dx, parts) = in_blocks(sizes.planes, pixels, |first, dx: &mut [T]| {
+        let (mut dweight, mut dbias) = (zeros(), zeros());
+        for (i, dx) in dx.chunks_exact_mut(pixels).enumerate() {
+            let row = first + i;
+            let (x, dy) = (&x[row * pixels..][..pixels], &dy[row * pixels..][..pixels]);
+            let (mean, scale) = (mean[row], sizes.scale(variance[row]));
+            vectorized(
+                #[inline(always)]
+                || {
+                    let n = dx.len();
+                    let (x, dy, w) = (&x[..n], &dy[..n], &weight[..n]);
+                    let (dweight, dbias) = (&mut dweight[..n], &mut dbias[..n]);
+                    let first = match sizes.centred {
+                        true => {
+                            sum_of(
+                                n,
+                                #[inline(always)]
+                                |i| dy[i] * w[i],
+                            ) * inverse
+                        }
+                        false => T::default(),
+                    };
+                    let second = inverse
+                        * sum_of(
+                            n,
+                            #[inline(always)]
+                            |i| dy[i] * w[i] * ((x[i] - mean) * scale),
+                        );
+                    for i in 0..n {
+                        let standard = (x[i] - mean) * scale;
+                        dx[i] = scale * (dy[i] * w[i] - first - standard * second);
+                        dweight[i] += dy[i] * standard;
+                        dbias[i] += dy[i];
+                    }
+                },
+            );
+        }
+        (dweight, dbias)
+    });
+    let (mut dweight, mut dbias) = (zeros(), zeros());
+    for (w, b) in parts {
+        dweight.iter_mut().zip(w).for_each(|(sum, w)| *sum += w);
+        dbias.iter_mut().zip(b).for_each(|(sum, b)| *sum += b);
+    }
+    NormalizationGradient { dx, dweight, dbias }
+}
+
+fn gradient_of_planes<T: Real>(
+    sizes: &Normalization,
+    x: &[T],
+    weight: Option<&[T]>,
+    dy: &[T],
+    mean: &[T],
+    variance: &[T],
+) -> NormalizationGradient<T> {
+    let (pixels, n) = (sizes.pixels, sizes.count::<T>());
+    let zeros = |n| vec![T::default(); n];
+    let weight_of = |plane: usize| weight.map_or(T::lit(1.0), |w| w[plane % sizes.weights()]);
+    let scales: Vec<T> = variance.iter().map(|&v| sizes.scale(v)).collect();
+    // Σ dy and Σ dy·x̂ of each plane.
+    let sums = sizes.each_plane(|plane| {
+        let (x, dy) = (&x[plane * pixels..][..pixels], &dy[plane * pixels..][..pixels]);
+        let (mean, scale) = (mean[sizes.group(plane)], scales[sizes.group(plane)]);
+        vectorized(
+            #[inline(always)]
+            || {
+                let product = sum_of(
+                    pixels,
+                    #[inline(always)]
+                    |i| dy[i] * (x[i] - mean),
+                );
+                (
+                    sum_of(
+                        pixels,
+                        #[inline(always)]
+                        |i| dy[i],
+                    ),
+                    product * scale,
+                )
+            },
+        )
+    });
+    let (mut first, mut second) = (zeros(sizes.groups()), zeros(sizes.groups()));
+    let (mut dweight, mut dbias) = (zeros(sizes.weights()), zeros(sizes.weights()));
+    for (plane, &(sum, product)) in sums.iter().enumerate() {
+        let (g, c) = (sizes.group(plane), plane % sizes.weights());
+        first[g] += weight_of(plane) * sum / n;
+        second[g] += weight_of(plane) * product / n;
+        dbias[c] += sum;
+        dweight[c] += product;
+    }
+    let (dx, _) = in_blocks(sizes.planes, pixels, |start, dx: &mut [T]| {
+        for (i, dx) in dx.chunks_exact_mut(pixels).enumerate() {
+            let plane = start + i;
+            let (x, dy) = (&x[plane * pixels..][..pixels], &dy[plane * pixels..][..pixels]);
+            let g = sizes.group(plane);
+            let (mean, scale, w) = (mean[g], scales[g], weight_of(plane));
+            let less = if sizes.centred { first[g] } else { T::default() };
+            let (along, straight) = (scale * second[g], scale * w);
+            let (slope, level) = (scale * along, scale * less);
+            vectorized(
+                #[inline(always)]
+                || {
+                    for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(dy) {
+                        *dx = straight * dy - level - (x - mean) * slope;
+                    }
+                },
+            );
+        }
+    });
+    NormalizationGradient { dx, dweight, dbias }
+}
