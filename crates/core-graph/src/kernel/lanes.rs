@@ -4,6 +4,8 @@ use crate::tensor::Real;
 
 /// Running results of a fold: several registers.
 const LANES: usize = 64;
+/// Those of one register, at most.
+const STEP: usize = LANES / 4;
 
 /// f over g(i) for i < n, in a fixed order.
 #[inline(always)]
@@ -20,18 +22,30 @@ pub(super) fn fold<T: Real>(
             lanes[l] = f(lanes[l], g(i + l));
         }
     }
-    for i in whole..n {
-        lanes[i - whole] = f(lanes[i - whole], g(i));
-    }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for l in 0..width {
-            let upper = lanes[l + width];
-            lanes[l] = f(lanes[l], upper);
+    // What is left, a register at a time, then one by one.
+    let last = n / STEP * STEP;
+    for i in (whole..last).step_by(STEP) {
+        for l in 0..STEP {
+            lanes[l] = f(lanes[l], g(i + l));
         }
-        width /= 2;
     }
-    lanes[0]
+    for i in last..n {
+        lanes[STEP] = f(lanes[STEP], g(i));
+    }
+    // In steps of constant length, which become a few vector instructions.
+    let mut part = [start; STEP];
+    for l in 0..STEP {
+        let (low, high) =
+            (f(lanes[l], lanes[STEP + l]), f(lanes[2 * STEP + l], lanes[3 * STEP + l]));
+        part[l] = f(low, high);
+    }
+    for l in 0..8 {
+        part[l] = f(part[l], part[8 + l]);
+    }
+    for l in 0..4 {
+        part[l] = f(part[l], part[4 + l]);
+    }
+    f(f(part[0], part[2]), f(part[1], part[3]))
 }
 
 /// Σ g(i) for i < n: 64 running sums for each 4096 terms, whose results are added in order. Call it inside

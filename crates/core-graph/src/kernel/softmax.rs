@@ -55,47 +55,52 @@ impl Softmax {
     /// The same for an axis that is not the last: `inner` columns side by side.
     #[inline(always)]
     fn columns<T: Real + Elementary>(self, x: &[T], v: &[T], inner: usize, out: &mut [T]) {
-        let mut sums = vec![T::default(); inner];
+        let (mut top, mut sums) = (x[..inner].to_vec(), vec![T::default(); inner]);
         let rows = || x.chunks_exact(inner).zip(v.chunks_exact(inner));
         match self {
             Self::Plain | Self::Log => {
-                let mut top = x[..inner].to_vec();
-                for row in x.chunks_exact(inner) {
-                    top.iter_mut().zip(row).for_each(|(t, &x)| *t = larger(*t, x));
+                for (x, _) in rows() {
+                    top.iter_mut().zip(x).for_each(|(t, &x)| *t = larger(*t, x));
                 }
-                for (row, out) in x.chunks_exact(inner).zip(out.chunks_exact_mut(inner)) {
-                    for c in 0..inner {
-                        let e = Elementary::exp(row[c] - top[c]);
-                        out[c] = e;
-                        sums[c] += e;
+                for ((x, _), out) in rows().zip(out.chunks_exact_mut(inner)) {
+                    let shifted = x.iter().zip(&top);
+                    for ((o, sum), (&x, &t)) in out.iter_mut().zip(&mut sums).zip(shifted) {
+                        *o = Elementary::exp(x - t);
+                        *sum += *o;
                     }
                 }
-                if matches!(self, Self::Log) {
-                    sums.iter_mut().for_each(|s| *s = Elementary::ln(*s));
+                if matches!(self, Self::Plain) {
+                    for out in out.chunks_exact_mut(inner) {
+                        out.iter_mut().zip(&sums).for_each(|(o, &s)| *o = *o / s);
+                    }
+                    return;
                 }
-                for (row, out) in x.chunks_exact(inner).zip(out.chunks_exact_mut(inner)) {
-                    for c in 0..inner {
-                        out[c] = match self {
-                            Self::Plain => out[c] / sums[c],
-                            _ => row[c] - top[c] - sums[c],
-                        };
+                sums.iter_mut().for_each(|s| *s = Elementary::ln(*s));
+                for ((x, _), out) in rows().zip(out.chunks_exact_mut(inner)) {
+                    let shifts = top.iter().zip(&sums);
+                    for ((o, &x), (&t, &s)) in out.iter_mut().zip(x).zip(shifts) {
+                        *o = (x - t) - s;
                     }
                 }
             }
             Self::PlainGradient => {
                 for (x, v) in rows() {
-                    (0..inner).for_each(|c| sums[c] += x[c] * v[c]);
+                    sums.iter_mut().zip(x.iter().zip(v)).for_each(|(s, (&x, &v))| *s += x * v);
                 }
                 for ((x, v), out) in rows().zip(out.chunks_exact_mut(inner)) {
-                    (0..inner).for_each(|c| out[c] = x[c] * (v[c] - sums[c]));
+                    for ((o, &s), (&x, &v)) in out.iter_mut().zip(&sums).zip(x.iter().zip(v)) {
+                        *o = x * (v - s);
+                    }
                 }
             }
             Self::LogGradient => {
                 for (_, v) in rows() {
-                    (0..inner).for_each(|c| sums[c] += v[c]);
+                    sums.iter_mut().zip(v).for_each(|(s, &v)| *s += v);
                 }
                 for ((x, v), out) in rows().zip(out.chunks_exact_mut(inner)) {
-                    (0..inner).for_each(|c| out[c] = v[c] - Elementary::exp(x[c]) * sums[c]);
+                    for ((o, &s), (&x, &v)) in out.iter_mut().zip(&sums).zip(x.iter().zip(v)) {
+                        *o = v - Elementary::exp(x) * s;
+                    }
                 }
             }
         }

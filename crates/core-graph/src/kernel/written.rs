@@ -54,7 +54,11 @@ pub fn in_blocks<T: Copy + Default + Send, S: Send>(
     written(count * width, rows * width, |block, out| {
         let mut numbers = vec![T::default(); out.len()];
         let left = work(block * rows, &mut numbers);
-        (out.copy(&numbers), left)
+        let done = super::vectorized(
+            #[inline(always)]
+            || out.copy(&numbers),
+        );
+        (done, left)
     })
 }
 

@@ -200,7 +200,7 @@ pub(crate) fn map_slope<T: Real>(
         dims,
         v,
         #[inline(always)]
-        |x, y, v| {
+        move |x, y, v| {
             let product = f(x, y) * v;
             if v == zero { zero } else { product }
         },
@@ -249,7 +249,7 @@ macro_rules! unary {
                 $crate::ops::unary::map_value(
                     x,
                     #[inline(always)]
-                    |$x: T| $value,
+                    move |$x: T| $value,
                 )
             },
             slope: |xy, dims, v, p| {
@@ -261,7 +261,7 @@ macro_rules! unary {
                     dims,
                     v,
                     #[inline(always)]
-                    |$sx: T, $sy: T| $slope,
+                    move |$sx: T, $sy: T| $slope,
                 )
             },
         }
