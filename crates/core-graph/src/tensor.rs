@@ -230,14 +230,15 @@ pub fn all_finite<T: Real>(x: &[T]) -> bool {
 
 fn scan_here<T: Real>(x: &[T]) -> Option<(usize, f64)> {
     const BLOCK: usize = 1024;
-    for (i, block) in x.chunks(BLOCK).enumerate() {
-        // No early exit inside a block: the loop vectorizes.
-        if block.iter().fold(false, |bad, &v| bad | bytes::Bits::bad(v)) {
-            let j = block.iter().position(|v| !v.finite()).unwrap_or(0);
-            return Some((i * BLOCK + j, block[j].wide()));
-        }
-    }
-    None
+    // No early exit inside a block: the loop vectorizes.
+    let bad = |block: &[T]| block.iter().fold(false, |bad, &v| bad | bytes::Bits::bad(v));
+    let found = crate::vectorized(
+        #[inline(always)]
+        || x.chunks(BLOCK).position(bad),
+    )?;
+    let block = &x[found * BLOCK..x.len().min((found + 1) * BLOCK)];
+    let j = block.iter().position(|v| !v.finite()).unwrap_or(0);
+    Some((found * BLOCK + j, block[j].wide()))
 }
 
 /// `Ok` means finite.

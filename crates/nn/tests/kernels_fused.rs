@@ -134,7 +134,7 @@ fn normalizations() {
 fn attention_over_several_blocks() {
     let mut p = empty();
     let fused = MultiHeadAttention::new(&mut p.root(), 6, 2).unwrap();
-    let parts = fused.clone().with_dropout(Dropout::new(&mut p.root(), 0.0).unwrap());
+    let parts = fused.clone().with_dropout(Dropout::new(&p.root(), 0.0).unwrap());
     let (p, seen) = (filled(p), |step: u32, dims: &[usize]| {
         let n = dims.iter().product::<usize>() as u32;
         let marks: Vec<u32> = (0..n).map(|i| u32::from(i * 7919 % 11 > step)).collect();

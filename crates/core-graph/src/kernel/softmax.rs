@@ -71,7 +71,7 @@ impl Softmax {
                 }
                 if matches!(self, Self::Plain) {
                     for out in out.chunks_exact_mut(inner) {
-                        out.iter_mut().zip(&sums).for_each(|(o, &s)| *o = *o / s);
+                        out.iter_mut().zip(&sums).for_each(|(o, &s)| *o /= s);
                     }
                     return;
                 }

@@ -145,7 +145,7 @@ impl Plan {
     fn places<'a, T>(&self, x: &[&'a [T]]) -> [Places<'a, T>; 3] {
         let features = self.sizes.heads * self.sizes.width;
         [0, 1, 2].map(|i| match x {
-            [one] => Places { data: *one, start: i * features, row: 3 * features },
+            [one] => Places { data: one, start: i * features, row: 3 * features },
             _ => Places { data: x[i], start: 0, row: features },
         })
     }
