@@ -15,6 +15,7 @@ CASES from "system/name" to the function. A system is imported when its first ca
 
 import argparse
 import importlib
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -41,7 +42,8 @@ def pin(threads):
 
 def version_of(system):
     module = importlib.import_module(system)
-    return f"{system} {module.__version__.split('+')[0]}"
+    version = getattr(module, "__version__", None) or importlib.metadata.version(system)
+    return f"{system} {version.split('+')[0]}"
 
 
 class Server:

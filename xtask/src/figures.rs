@@ -26,6 +26,8 @@ const FIGURES: &[(&str, &[&str])] = &[
     ("kinematics", &["run", "--release", "-p", "examples", "--bin", "03_kinematics"]),
     ("landscape", &["run", "--release", "-p", "examples", "--bin", "04_landscape"]),
     ("digits", &["run", "--release", "-p", "examples", "--bin", "07_digits"]),
+    ("qp_layer", &["run", "--release", "-p", "examples", "--bin", "14_qp_layer"]),
+    ("sensitivity", &["run", "--release", "-p", "examples", "--bin", "15_sensitivity"]),
     (
         "demo",
         &[

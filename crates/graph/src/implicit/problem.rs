@@ -74,6 +74,16 @@ impl<'a> RootProblem<'a> {
         Ok((r, direction))
     }
 
+    /// F(y, θ), and the map of its derivative with respect to y alone (port 0), for solvers that make no matrix.
+    pub fn linearized(&self, y: &Tensor) -> Result<(Tensor, Box<dyn LinearMap>)> {
+        self.by_y(y)
+    }
+
+    /// How many elements the batch has, and the unknowns of each.
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.batch, self.n)
+    }
+
     fn arguments(&self, y: &Tensor) -> Result<Vec<Tensor>> {
         self.y.check(self.name, "y like the guess (y, guess)", y)?;
         Ok(std::iter::once(y.clone()).chain(self.parameters.iter().cloned()).collect())

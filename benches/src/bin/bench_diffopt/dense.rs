@@ -1,0 +1,114 @@
+//! Dense batches: OptNet's random programs, n unknowns and n inequalities, all data differentiable; and tiny ones.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use benches::row::Row;
+use pullback_diffopt::Degenerate;
+use pullback_diffopt::qp::QpTangent;
+use serde_json::json;
+
+use crate::Bench;
+use crate::common::problems::Problem;
+
+const BATCH: usize = 128;
+
+pub(crate) fn all(bench: &mut Bench) -> Result<()> {
+    let sizes: &[usize] = if bench.quick { &[10] } else { &[10, 50, 100] };
+    for &n in sizes {
+        layer(bench, n)?;
+    }
+    tiny(bench)
+}
+
+/// Targets: moreau forward ≤ 1, both ≤ 0.5; proxsuite ≤ 0.33; qpth ≤ 0.25.
+fn layer(bench: &mut Bench, n: usize) -> Result<()> {
+    let problem = Problem::random(1, (n, 0, n, BATCH), 1e-3);
+    let qp = problem.qp();
+    let data = problem.data();
+    let cotangent = QpTangent { x: vec![1.0; n * BATCH], ..QpTangent::default() };
+    let solution = Arc::new(qp.solve(BATCH, &data)?);
+    let derivative = solution.derivative(&Degenerate::Average)?;
+    let wrt = [true, true, false, false, true, true];
+    let [dq_matrix, dq, _, _, dg, dh] = derivative.pull(&cotangent, wrt, [false; 6])?;
+    let forward_values = solution.all_x().to_vec();
+    let both_values = [&forward_values[..], &dq, &dh, &dq_matrix, &dg].concat();
+    let name = format!("QP layer, batch {BATCH}, n = m = {n}");
+    let forward = || {
+        qp.solve(BATCH, &data)?;
+        Ok(())
+    };
+    let both = || {
+        let solution = Arc::new(qp.solve(BATCH, &data)?);
+        solution.derivative(&Degenerate::Average)?.pull(&cotangent, wrt, [false; 6])?;
+        Ok(())
+    };
+    let t_forward = bench.time(forward)?;
+    let t_backward = bench.time(|| {
+        solution.derivative(&Degenerate::Average)?.pull(&cotangent, wrt, [false; 6])?;
+        Ok(())
+    })?;
+    let rows = [("forward", t_forward), ("backward", t_backward)];
+    for (what, t) in rows {
+        bench.output.push(Row::new(format!("{name}: {what}"), "ms", t * 1e3))?;
+    }
+    let row = Row::new(format!("{name}: backward over forward"), "ratio", t_backward / t_forward);
+    bench.output.push(row.at_most(0.2))?;
+    floor(bench, n, &name)?;
+    for (system, f, b) in [("moreau", 1.0, 0.5), ("proxsuite", 0.33, 0.33), ("qpth", 0.25, 0.25)] {
+        let case = format!("{system}/diffopt_qp");
+        for (what, backward, limit) in [("forward", false, f), ("forward and backward", true, b)] {
+            let parameters = json!({"n": n, "m": n, "batch": BATCH, "backward": backward});
+            let name = format!("{name}: {what}");
+            let case = (case.as_str(), parameters);
+            if backward {
+                bench.against(&name, case, limit, &both_values, both)?;
+            } else {
+                bench.against(&name, case, limit, &forward_values, forward)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What counting gives: 12 iterations of (m·n² + n³/3)·2 operations an item, at a quarter of this machine's f64 matrix product.
+fn floor(bench: &mut Bench, n: usize, name: &str) -> Result<()> {
+    use pullback_core_graph::linalg::{View, matmul};
+    const SIZE: usize = 768;
+    let (a, mut c) = (vec![1.0f64; SIZE * SIZE], vec![0.0f64; SIZE * SIZE]);
+    let seconds = bench.time(|| {
+        let view = View { data: &a, row: SIZE, column: 1 };
+        Ok(matmul((SIZE, SIZE, SIZE), view, view, &mut c, true)?)
+    })?;
+    let peak = 2.0 * (SIZE as f64).powi(3) / seconds;
+    let n = n as f64;
+    let work = 12.0 * BATCH as f64 * 2.0 * (n.powi(3) + n.powi(3) / 3.0);
+    let floor = work / (0.25 * peak);
+    bench.output.push(Row::new(
+        format!("{name}: counted floor of the forward pass"),
+        "ms",
+        floor * 1e3,
+    ))
+}
+
+/// n = 6, m = 12: at least a million solves a second.
+fn tiny(bench: &mut Bench) -> Result<()> {
+    let batch = if bench.quick { 1024 } else { 16384 };
+    let problem = Problem::random(5, (6, 0, 12, batch), 1e-1);
+    let (qp, data) = (problem.qp(), problem.data());
+    let t = bench.time(|| {
+        qp.solve(batch, &data)?;
+        Ok(())
+    })?;
+    let rate = batch as f64 / t * 1e-6;
+    let row = Row::new("tiny QPs, n = 6, m = 12: cold solves", "million/s", rate);
+    bench.output.push(row.at_least(1.0))?;
+    let start = qp.solve(batch, &data)?;
+    let t = bench.time(|| {
+        qp.solve_from(&start, batch, &data)?;
+        Ok(())
+    })?;
+    let rate = batch as f64 / t * 1e-6;
+    bench.output.push(Row::new("tiny QPs, n = 6, m = 12: warm solves", "million/s", rate))?;
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! Conic programs with sparse data: linear, quadratic, second-order, exponential, power and semidefinite, solved and differentiated.
+//!
+//! > min ½xᵀPx + qᵀx  subject to  Ax + s = b,  s ∈ K
+//!
+//! [`Conic`] has the patterns, the cones and the settings, [`ConicData`] the values of a batch. clarabel's interior point solves (our own
+//! splitting where there are semidefinite cones); Newton steps on the optimality conditions sharpen; every claim is verified by us before it
+//! becomes a [`Status`](crate::Status). [`ConicSolution::derivative`] is the linear map of (P, q, A, b) ↦ (x, z).
+
+mod cone;
+mod ldl;
+mod node;
+mod problem;
+mod solution;
+mod solve;
+mod sparse;
+mod splitting;
+mod system;
+mod three;
+
+pub use cone::Cone;
+pub use node::ConicFunction;
+pub use problem::{CONIC_ARGUMENTS, Conic, ConicData, ConicSettings};
+pub use solution::{ConicCertificate, ConicDerivative, ConicSolution, ConicTangent};
+pub use sparse::Pattern;

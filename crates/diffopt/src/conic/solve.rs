@@ -1,0 +1,355 @@
+//! Solving: clarabel's interior point (our operator splitting where there are semidefinite cones), Newton steps on the optimality
+//! conditions, and the verification of whatever was claimed.
+
+use clarabel::algebra::CscMatrix;
+use clarabel::qdldl::{QDLDLFactorisation, QDLDLSettingsBuilder};
+use clarabel::solver::{DefaultSettings, DefaultSolver, IPSolver, SolverStatus, SupportedConeT};
+use rayon::prelude::*;
+
+use super::cone::{Cone, norm};
+use super::problem::{Conic, ConicData};
+use super::solution::{ConicItem, ConicSolution};
+use super::splitting::split;
+use super::system::System;
+use crate::{Result, Status};
+
+/// A proof's defect times this must stay below what it proves.
+const SURE: f64 = 1e8;
+
+/// What a solver hands over.
+pub(super) struct Candidate {
+    pub(super) x: Vec<f64>,
+    pub(super) z: Vec<f64>,
+    pub(super) s: Vec<f64>,
+    pub(super) claim: Claim,
+    pub(super) iterations: usize,
+}
+
+/// Ways to a candidate.
+#[derive(Debug, Clone, Copy)]
+enum Method {
+    /// `strict`: claims of infeasibility are made late.
+    InteriorPoint {
+        strict: bool,
+    },
+    Splitting,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    Solution,
+    /// z proves that there is no feasible point.
+    Infeasible,
+    /// x is a direction along which the objective falls without bound.
+    Unbounded,
+}
+
+impl Conic {
+    /// Solves a batch, items over threads.
+    ///
+    /// # Errors
+    /// [`crate::Error::Length`]; [`crate::Error::Invalid`] for settings outside their domain. What is wrong with one item's numbers is
+    /// its [`Status`].
+    pub fn solve(&self, batch: usize, data: &ConicData<'_>) -> Result<ConicSolution> {
+        self.check()?;
+        let strides = data.strides(self, batch, false)?;
+        let one = |i: usize| self.item(&data.item(self.lengths(), strides, i));
+        let items = if batch < 2 || rayon::current_num_threads() == 1 {
+            (0..batch).map(one).collect()
+        } else {
+            (0..batch).into_par_iter().map(one).collect()
+        };
+        Ok(ConicSolution::new(self.clone(), items, data, strides))
+    }
+
+    fn item(&self, d: &ConicData<'_>) -> ConicItem {
+        let (n, m) = self.sizes();
+        if let Some((argument, index, value)) = d.first_not_finite() {
+            return ConicItem::failed(n, m, Status::NotFinite { argument, index, value });
+        }
+        if let Some(eigenvalue) = self.not_convex(d) {
+            return ConicItem::failed(n, m, Status::NonConvex { eigenvalue });
+        }
+        let semidefinite = self.cones.iter().any(|c| matches!(c, Cone::Semidefinite(_)));
+        let mut best: Option<ConicItem> = None;
+        // A claim that does not hold is a reason to look again: without early conclusions, then by another method.
+        let methods: &[Method] = if semidefinite {
+            &[Method::Splitting]
+        } else {
+            &[
+                Method::InteriorPoint { strict: false },
+                Method::InteriorPoint { strict: true },
+                Method::Splitting,
+            ]
+        };
+        for method in methods {
+            let candidate = match *method {
+                Method::Splitting => split(self, d),
+                Method::InteriorPoint { strict } => self.clarabel(d, strict),
+            };
+            let Some(candidate) = candidate else { continue };
+            let item = self.judge(d, candidate);
+            let done = !matches!(item.status, Status::NotConverged { .. });
+            if done || best.as_ref().is_none_or(|b| item.residual < b.residual) {
+                best = Some(item);
+            }
+            if done {
+                break;
+            }
+        }
+        best.unwrap_or_else(|| {
+            let status = Status::NotConverged { iterations: 0, residual: f64::INFINITY };
+            ConicItem::failed(n, m, status)
+        })
+    }
+
+    fn judge(&self, d: &ConicData<'_>, c: Candidate) -> ConicItem {
+        let proof = match c.claim {
+            Claim::Infeasible => {
+                self.verified_infeasible(d, &c.z).map(|z| (Status::PrimalInfeasible, z))
+            }
+            Claim::Unbounded => {
+                self.verified_unbounded(d, &c.x).map(|x| (Status::DualInfeasible, x))
+            }
+            Claim::Solution => None,
+        };
+        if let Some((status, proof)) = proof {
+            let (n, m) = self.sizes();
+            return ConicItem {
+                iterations: c.iterations,
+                proof,
+                ..ConicItem::failed(n, m, status)
+            };
+        }
+        let mut item = ConicItem {
+            v: c.z.iter().zip(&c.s).map(|(z, s)| z - s).collect(),
+            x: c.x,
+            z: c.z,
+            s: c.s,
+            status: Status::Solved,
+            residual: f64::INFINITY,
+            iterations: c.iterations,
+            proof: Vec::new(),
+        };
+        item.residual = self.residual(d, &item);
+        self.polish(d, &mut item);
+        if item.residual.is_nan() || self.settings.tolerance < item.residual {
+            item.status =
+                Status::NotConverged { iterations: item.iterations, residual: item.residual };
+        }
+        item
+    }
+
+    /// The largest of the relative residuals: dual, primal, gap, cones.
+    pub(super) fn residual(&self, d: &ConicData<'_>, item: &ConicItem) -> f64 {
+        let (n, m) = self.sizes();
+        let largest =
+            |v: &[f64]| v.iter().fold(0.0f64, |a, x| if x.is_nan() { *x } else { a.max(x.abs()) });
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let (mut px, mut atz, mut ax) = (vec![0.0; n], vec![0.0; n], vec![0.0; m]);
+        self.p.add_symmetric(d.p, &item.x, &mut px);
+        self.a.add_transposed(d.a, &item.z, &mut atz);
+        self.a.add_product(d.a, &item.x, &mut ax);
+        let dual: Vec<f64> = (0..n).map(|j| px[j] + d.q[j] + atz[j]).collect();
+        let primal: Vec<f64> = (0..m).map(|i| ax[i] + item.s[i] - d.b[i]).collect();
+        let (xpx, qx, bz) = (dot(&px, &item.x), dot(d.q, &item.x), dot(d.b, &item.z));
+        let dual = largest(&dual) / (1.0 + largest(&px).max(largest(d.q)).max(largest(&atz)));
+        let primal =
+            largest(&primal) / (1.0 + largest(&ax).max(largest(&item.s)).max(largest(d.b)));
+        let objectives = (0.5 * xpx + qx).abs().min((0.5 * xpx + bz).abs());
+        let gap = (xpx + qx + bz).abs() / (1.0 + objectives);
+        let mut out: f64 = 0.0;
+        for (cone, rows) in self.blocks() {
+            let (s, z) = (&item.s[rows.clone()], &item.z[rows]);
+            out = out.max(cone.outside(s) / (1.0 + norm(s)));
+            out = out.max(cone.outside_dual(z) / (1.0 + norm(z)));
+        }
+        for x in [dual, primal, gap] {
+            out = if x.is_nan() { x } else { out.max(x) };
+        }
+        out
+    }
+
+    /// Newton's method on F(x, v) = 0 from the solver's point (Qi and Sun, A nonsmooth version of Newton's method, 1993), as long as it helps.
+    pub(super) fn polish(&self, d: &ConicData<'_>, item: &mut ConicItem) {
+        let (n, m) = self.sizes();
+        let weak = 0.0;
+        for _ in 0..self.settings.polish {
+            let jacobians: Vec<_> = self
+                .blocks()
+                .map(|(cone, rows)| cone.jacobian(&item.v[rows], weak, true))
+                .collect();
+            let Some(system) = System::new(self, d.p, d.a, &jacobians) else { return };
+            let z = self.project(&item.v);
+            let (mut r1, mut r2) = (vec![0.0; n], vec![0.0; m]);
+            self.p.add_symmetric(d.p, &item.x, &mut r1);
+            self.a.add_transposed(d.a, &z, &mut r1);
+            self.a.add_product(d.a, &item.x, &mut r2);
+            for j in 0..n {
+                r1[j] = -(r1[j] + d.q[j]);
+            }
+            for i in 0..m {
+                r2[i] = -(r2[i] + z[i] - item.v[i] - d.b[i]);
+            }
+            let (dx, dz, error) = system.solve(&r1, &r2);
+            if error.is_nan() {
+                return;
+            }
+            // (I − D)dv = A·dx − r₂ and D·dv = U·w.
+            let mut dv: Vec<f64> = dz.iter().zip(&r2).map(|(z, r)| z - r).collect();
+            self.a.add_product(d.a, &dx, &mut dv);
+            let mut next = item.clone();
+            next.x.iter_mut().zip(&dx).for_each(|(x, d)| *x += d);
+            next.v.iter_mut().zip(&dv).for_each(|(v, d)| *v += d);
+            next.z = self.project(&next.v);
+            next.s = next.z.iter().zip(&next.v).map(|(z, v)| z - v).collect();
+            next.residual = self.residual(d, &next);
+            if next.residual.is_nan() || item.residual <= next.residual {
+                return;
+            }
+            let done = next.residual < 1e-15 || 0.5 * item.residual < next.residual;
+            *item = next;
+            if done {
+                return;
+            }
+        }
+    }
+
+    /// Π_{K*}(v)
+    pub(super) fn project(&self, v: &[f64]) -> Vec<f64> {
+        self.blocks().flat_map(|(cone, rows)| cone.project_dual(&v[rows])).collect()
+    }
+
+    /// A negative curvature of P, if it has one: dᵀPd/‖d‖² for a direction d.
+    fn not_convex(&self, d: &ConicData<'_>) -> Option<f64> {
+        let n = self.p.columns;
+        let largest = d.p.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        if largest == 0.0 {
+            return None;
+        }
+        let (mut starts, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
+        for j in 0..n {
+            let mut diagonal = 1e-10 * largest;
+            for k in self.p.starts[j]..self.p.starts[j + 1] {
+                if self.p.indices[k] == j {
+                    diagonal += d.p[k];
+                } else {
+                    indices.push(self.p.indices[k]);
+                    values.push(d.p[k]);
+                }
+            }
+            indices.push(j);
+            values.push(diagonal);
+            starts.push(indices.len());
+        }
+        let matrix = CscMatrix::new(n, n, starts, indices, values);
+        let settings = QDLDLSettingsBuilder::default().regularize_enable(false).build().ok()?;
+        let factor = QDLDLFactorisation::new(&matrix, Some(settings)).ok()?;
+        let worst = (0..n)
+            .filter(|&k| factor.D[k] < 0.0)
+            .min_by(|&a, &b| factor.D[a].total_cmp(&factor.D[b]))?;
+        // d = L⁻ᵀe_k has dᵀPd = D_k.
+        let mut x = vec![0.0; n];
+        x[worst] = 1.0;
+        for j in (0..n).rev() {
+            let column = factor.L.colptr[j]..factor.L.colptr[j + 1];
+            let sum: f64 = column.map(|k| factor.L.nzval[k] * x[factor.L.rowval[k]]).sum();
+            x[j] -= sum;
+        }
+        let curvature = factor.D[worst] / x.iter().map(|x| x * x).sum::<f64>();
+        (curvature < -1e-9 * largest).then_some(curvature)
+    }
+
+    fn clarabel(&self, d: &ConicData<'_>, strict: bool) -> Option<Candidate> {
+        let (n, m) = self.sizes();
+        let csc = |p: &super::sparse::Pattern, values: &[f64]| {
+            CscMatrix::new(p.rows, p.columns, p.starts.clone(), p.indices.clone(), values.to_vec())
+        };
+        let cones: Vec<SupportedConeT<f64>> = self
+            .cones
+            .iter()
+            .map(|cone| match *cone {
+                Cone::Zero(k) => SupportedConeT::ZeroConeT(k),
+                Cone::NonNegative(k) => SupportedConeT::NonnegativeConeT(k),
+                Cone::SecondOrder(k) => SupportedConeT::SecondOrderConeT(k),
+                Cone::Exponential => SupportedConeT::ExponentialConeT(),
+                Cone::Power(a) => SupportedConeT::PowerConeT(a),
+                // Not reached: such programs go to the splitting.
+                Cone::Semidefinite(k) => SupportedConeT::NonnegativeConeT(k * (k + 1) / 2),
+            })
+            .collect();
+        // As sharp as it gets; what is accepted is decided by us.
+        let tolerance = (0.1 * self.settings.tolerance).clamp(1e-12, 1e-9);
+        let mut settings = DefaultSettings {
+            verbose: false,
+            max_iter: self.settings.iterations.min(u32::MAX as usize) as u32,
+            tol_gap_abs: tolerance,
+            tol_gap_rel: tolerance,
+            tol_feas: tolerance,
+            presolve_enable: false,
+            max_threads: 1,
+            ..DefaultSettings::default()
+        };
+        if strict {
+            settings.tol_infeas_abs = 1e-14;
+            settings.tol_infeas_rel = 1e-14;
+            settings.reduced_tol_infeas_abs = 1e-14;
+            settings.reduced_tol_infeas_rel = 1e-14;
+        }
+        let (p, a) = (csc(&self.p, d.p), csc(&self.a, d.a));
+        let mut solver = DefaultSolver::new(&p, d.q, &a, d.b, &cones, settings).ok()?;
+        solver.solve();
+        let solution = &solver.solution;
+        let claim = match solution.status {
+            SolverStatus::PrimalInfeasible | SolverStatus::AlmostPrimalInfeasible => {
+                Claim::Infeasible
+            }
+            SolverStatus::DualInfeasible | SolverStatus::AlmostDualInfeasible => Claim::Unbounded,
+            _ => Claim::Solution,
+        };
+        if solution.x.len() != n || solution.z.len() != m || solution.s.len() != m {
+            return None;
+        }
+        Some(Candidate {
+            x: solution.x.clone(),
+            z: solution.z.clone(),
+            s: solution.s.clone(),
+            claim,
+            iterations: solution.iterations as usize,
+        })
+    }
+
+    /// z ∈ K* with Aᵀz = 0 and bᵀz < 0, as far as numbers can tell: there is no solution within 10⁸ units of the data.
+    pub(super) fn verified_infeasible(&self, d: &ConicData<'_>, z: &[f64]) -> Option<Vec<f64>> {
+        let size = z.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        if !(size > 0.0 && size.is_finite()) {
+            return None;
+        }
+        let z: Vec<f64> = z.iter().map(|z| z / size).collect();
+        let z: Vec<f64> = self.project(&z);
+        let mut atz = vec![0.0; self.a.columns];
+        self.a.add_transposed(d.a, &z, &mut atz);
+        let value: f64 = d.b.iter().zip(&z).map(|(b, z)| b * z).sum();
+        let defect = atz.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        (value < -1e-9 && SURE * defect <= -value).then_some(z)
+    }
+
+    /// −Ad ∈ K, Pd = 0, qᵀd < 0, as far as numbers can tell.
+    pub(super) fn verified_unbounded(&self, d: &ConicData<'_>, x: &[f64]) -> Option<Vec<f64>> {
+        let size = x.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        if !(size > 0.0 && size.is_finite()) {
+            return None;
+        }
+        let x: Vec<f64> = x.iter().map(|x| x / size).collect();
+        let (mut px, mut ax) = (vec![0.0; self.a.columns], vec![0.0; self.a.rows]);
+        self.p.add_symmetric(d.p, &x, &mut px);
+        self.a.add_product(d.a, &x, &mut ax);
+        let mut defect = px.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        for (cone, rows) in self.blocks() {
+            let s: Vec<f64> = ax[rows].iter().map(|a| -a).collect();
+            defect = defect.max(cone.outside(&s));
+        }
+        let value: f64 = d.q.iter().zip(&x).map(|(q, x)| q * x).sum();
+        (value < -1e-9 && SURE * defect <= -value).then_some(x)
+    }
+}

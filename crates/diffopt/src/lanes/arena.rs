@@ -1,0 +1,54 @@
+//! Working memory, aligned to cache lines.
+
+const LINE: usize = 64;
+
+/// A block of numbers that is cut into slices. Its beginning is aligned to a cache line, so that no vector straddles two.
+#[derive(Debug, Default)]
+pub(crate) struct Arena {
+    data: Vec<f64>,
+    offset: usize,
+}
+
+impl Clone for Arena {
+    /// A copy has an alignment of its own, so the numbers may lie elsewhere in its block.
+    fn clone(&self) -> Self {
+        let length = self.data.len().saturating_sub(LINE / size_of::<f64>());
+        let mut copy = Arena::default();
+        copy.reserve(length);
+        let (to, from) = (copy.offset, self.offset);
+        copy.data[to..to + length].copy_from_slice(&self.data[from..from + length]);
+        copy
+    }
+}
+
+impl Arena {
+    /// At least `length` numbers, with any contents.
+    pub(crate) fn reserve(&mut self, length: usize) {
+        let slack = LINE / size_of::<f64>();
+        if self.data.len() < length + slack {
+            self.data = vec![0.0; length + slack];
+        }
+        // A compiler that does not know the offset says usize::MAX: the slices are then as good, but slower.
+        self.offset = self.data.as_ptr().align_offset(LINE).min(slack);
+    }
+
+    /// Slices of these lengths, one after the other. Call [`Arena::reserve`] with the sum first.
+    pub(crate) fn cut<const K: usize>(&mut self, lengths: [usize; K]) -> [&mut [f64]; K] {
+        let mut rest = &mut self.data[self.offset..];
+        lengths.map(|length| {
+            let (head, tail) = std::mem::take(&mut rest).split_at_mut(length);
+            rest = tail;
+            head
+        })
+    }
+
+    /// The same slices, to read.
+    pub(crate) fn view<const K: usize>(&self, lengths: [usize; K]) -> [&[f64]; K] {
+        let mut rest = &self.data[self.offset..];
+        lengths.map(|length| {
+            let (head, tail) = rest.split_at(length);
+            rest = tail;
+            head
+        })
+    }
+}

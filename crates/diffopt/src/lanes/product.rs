@@ -1,0 +1,89 @@
+//! Products of a matrix and a vector, and the way into the interleaved form.
+
+use pulp::Simd;
+
+/// out = A·x for A of rows×n.
+#[inline(always)]
+pub(crate) fn product<S: Simd>(
+    simd: S,
+    (rows, n): (usize, usize),
+    a: &[f64],
+    x: &[f64],
+    out: &mut [f64],
+) {
+    let (a, x) = (S::as_simd_f64s(a).0, &S::as_simd_f64s(x).0[..n]);
+    let out = &mut S::as_mut_simd_f64s(out).0[..rows];
+    let zero = simd.splat_f64s(0.0);
+    let mut i = 0;
+    while i + 4 <= rows {
+        let row = [0, 1, 2, 3].map(|k| &a[(i + k) * n..(i + k + 1) * n]);
+        let mut sum = [zero; 4];
+        for j in 0..n {
+            for k in 0..4 {
+                sum[k] = simd.mul_add_e_f64s(row[k][j], x[j], sum[k]);
+            }
+        }
+        out[i..i + 4].copy_from_slice(&sum);
+        i += 4;
+    }
+    while i < rows {
+        let row = &a[i * n..(i + 1) * n];
+        let mut sum = zero;
+        for j in 0..n {
+            sum = simd.mul_add_e_f64s(row[j], x[j], sum);
+        }
+        out[i] = sum;
+        i += 1;
+    }
+}
+
+/// out += Aᵀ·y for A of rows×n.
+#[inline(always)]
+pub(crate) fn add_transposed<S: Simd>(
+    simd: S,
+    (rows, n): (usize, usize),
+    a: &[f64],
+    y: &[f64],
+    out: &mut [f64],
+) {
+    let (a, y) = (S::as_simd_f64s(a).0, &S::as_simd_f64s(y).0[..rows]);
+    let out = &mut S::as_mut_simd_f64s(out).0[..n];
+    let mut i = 0;
+    while i + 4 <= rows {
+        let row = [0, 1, 2, 3].map(|k| &a[(i + k) * n..(i + k + 1) * n]);
+        let factor = [y[i], y[i + 1], y[i + 2], y[i + 3]];
+        for j in 0..n {
+            let mut sum = out[j];
+            for k in 0..4 {
+                sum = simd.mul_add_e_f64s(row[k][j], factor[k], sum);
+            }
+            out[j] = sum;
+        }
+        i += 4;
+    }
+    while i < rows {
+        let row = &a[i * n..(i + 1) * n];
+        for j in 0..n {
+            out[j] = simd.mul_add_e_f64s(row[j], y[i], out[j]);
+        }
+        i += 1;
+    }
+}
+
+/// Writes a matrix of `rows` rows of `n` numbers into lane `lane` of a matrix whose rows are `padded` vectors long.
+#[inline(always)]
+pub(crate) fn gather(
+    width: usize,
+    lane: usize,
+    (rows, n, padded): (usize, usize, usize),
+    source: &[f64],
+    target: &mut [f64],
+) {
+    // An empty row has no lane to begin at.
+    for i in 0..if n == 0 { 0 } else { rows } {
+        let row = &mut target[i * padded * width..(i + 1) * padded * width];
+        for (slot, x) in row[lane..].iter_mut().step_by(width).zip(&source[i * n..(i + 1) * n]) {
+            *slot = *x;
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! A group of problems side by side in the lanes: scaled data, iterates, and the factor that solving leaves behind.
+//!
+//! Equalities and inequalities are the rows of one matrix C = [A; G] with right-hand side c = [b; h] and multipliers y = [ν; λ]; the first
+//! p rows are equalities. Scaled with powers of two (Ruiz, A scaling algorithm to equilibrate both rows and columns norms in matrices,
+//! 2001): x = D·x̂, y = E·ŷ/k, and Q̂ = k·D·Q·D, q̂ = k·D·q, Ĉ = E·C·D, ĉ = E·c; exact, so that well-scaled problems keep their bits.
+
+use pulp::Simd;
+
+use super::data::QpData;
+use crate::lanes::{Arena, PerLane, TILE, WIDEST, gather};
+
+/// Sizes of the problems of a group.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    /// Unknowns, padded to a multiple of the tile.
+    pub(crate) n: usize,
+    /// Unknowns of the user.
+    pub(crate) unknowns: usize,
+    /// Equalities.
+    pub(crate) p: usize,
+    /// Rows of C.
+    pub(crate) r: usize,
+}
+
+impl Size {
+    pub(crate) fn new(unknowns: usize, p: usize, m: usize) -> Self {
+        Size { n: unknowns.next_multiple_of(TILE), unknowns, p, r: p + m }
+    }
+
+    /// Are problems of this size worked on side by side? Their matrices must fit into the second-level cache.
+    pub(crate) fn wide(&self) -> bool {
+        self.n * (self.n + self.r) <= 40_000
+    }
+}
+
+/// Everything about W problems that outlives their solution.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    pub(crate) size: Size,
+    pub(crate) width: usize,
+    /// How many lanes hold a problem of their own; the others repeat the last one.
+    pub(crate) count: usize,
+    arena: Arena,
+    /// k
+    pub(crate) cost: PerLane,
+}
+
+/// The parts of a group's memory, to write and to read. Matrices by rows; one vector of W numbers an entry.
+macro_rules! parts {
+    ($(#[$doc:meta] $name:ident),* $(,)?) => {
+        /// The parts of a group's memory.
+        pub(crate) struct Fields<'a> {
+            $(#[$doc] pub(crate) $name: &'a mut [f64],)*
+        }
+
+        /// The parts of a group's memory, to read.
+        pub(crate) struct View<'a> {
+            $(#[$doc] #[allow(dead_code)] pub(crate) $name: &'a [f64],)*
+        }
+
+        impl Group {
+            pub(crate) fn fields(&mut self) -> Fields<'_> {
+                let [$($name),*] = self.arena.cut(Group::lengths(self.size, self.width));
+                Fields { $($name),* }
+            }
+
+            pub(crate) fn view(&self) -> View<'_> {
+                let [$($name),*] = self.arena.view(Group::lengths(self.size, self.width));
+                View { $($name),* }
+            }
+        }
+    };
+}
+
+parts!(
+    /// Q̂
+    q_matrix,
+    /// Ĉ
+    c_matrix,
+    /// The Cholesky factor of Q̂ + ρI + Ĉᵀ·diag(w)·Ĉ.
+    l,
+    /// 1/l_jj
+    inverse,
+    /// The weights of the rows in that factor.
+    w,
+    /// q̂
+    q,
+    /// ĉ
+    c,
+    /// D
+    d,
+    /// E
+    e,
+    /// The unknowns x̂.
+    x,
+    /// The multipliers ŷ.
+    y,
+    /// The slacks ĉ − Ĉx̂ of the inequalities.
+    s,
+    /// 1 for the rows that hold with equality, 0 for the others.
+    active,
+);
+
+impl Group {
+    pub(crate) fn new(size: Size, width: usize) -> Self {
+        let mut arena = Arena::default();
+        arena.reserve(Group::lengths(size, width).iter().sum());
+        Group { size, width, count: width, arena, cost: [1.0; WIDEST] }
+    }
+
+    fn lengths(size: Size, width: usize) -> [usize; 13] {
+        let (n, r) = (size.n * width, size.r * width);
+        [n * size.n, r * size.n, n * size.n, n, r, n, r, n, r, n, r, r, r]
+    }
+
+    /// Loads problems `first .. first + count` and scales them.
+    #[inline(always)]
+    pub(crate) fn load<S: Simd>(
+        &mut self,
+        simd: S,
+        data: &QpData<'_>,
+        first: usize,
+        count: usize,
+        passes: usize,
+    ) {
+        let (size, width) = (self.size, S::F64_LANES);
+        let Size { n, unknowns, p, r } = size;
+        self.count = count;
+        let mut cost = [1.0; WIDEST];
+        let f = self.fields();
+        for lane in 0..width {
+            let item = first + lane.min(count - 1);
+            let [q_matrix, q, a, b, g, h] = data.item(item);
+            gather(width, lane, (unknowns, unknowns, n), q_matrix, f.q_matrix);
+            gather(width, lane, (1, unknowns, n), q, f.q);
+            let (upper, lower) = f.c_matrix.split_at_mut(p * n * width);
+            gather(width, lane, (p, unknowns, n), a, upper);
+            gather(width, lane, (r - p, unknowns, n), g, lower);
+            let (upper, lower) = f.c.split_at_mut(p * width);
+            gather(width, lane, (1, p, p), b, upper);
+            gather(width, lane, (1, r - p, r - p), h, lower);
+        }
+        // The padding: unknowns that nothing else touches, with curvature 1.
+        for i in unknowns..n {
+            f.q_matrix[(i * n + i) * width..(i * n + i + 1) * width].fill(1.0);
+        }
+        symmetrize(simd, n, f.q_matrix);
+        f.d.fill(1.0);
+        f.e.fill(1.0);
+        for _ in 0..passes {
+            if !equilibrate(simd, size, f.q_matrix, f.c_matrix, f.d, f.e) {
+                break;
+            }
+        }
+        for (q, d) in f.q.iter_mut().zip(&*f.d) {
+            *q *= d;
+        }
+        for (c, e) in f.c.iter_mut().zip(&*f.e) {
+            *c *= e;
+        }
+        scale_cost(simd, size, f.q_matrix, f.q, &mut cost);
+        self.cost = cost;
+    }
+}
+
+/// Q ← (Q + Qᵀ)/2
+#[inline(always)]
+fn symmetrize<S: Simd>(_: S, n: usize, q: &mut [f64]) {
+    let width = S::F64_LANES;
+    for i in 0..n {
+        for j in 0..i {
+            for l in 0..width {
+                let (a, b) = ((i * n + j) * width + l, (j * n + i) * width + l);
+                let mean = 0.5 * q[a] + 0.5 * q[b];
+                q[a] = mean;
+                q[b] = mean;
+            }
+        }
+    }
+}
+
+/// The power of two next to 1/√x, and 1 where x is 0, or between ¼ and 4 already.
+#[inline(always)]
+fn root_scale(x: f64) -> f64 {
+    if !x.is_finite() || x == 0.0 || (0.25..=4.0).contains(&x) {
+        return 1.0;
+    }
+    // The exponent of x, halved and negated, put back into the bits of a number.
+    let exponent = ((x.to_bits() >> 52) & 0x7ff) as i64 - 1023;
+    let half = (-exponent.div_euclid(2)).clamp(-300, 300);
+    f64::from_bits(((1023 + half) as u64) << 52)
+}
+
+/// One pass: columns of [Q; C] and rows of C towards largest entries of about 1. Is anything changed?
+#[inline(always)]
+fn equilibrate<S: Simd>(
+    _: S,
+    Size { n, unknowns, r, .. }: Size,
+    q: &mut [f64],
+    c: &mut [f64],
+    d: &mut [f64],
+    e: &mut [f64],
+) -> bool {
+    let width = S::F64_LANES;
+    let (mut columns, mut rows) = (vec![0.0f64; n * width], vec![0.0f64; r * width]);
+    for i in 0..n {
+        let row = &q[i * n * width..(i + 1) * n * width];
+        for (m, x) in columns.iter_mut().zip(row) {
+            *m = if x.abs() > *m { x.abs() } else { *m };
+        }
+    }
+    for k in 0..r {
+        let row = &c[k * n * width..(k + 1) * n * width];
+        let largest = &mut rows[k * width..(k + 1) * width];
+        for (m, x) in columns.chunks_exact_mut(width).zip(row.chunks_exact(width)) {
+            for l in 0..width {
+                let x = x[l].abs();
+                m[l] = if x > m[l] { x } else { m[l] };
+                largest[l] = if x > largest[l] { x } else { largest[l] };
+            }
+        }
+    }
+    let mut changed = false;
+    for (i, x) in columns.iter_mut().enumerate() {
+        *x = if i < unknowns * width { root_scale(*x) } else { 1.0 };
+        changed |= *x != 1.0;
+    }
+    for x in &mut rows {
+        *x = root_scale(*x);
+        changed |= *x != 1.0;
+    }
+    if !changed {
+        return false;
+    }
+    for i in 0..n {
+        for j in 0..n {
+            for l in 0..width {
+                q[(i * n + j) * width + l] *= columns[i * width + l] * columns[j * width + l];
+            }
+        }
+    }
+    for k in 0..r {
+        for j in 0..n {
+            for l in 0..width {
+                c[(k * n + j) * width + l] *= rows[k * width + l] * columns[j * width + l];
+            }
+        }
+    }
+    d.iter_mut().zip(&columns).for_each(|(d, x)| *d *= x);
+    e.iter_mut().zip(&rows).for_each(|(e, x)| *e *= x);
+    true
+}
+
+/// Q and q times k, so that the larger of their largest entries is about 1.
+#[inline(always)]
+fn scale_cost<S: Simd>(
+    simd: S,
+    Size { n, unknowns, .. }: Size,
+    q_matrix: &mut [f64],
+    q: &mut [f64],
+    cost: &mut PerLane,
+) {
+    let width = S::F64_LANES;
+    let mut largest = crate::lanes::largest(simd, q);
+    for i in 0..unknowns {
+        let row = crate::lanes::largest(simd, &q_matrix[i * n * width..(i * n + unknowns) * width]);
+        for l in 0..width {
+            largest[l] = largest[l].max(row[l]);
+        }
+    }
+    for l in 0..width {
+        let k = root_scale(largest[l]);
+        cost[l] = if largest[l] * k * k > 0.0 { k * k } else { 1.0 };
+    }
+    if cost[..width].iter().all(|k| *k == 1.0) {
+        return;
+    }
+    for i in 0..unknowns {
+        for x in q_matrix[i * n * width..(i * n + unknowns) * width].chunks_exact_mut(width) {
+            for l in 0..width {
+                x[l] *= cost[l];
+            }
+        }
+    }
+    for x in q.chunks_exact_mut(width) {
+        for l in 0..width {
+            x[l] *= cost[l];
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! One linear system for the solver's steps, the polish, and the derivatives.
+//!
+//! > [ Q + ρ′I   Cᵀ ] [dx]   [r_d]
+//! > [ C        −Σ  ] [dy] = [r_p]
+//!
+//! is solved from the Cholesky factor of H = Q + ρI + Cᵀ·diag(w)·C, with wᵢ about 1/σᵢ (0: row i is absent and dyᵢ = 0): eliminating
+//! dy = w∘(C·dx − r_p) leaves H·dx = r_d + Cᵀ(w∘r_p). What ρ, and w in place of 1/Σ, change is corrected by refinement against the true
+//! system, which is the proximal method of multipliers (Rockafellar 1976): each round takes the error times δ/(δ + σ²), where σ is
+//! the least singular value of C's present rows in the metric of Q. Rows that depend on each other, and directions without curvature, are
+//! harmless as long as the right-hand side is consistent.
+
+use pulp::Simd;
+
+use super::group::Size;
+use crate::lanes::{PerLane, WIDEST, add_transposed, largest, product, substitute};
+
+/// The factored system.
+pub(crate) struct Kkt<'a> {
+    pub(crate) size: Size,
+    pub(crate) q_matrix: &'a [f64],
+    pub(crate) c_matrix: &'a [f64],
+    pub(crate) l: &'a [f64],
+    pub(crate) inverse: &'a [f64],
+    pub(crate) w: &'a [f64],
+    /// Σ's diagonal; `None` for 0.
+    pub(crate) sigma: Option<&'a [f64]>,
+    /// ρ′
+    pub(crate) rho: f64,
+}
+
+/// Working memory of a solve: n, r, n and r vectors.
+pub(crate) struct Scratch<'a> {
+    pub(crate) e_d: &'a mut [f64],
+    pub(crate) e_p: &'a mut [f64],
+    pub(crate) t_x: &'a mut [f64],
+    pub(crate) t_y: &'a mut [f64],
+}
+
+/// When refinement ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refinement {
+    pub(crate) most: usize,
+    /// Residual relative to the right-hand side.
+    pub(crate) tolerance: f64,
+}
+
+impl Kkt<'_> {
+    /// (t_x, t_y) ← the factor's answer to (r_d, r_p).
+    #[inline(always)]
+    fn once<S: Simd>(&self, simd: S, r_d: &[f64], r_p: &[f64], t_x: &mut [f64], t_y: &mut [f64]) {
+        let Size { n, r, .. } = self.size;
+        t_x.copy_from_slice(r_d);
+        for (t, (w, r)) in t_y.iter_mut().zip(self.w.iter().zip(r_p)) {
+            *t = w * r;
+        }
+        add_transposed(simd, (r, n), self.c_matrix, t_y, t_x);
+        substitute(simd, n, self.l, self.inverse, t_x);
+        product(simd, (r, n), self.c_matrix, t_x, t_y);
+        for (t, (w, r)) in t_y.iter_mut().zip(self.w.iter().zip(r_p)) {
+            *t = w * (*t - r);
+        }
+    }
+
+    /// (e_d, e_p) ← the residual of (dx, dy).
+    #[inline(always)]
+    fn residual<S: Simd>(
+        &self,
+        simd: S,
+        (r_d, r_p): (&[f64], &[f64]),
+        (dx, dy): (&[f64], &[f64]),
+        (e_d, e_p): (&mut [f64], &mut [f64]),
+    ) {
+        let Size { n, r, .. } = self.size;
+        product(simd, (n, n), self.q_matrix, dx, e_d);
+        add_transposed(simd, (r, n), self.c_matrix, dy, e_d);
+        for (e, (r, dx)) in e_d.iter_mut().zip(r_d.iter().zip(dx)) {
+            *e = r - (*e + self.rho * dx);
+        }
+        product(simd, (r, n), self.c_matrix, dx, e_p);
+        match self.sigma {
+            Some(sigma) => {
+                for i in 0..e_p.len() {
+                    let e = r_p[i] - (e_p[i] - sigma[i] * dy[i]);
+                    e_p[i] = if self.w[i] == 0.0 { 0.0 } else { e };
+                }
+            }
+            None => {
+                for i in 0..e_p.len() {
+                    let e = r_p[i] - e_p[i];
+                    e_p[i] = if self.w[i] == 0.0 { 0.0 } else { e };
+                }
+            }
+        }
+    }
+
+    /// Solves into (dx, dy); gives the residual, relative to the right-hand side, of each lane.
+    #[inline(always)]
+    pub(crate) fn solve<S: Simd>(
+        &self,
+        simd: S,
+        (r_d, r_p): (&[f64], &[f64]),
+        (dx, dy): (&mut [f64], &mut [f64]),
+        scratch: &mut Scratch<'_>,
+        refinement: Refinement,
+    ) -> PerLane {
+        let width = S::F64_LANES;
+        self.once(simd, r_d, r_p, dx, dy);
+        let mut size = largest(simd, r_d);
+        for i in 0..self.size.r {
+            for l in 0..width {
+                let at = i * width + l;
+                let x = if self.w[at] == 0.0 { 0.0 } else { r_p[at].abs() };
+                size[l] = if x > size[l] || x.is_nan() { x } else { size[l] };
+            }
+        }
+        let mut best = [f64::INFINITY; WIDEST];
+        let mut open = [true; WIDEST];
+        for round in 0..=refinement.most {
+            let (e_d, e_p) = (&mut *scratch.e_d, &mut *scratch.e_p);
+            self.residual(simd, (r_d, r_p), (dx, dy), (e_d, e_p));
+            let (a, b) = (largest(simd, e_d), largest(simd, e_p));
+            let mut undo = [false; WIDEST];
+            for l in 0..width {
+                if !open[l] {
+                    continue;
+                }
+                let e = if a[l] > b[l] || a[l].is_nan() { a[l] } else { b[l] };
+                let e = if size[l] > 0.0 { e / size[l] } else { e };
+                if e < best[l] {
+                    // A round that gains little is the last one.
+                    open[l] = refinement.tolerance < e && e < 0.25 * best[l];
+                    best[l] = e;
+                } else {
+                    // The round made it worse (or not a number): without it.
+                    undo[l] = round > 0;
+                    open[l] = false;
+                }
+            }
+            if undo[..width].contains(&true) {
+                // t_x and t_y still hold the last correction.
+                add(width, dx, scratch.t_x, &undo, -1.0);
+                add(width, dy, scratch.t_y, &undo, -1.0);
+            }
+            if round == refinement.most || !open[..width].contains(&true) {
+                break;
+            }
+            self.once(simd, scratch.e_d, scratch.e_p, scratch.t_x, scratch.t_y);
+            add(width, dx, scratch.t_x, &open, 1.0);
+            add(width, dy, scratch.t_y, &open, 1.0);
+        }
+        best
+    }
+}
+
+/// x ← x + sign·t in the lanes of the mask.
+#[inline(always)]
+fn add(width: usize, x: &mut [f64], t: &[f64], mask: &PerLane<bool>, sign: f64) {
+    for (x, t) in x.chunks_exact_mut(width).zip(t.chunks_exact(width)) {
+        for l in 0..width {
+            x[l] = if mask[l] { x[l] + sign * t[l] } else { x[l] };
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Where quadratic programs are not differentiable: flags, both one-sided derivatives, policies.
+#![allow(clippy::unwrap_used, clippy::panic)] // a failed step is a failed test
+
+mod common;
+
+use std::sync::Arc;
+
+use common::degenerate::{all, dependent, weak};
+use common::problems::Problem;
+use pullback_diffopt::qp::{Qp, QpData, QpSolution, QpTangent, Settings};
+use pullback_diffopt::{Degenerate, Error, Status};
+
+fn close(a: &[f64], b: &[f64], tolerance: f64) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= tolerance)
+}
+
+#[test]
+fn cases_solved_by_hand_have_their_solutions_and_both_derivatives() {
+    assert!(all().len() >= 30);
+    for case in all() {
+        let name = case.name;
+        let solution = case.problem.qp().solve(1, &case.problem.data()).unwrap();
+        assert!(solution.is_solved(0), "{name}: {}", solution.status(0));
+        assert!(close(solution.x(0), &case.x, 1e-9), "{name}: x = {:?}", solution.x(0));
+        let certificate = solution.certificate(0).unwrap();
+        assert!(!certificate.is_differentiable(), "{name}: {certificate:?}");
+        for (sign, want) in [(1.0, &case.plus), (-1.0, &case.minus)] {
+            let mut along = case.problem.clone();
+            along.data = case.direction.clone().map(|d| d.iter().map(|d| sign * d).collect());
+            let got = solution.directional(&along.data()).unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert!(close(&got.x, want, 1e-8), "{name}, side {sign}: {:?}, not {want:?}", got.x);
+        }
+    }
+}
+
+#[test]
+fn flags_do_not_depend_on_the_tolerance() {
+    for case in weak() {
+        let flags = [1e-6, 1e-8, 1e-10, 1e-12].map(|tolerance| {
+            let settings = Settings { tolerance, ..Settings::default() };
+            let qp = case.problem.qp().settings(settings);
+            let solution = qp.solve(1, &case.problem.data()).unwrap();
+            let c = solution.certificate(0).unwrap();
+            (c.strongly_active, c.weakly_active, c.unique_multipliers)
+        });
+        assert!(!flags[0].1.is_empty(), "{}", case.name);
+        assert!(flags.iter().all(|f| *f == flags[0]), "{}: {flags:?}", case.name);
+    }
+    for case in dependent() {
+        let solution = case.problem.qp().solve(1, &case.problem.data()).unwrap();
+        let c = solution.certificate(0).unwrap();
+        assert!(c.independence < 1e-7, "{}: {c:?}", case.name);
+        // Multipliers of rows that are only weakly active are 0, however often the rows come.
+        assert_eq!(c.unique_multipliers, case.name.starts_with("a weakly"), "{}: {c:?}", case.name);
+    }
+}
+
+/// min ½(x − θ)² s.t. x ≥ 0 at θ = 1, −1, 0.
+fn clipped() -> Arc<QpSolution> {
+    let data = QpData::inequalities(&[1.0], &[-1.0, 1.0, 0.0], &[-1.0], &[0.0]);
+    Arc::new(Qp::new(1).inequalities(1).solve(3, &data).unwrap())
+}
+
+/// dx/dθ of each item.
+fn slopes(policy: &Degenerate) -> Result<Vec<f64>, Error> {
+    let cotangent = QpTangent { x: vec![1.0; 3], ..QpTangent::default() };
+    let wrt = [false, true, false, false, false, false];
+    let [_, q, ..] = clipped().derivative(policy)?.pull(&cotangent, wrt, [false; 6])?;
+    Ok(q.iter().map(|q| -q).collect())
+}
+
+#[test]
+fn policies_say_what_a_gradient_means_at_a_kink() {
+    let towards = |d: f64| {
+        let none = Vec::new;
+        Degenerate::OneSided(vec![none(), vec![-d], none(), none(), none(), none()])
+    };
+    for (policy, at_zero) in [
+        (Degenerate::Active, 0.0),
+        (Degenerate::Inactive, 1.0),
+        (Degenerate::Average, 0.5),
+        (Degenerate::MinimumNorm, 0.5),
+        (towards(1.0), 1.0),
+        (towards(-1.0), 0.0),
+    ] {
+        let got = slopes(&policy).unwrap();
+        assert!(close(&got, &[1.0, 0.0, at_zero], 1e-12), "{policy:?}: {got:?}");
+    }
+    match slopes(&Degenerate::Refuse) {
+        Err(Error::NotDifferentiable { item: 2, why, .. }) => assert!(why.contains("[0]"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    // On the central path x(x − θ) = μ: x' = x/(2x − θ).
+    let mu = 1e-3f64;
+    let want = [1.0f64, -1.0, 0.0].map(|t| {
+        let x = 0.5 * (t + (t * t + 4.0 * mu).sqrt());
+        x / (2.0 * x - t)
+    });
+    let got = slopes(&Degenerate::CentralPath(mu)).unwrap();
+    assert!(close(&got, &want, 1e-9), "{got:?}, not {want:?}");
+    assert!(matches!(slopes(&Degenerate::CentralPath(0.0)), Err(Error::Invalid { .. })));
+    assert!(matches!(slopes(&Degenerate::OneSided(vec![])), Err(Error::Invalid { .. })));
+}
+
+#[test]
+fn pushes_of_the_chosen_side_are_the_directional_derivative() {
+    for case in weak() {
+        let solution = Arc::new(case.problem.qp().solve(1, &case.problem.data()).unwrap());
+        let policy = Degenerate::OneSided(case.direction.to_vec());
+        let derivative = solution.derivative(&policy).unwrap();
+        let along = Problem { data: case.direction.clone(), ..case.problem.clone() };
+        let pushed = derivative.push(&along.data()).unwrap();
+        assert!(close(&pushed.x, &case.plus, 1e-8), "{}: {:?}", case.name, pushed.x);
+    }
+}
+
+#[test]
+fn solutions_that_are_not_unique_are_refused_by_derivatives() {
+    // A face of the square: x₀ = 0, x₁ anywhere in [0, 1].
+    let g = [-1.0, 0.0, 0.0, -1.0, 0.0, 1.0];
+    let data = QpData::inequalities(&[0.0; 4], &[1.0, 0.0], &g, &[0.0, 0.0, 1.0]);
+    let solution = Arc::new(Qp::new(2).inequalities(3).solve(1, &data).unwrap());
+    assert!(solution.is_solved(0));
+    let certificate = solution.certificate(0).unwrap();
+    assert!(certificate.curvature < 1e-9, "{certificate:?}");
+    let along = QpData::new(&[], &[0.0, 1.0], (&[], &[]), (&[], &[]));
+    assert!(matches!(solution.directional(&along), Err(Error::NotDifferentiable { .. })));
+    let derivative = solution.derivative(&Degenerate::Average).unwrap();
+    let cotangent = QpTangent { x: vec![0.0, 1.0], ..QpTangent::default() };
+    let pulled = derivative.pull(&cotangent, [true; 6], [false; 6]);
+    assert!(matches!(pulled, Err(Error::NotDifferentiable { .. })), "{pulled:?}");
+    // What is unique about it can still be differentiated.
+    let cotangent = QpTangent { x: vec![1.0, 0.0], ..QpTangent::default() };
+    let [.., h] = derivative.pull(&cotangent, [true; 6], [false; 6]).unwrap();
+    assert!(close(&h, &[-1.0, 0.0, 0.0], 1e-9), "{h:?}");
+}
+
+#[test]
+fn random_degenerate_programs_are_never_solved_wrongly() {
+    let (mut solved, mut other) = (0, 0);
+    for seed in 0..1500 {
+        let problem = Problem::degenerate(seed);
+        let solution = problem.qp().solve(1, &problem.data()).unwrap();
+        match solution.status(0) {
+            Status::Solved => {
+                solved += 1;
+                let (nu, lambda) =
+                    (solution.equality_multipliers(0), solution.inequality_multipliers(0));
+                let violation = problem.violation(solution.x(0), nu, lambda);
+                assert!(violation < 1e-6, "seed {seed}: {violation:e}, {problem:?}");
+                solution.certificate(0).unwrap();
+            }
+            _ => other += 1,
+        }
+    }
+    assert!(solved > 700 && other > 200, "{solved} solved, {other} others");
+}
