@@ -46,7 +46,7 @@ impl Certificate {
         }
         if !self.weakly_active.is_empty() {
             return Some(format!(
-                "the inequalities {:?} are weakly active (slack and multiplier below {:e}): one-sided derivatives differ",
+                "the inequalities {:?} are weakly active (slack and multiplier are at most {:e}): one-sided derivatives differ",
                 self.weakly_active, self.margin
             ));
         }

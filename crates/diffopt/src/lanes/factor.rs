@@ -7,6 +7,7 @@ use pullback_core_graph::linalg::{Triangle, View, matmul, solve_triangular};
 use pulp::Simd;
 
 use super::TILE;
+use super::product::four_rows;
 
 /// H (lower triangle) = Q + ρ·I + Cᵀ·diag(w)·C, for Q of n×n, C of r×n and w of r; n is a multiple of the tile.
 ///
@@ -41,9 +42,8 @@ pub(crate) fn gram<S: Simd>(
             for a in 0..TILE {
                 sum[a].copy_from_slice(&q[(i + a) * n + j..(i + a) * n + j + TILE]);
             }
-            for k in 0..r {
-                let left = &panel[k * TILE..k * TILE + TILE];
-                let right = &c[k * n + j..k * n + j + TILE];
+            for (left, row) in panel.chunks_exact(TILE).zip(c.chunks_exact(n)) {
+                let right = &row[j..j + TILE];
                 for b in 0..TILE {
                     for a in 0..TILE {
                         sum[a][b] = simd.mul_add_e_f64s(left[a], right[b], sum[a][b]);
@@ -123,13 +123,14 @@ pub(crate) fn cholesky<S: Simd>(
             for a in 0..TILE {
                 sum[a].copy_from_slice(&h[(i + a) * n + j..(i + a) * n + j + TILE]);
             }
-            let left = [0, 1, 2, 3].map(|a| &h[(i + a) * n..(i + a) * n + j]);
-            let right = [0, 1, 2, 3].map(|b| &h[(j + b) * n..(j + b) * n + j]);
+            let left = four_rows(&h[i * n..(i + TILE) * n], n);
+            let right = four_rows(&h[j * n..(j + TILE) * n], n);
             for p in 0..j {
+                let l = [left[0][p], left[1][p], left[2][p], left[3][p]];
+                let r = [right[0][p], right[1][p], right[2][p], right[3][p]];
                 for b in 0..TILE {
-                    let factor = right[b][p];
                     for a in 0..TILE {
-                        sum[a][b] = simd.negate_mul_add_e_f64s(left[a][p], factor, sum[a][b]);
+                        sum[a][b] = simd.negate_mul_add_e_f64s(l[a], r[b], sum[a][b]);
                     }
                 }
             }

@@ -12,7 +12,7 @@ mod reduce;
 pub(crate) use arena::Arena;
 pub(crate) use factor::{cholesky, gram, substitute};
 pub(crate) use product::{add_transposed, gather, product};
-pub(crate) use reduce::{dot, largest, largest_over};
+pub(crate) use reduce::{dot, largest, largest_times, load, longest, step};
 
 use pulp::{Arch, Scalar, Simd, WithSimd};
 

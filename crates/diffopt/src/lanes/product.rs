@@ -2,6 +2,13 @@
 
 use pulp::Simd;
 
+/// Four rows of n entries, with lengths that the compiler knows to be n. (An array's `map` would be a call, not compiled for the instruction
+/// set of its caller.)
+#[inline(always)]
+pub(super) fn four_rows<V>(rows: &[V], n: usize) -> [&[V]; 4] {
+    [&rows[..n], &rows[n..][..n], &rows[2 * n..][..n], &rows[3 * n..][..n]]
+}
+
 /// out = A·x for A of rows×n.
 #[inline(always)]
 pub(crate) fn product<S: Simd>(
@@ -16,12 +23,13 @@ pub(crate) fn product<S: Simd>(
     let zero = simd.splat_f64s(0.0);
     let mut i = 0;
     while i + 4 <= rows {
-        let row = [0, 1, 2, 3].map(|k| &a[(i + k) * n..(i + k + 1) * n]);
+        let [a, b, c, d] = four_rows(&a[i * n..(i + 4) * n], n);
         let mut sum = [zero; 4];
         for j in 0..n {
-            for k in 0..4 {
-                sum[k] = simd.mul_add_e_f64s(row[k][j], x[j], sum[k]);
-            }
+            sum[0] = simd.mul_add_e_f64s(a[j], x[j], sum[0]);
+            sum[1] = simd.mul_add_e_f64s(b[j], x[j], sum[1]);
+            sum[2] = simd.mul_add_e_f64s(c[j], x[j], sum[2]);
+            sum[3] = simd.mul_add_e_f64s(d[j], x[j], sum[3]);
         }
         out[i..i + 4].copy_from_slice(&sum);
         i += 4;
@@ -50,14 +58,13 @@ pub(crate) fn add_transposed<S: Simd>(
     let out = &mut S::as_mut_simd_f64s(out).0[..n];
     let mut i = 0;
     while i + 4 <= rows {
-        let row = [0, 1, 2, 3].map(|k| &a[(i + k) * n..(i + k + 1) * n]);
+        let [a, b, c, d] = four_rows(&a[i * n..(i + 4) * n], n);
         let factor = [y[i], y[i + 1], y[i + 2], y[i + 3]];
         for j in 0..n {
-            let mut sum = out[j];
-            for k in 0..4 {
-                sum = simd.mul_add_e_f64s(row[k][j], factor[k], sum);
-            }
-            out[j] = sum;
+            let mut sum = simd.mul_add_e_f64s(a[j], factor[0], out[j]);
+            sum = simd.mul_add_e_f64s(b[j], factor[1], sum);
+            sum = simd.mul_add_e_f64s(c[j], factor[2], sum);
+            out[j] = simd.mul_add_e_f64s(d[j], factor[3], sum);
         }
         i += 4;
     }

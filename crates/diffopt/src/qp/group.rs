@@ -91,6 +91,10 @@ parts!(
     d,
     /// E
     e,
+    /// D⁻¹
+    d_inverse,
+    /// E⁻¹
+    e_inverse,
     /// The unknowns x̂.
     x,
     /// The multipliers ŷ.
@@ -108,9 +112,9 @@ impl Group {
         Group { size, width, count: width, arena, cost: [1.0; WIDEST] }
     }
 
-    fn lengths(size: Size, width: usize) -> [usize; 13] {
+    fn lengths(size: Size, width: usize) -> [usize; 15] {
         let (n, r) = (size.n * width, size.r * width);
-        [n * size.n, r * size.n, n * size.n, n, r, n, r, n, r, n, r, r, r]
+        [n * size.n, r * size.n, n * size.n, n, r, n, r, n, r, n, r, n, r, r, r]
     }
 
     /// Loads problems `first .. first + count` and scales them.
@@ -152,11 +156,13 @@ impl Group {
                 break;
             }
         }
-        for (q, d) in f.q.iter_mut().zip(&*f.d) {
-            *q *= d;
+        for i in 0..f.d.len() {
+            f.q[i] *= f.d[i];
+            f.d_inverse[i] = 1.0 / f.d[i];
         }
-        for (c, e) in f.c.iter_mut().zip(&*f.e) {
-            *c *= e;
+        for i in 0..f.e.len() {
+            f.c[i] *= f.e[i];
+            f.e_inverse[i] = 1.0 / f.e[i];
         }
         scale_cost(simd, size, f.q_matrix, f.q, &mut cost);
         self.cost = cost;

@@ -14,7 +14,8 @@ use super::group::{Fields, Size};
 use super::kkt::{Kkt, Refinement, Scratch};
 use super::residual::{Relative, Residuals, worst};
 use crate::lanes::{
-    Arena, PerLane, WIDEST, add_transposed, cholesky, dot, gram, product, substitute,
+    Arena, PerLane, WIDEST, add_transposed, cholesky, dot, gram, load, longest, product, step,
+    substitute,
 };
 
 /// ρ and δ, in scaled units.
@@ -123,7 +124,7 @@ pub(crate) fn interior_point<S: Simd>(
 ) {
     let Size { n, p, r, .. } = size;
     let width = S::F64_LANES;
-    let m = (r - p) as f64;
+    let (m, from) = ((r - p) as f64, p * width);
     let mut v = work.parts(size, width);
     if !progress.started {
         start(simd, size, f, &mut v);
@@ -138,25 +139,17 @@ pub(crate) fn interior_point<S: Simd>(
     loop {
         let residuals = Residuals { r_d: v.r_d, r_p: v.r_p, qx: v.qx, cy: v.cy };
         let relative = residuals.compute(simd, size, f, cost, [v.x, v.y, v.s]);
-        let mu = dot(simd, &v.s[p * width..], &v.y[p * width..]);
+        let mu = dot(simd, &v.s[from..], &v.y[from..]);
         let off = match target.central {
             None => relative.gap,
-            Some(mu) => off_center(simd, &v.s[p * width..], &v.y[p * width..], &mu),
+            Some(mu) => off_center(simd, &v.s[from..], &v.y[from..], &mu),
         };
         judge(width, &relative, &off, target, progress, &mut stalls, &mut best);
         if !progress.state[..width].contains(&State::Running) {
             return;
         }
-        // The factor of this iteration.
-        for i in 0..r {
-            for l in 0..width {
-                let at = i * width + l;
-                let ratio = if i < p { 0.0 } else { v.s[at] / v.y[at] };
-                let sigma = ratio + DELTA;
-                v.sigma[at] = sigma;
-                f.w[at] = 1.0 / sigma;
-            }
-        }
+        // The factor of this iteration: σ = s/y + δ, and w = 1/σ.
+        weigh(simd, from, v.s, v.y, v.sigma, f.w);
         gram(simd, (n, r), f.q_matrix, RHO, f.c_matrix, f.w, f.l, v.panel);
         cholesky(simd, n, 1e-300, f.l, f.inverse, &mut [0; WIDEST]);
         let kkt = Kkt {
@@ -170,29 +163,28 @@ pub(crate) fn interior_point<S: Simd>(
             rho: RHO,
         };
         let refine = Refinement { most: 3, tolerance: 1e-10 };
+        // The predictor only says where to aim.
+        let rough = Refinement { most: 0, tolerance: 1.0 };
         let central = target.central;
         // Predictor: towards μ = 0. Right-hand side −r_p + r_c/y with r_c = s∘y.
         let mut center = [0.0; WIDEST];
         if central.is_none() && r > p {
-            for i in 0..v.b_d.len() {
-                v.b_d[i] = -v.r_d[i];
-            }
-            for i in 0..v.b_p.len() {
-                v.b_p[i] = -v.r_p[i] + v.s[i];
-            }
-            kkt.solve(simd, (v.b_d, v.b_p), (v.dx, v.dy), &mut v.scratch, refine);
+            let (given, aimed) =
+                ([&*v.s, &*v.y, &*v.r_d, &*v.r_p, &*v.dy], [&mut *v.b_d, &mut *v.b_p, &mut *v.ds]);
+            aim(simd, from, given, aimed, None);
+            kkt.solve(simd, (v.b_d, v.b_p), (v.dx, v.dy), &mut v.scratch, rough);
+            slide(simd, &v.s[from..], &v.y[from..], &v.dy[from..], &mut v.ds[from..]);
             let mut alpha = [1.0; WIDEST];
-            for i in p * width..r * width {
-                v.ds[i] = -v.s[i] - v.s[i] / v.y[i] * v.dy[i];
-            }
-            lengths(width, &v.s[p * width..], &v.ds[p * width..], &mut alpha);
-            lengths(width, &v.y[p * width..], &v.dy[p * width..], &mut alpha);
+            longest(simd, &v.s[from..], &v.ds[from..], &mut alpha);
+            longest(simd, &v.y[from..], &v.dy[from..], &mut alpha);
+            let [a, b, c] = [
+                dot(simd, &v.s[from..], &v.dy[from..]),
+                dot(simd, &v.ds[from..], &v.y[from..]),
+                dot(simd, &v.ds[from..], &v.dy[from..]),
+            ];
             let mut ahead = [0.0; WIDEST];
-            for i in p..r {
-                for l in 0..width {
-                    let at = i * width + l;
-                    ahead[l] += (v.s[at] + alpha[l] * v.ds[at]) * (v.y[at] + alpha[l] * v.dy[at]);
-                }
+            for l in 0..width {
+                ahead[l] = mu[l] + alpha[l] * (a[l] + b[l] + alpha[l] * c[l]);
             }
             for l in 0..width {
                 let ratio = ahead[l] / mu[l];
@@ -204,61 +196,95 @@ pub(crate) fn interior_point<S: Simd>(
             center = mu;
         }
         // Corrector: r_c = s∘y + ds∘dy − σμ.
-        for i in 0..v.b_d.len() {
-            v.b_d[i] = -v.r_d[i];
+        let mut second = [0.0; WIDEST];
+        for l in 0..width {
+            second[l] = if central.is_some() || blocked[l] { 0.0 } else { 1.0 };
         }
-        for i in 0..p * width {
-            v.b_p[i] = -v.r_p[i];
+        let (given, aimed) =
+            ([&*v.s, &*v.y, &*v.r_d, &*v.r_p, &*v.dy], [&mut *v.b_d, &mut *v.b_p, &mut *v.ds]);
+        aim(simd, from, given, aimed, Some((&second, &center)));
+        kkt.solve(simd, (v.b_d, v.b_p), (v.dx, v.dy), &mut v.scratch, refine);
+        slide(simd, &v.s[from..], &v.y[from..], &v.dy[from..], &mut v.ds[from..]);
+        let mut alpha = [1.0 / TO_BOUNDARY; WIDEST];
+        longest(simd, &v.s[from..], &v.ds[from..], &mut alpha);
+        longest(simd, &v.y[from..], &v.dy[from..], &mut alpha);
+        for l in 0..width {
+            let moving = progress.state[l] == State::Running;
+            alpha[l] = if moving { alpha[l] * TO_BOUNDARY } else { 0.0 };
+            blocked[l] = alpha[l] < SHORT || 3 <= stalls[l];
+            progress.iterations[l] += usize::from(moving);
         }
-        for i in p..r {
-            for l in 0..width {
-                let at = i * width + l;
-                let plain = central.is_some() || blocked[l];
-                let second = if plain { 0.0 } else { v.ds[at] * v.dy[at] };
-                // ds keeps r_c/y until the step of s is known.
-                v.ds[at] = v.s[at] + (second - center[l]) / v.y[at];
-                v.b_p[at] = v.ds[at] - v.r_p[at];
+        step(simd, v.x, v.dx, &alpha);
+        step(simd, v.y, v.dy, &alpha);
+        step(simd, &mut v.s[from..], &v.ds[from..], &alpha);
+    }
+}
+
+/// σ = s/y + δ in inequalities, δ in equalities, which are the numbers before `from`; w = 1/σ.
+#[inline(always)]
+fn weigh<S: Simd>(simd: S, from: usize, s: &[f64], y: &[f64], sigma: &mut [f64], w: &mut [f64]) {
+    sigma[..from].fill(DELTA);
+    w[..from].fill(1.0 / DELTA);
+    let (s, y) = (S::as_simd_f64s(&s[from..]).0, S::as_simd_f64s(&y[from..]).0);
+    let sigma = S::as_mut_simd_f64s(&mut sigma[from..]).0;
+    let w = S::as_mut_simd_f64s(&mut w[from..]).0;
+    let (delta, one) = (simd.splat_f64s(DELTA), simd.splat_f64s(1.0));
+    for ((sigma, w), (s, y)) in sigma.iter_mut().zip(w).zip(s.iter().zip(y)) {
+        *sigma = simd.add_f64s(simd.div_f64s(*s, *y), delta);
+        *w = simd.div_f64s(one, *sigma);
+    }
+}
+
+/// The right-hand sides −r_d and −r_p + r_c/y, and r_c/y into ds: r_c = s∘y for the predictor, s∘y + c·ds∘dy − σμ for the corrector with
+/// (c, σμ).
+#[inline(always)]
+fn aim<S: Simd>(
+    simd: S,
+    from: usize,
+    [s, y, r_d, r_p, dy]: [&[f64]; 5],
+    [b_d, b_p, ds]: [&mut [f64]; 3],
+    corrector: Option<(&PerLane, &PerLane)>,
+) {
+    for (b, r) in b_d.iter_mut().zip(r_d) {
+        *b = -r;
+    }
+    for (b, r) in b_p[..from].iter_mut().zip(&r_p[..from]) {
+        *b = -r;
+    }
+    let (s, y) = (S::as_simd_f64s(&s[from..]).0, S::as_simd_f64s(&y[from..]).0);
+    let (r_p, dy) = (S::as_simd_f64s(&r_p[from..]).0, S::as_simd_f64s(&dy[from..]).0);
+    let b_p = S::as_mut_simd_f64s(&mut b_p[from..]).0;
+    let ds = S::as_mut_simd_f64s(&mut ds[from..]).0;
+    let rows = s.len();
+    let (y, r_p, dy) = (&y[..rows], &r_p[..rows], &dy[..rows]);
+    let (b_p, ds) = (&mut b_p[..rows], &mut ds[..rows]);
+    match corrector {
+        None => {
+            for i in 0..rows {
+                ds[i] = s[i];
+                b_p[i] = simd.sub_f64s(s[i], r_p[i]);
             }
         }
-        kkt.solve(simd, (v.b_d, v.b_p), (v.dx, v.dy), &mut v.scratch, refine);
-        let mut alpha = [1.0 / TO_BOUNDARY; WIDEST];
-        for i in p * width..r * width {
-            v.ds[i] = -v.ds[i] - v.s[i] / v.y[i] * v.dy[i];
-        }
-        lengths(width, &v.s[p * width..], &v.ds[p * width..], &mut alpha);
-        lengths(width, &v.y[p * width..], &v.dy[p * width..], &mut alpha);
-        let mut moving = [false; WIDEST];
-        for l in 0..width {
-            moving[l] = progress.state[l] == State::Running;
-            alpha[l] *= TO_BOUNDARY;
-            blocked[l] = alpha[l] < SHORT || 3 <= stalls[l];
-            progress.iterations[l] += usize::from(moving[l]);
-        }
-        step(width, v.x, v.dx, &alpha, &moving);
-        step(width, v.y, v.dy, &alpha, &moving);
-        step(width, &mut v.s[p * width..], &v.ds[p * width..], &alpha, &moving);
-    }
-}
-
-/// v ← v + α·dv in the lanes that move.
-#[inline(always)]
-fn step(width: usize, v: &mut [f64], dv: &[f64], alpha: &PerLane, moving: &PerLane<bool>) {
-    for (v, dv) in v.chunks_exact_mut(width).zip(dv.chunks_exact(width)) {
-        for l in 0..width {
-            v[l] = if moving[l] { v[l] + alpha[l] * dv[l] } else { v[l] };
+        Some((second, center)) => {
+            let (second, center) = (load(simd, second), load(simd, center));
+            for i in 0..rows {
+                let product = simd.mul_f64s(second, simd.mul_f64s(ds[i], dy[i]));
+                let more = simd.div_f64s(simd.sub_f64s(product, center), y[i]);
+                ds[i] = simd.add_f64s(s[i], more);
+                b_p[i] = simd.sub_f64s(ds[i], r_p[i]);
+            }
         }
     }
 }
 
-/// The longest α, at most the one given, with v + α·dv ≥ 0.
+/// ds ← −r_c/y − (s/y)∘dy, where ds holds r_c/y.
 #[inline(always)]
-fn lengths(width: usize, v: &[f64], dv: &[f64], alpha: &mut PerLane) {
-    for (v, dv) in v.chunks_exact(width).zip(dv.chunks_exact(width)) {
-        for l in 0..width {
-            // Where dv ≥ 0 the ratio is not positive and counts as none.
-            let most = -v[l] / dv[l];
-            alpha[l] = if dv[l] < 0.0 && most < alpha[l] { most } else { alpha[l] };
-        }
+fn slide<S: Simd>(simd: S, s: &[f64], y: &[f64], dy: &[f64], ds: &mut [f64]) {
+    let (s, y) = (S::as_simd_f64s(s).0, S::as_simd_f64s(y).0);
+    let (dy, ds) = (S::as_simd_f64s(dy).0, S::as_mut_simd_f64s(ds).0);
+    for ((ds, dy), (s, y)) in ds.iter_mut().zip(dy).zip(s.iter().zip(y)) {
+        let ratio = simd.div_f64s(*s, *y);
+        *ds = simd.neg_f64s(simd.mul_add_e_f64s(ratio, *dy, *ds));
     }
 }
 

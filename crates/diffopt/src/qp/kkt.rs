@@ -93,7 +93,7 @@ impl Kkt<'_> {
         }
     }
 
-    /// Solves into (dx, dy); gives the residual, relative to the right-hand side, of each lane.
+    /// Solves into (dx, dy); gives the residual, relative to the right-hand side, of each lane. Without refinement it is not looked at.
     #[inline(always)]
     pub(crate) fn solve<S: Simd>(
         &self,
@@ -105,6 +105,9 @@ impl Kkt<'_> {
     ) -> PerLane {
         let width = S::F64_LANES;
         self.once(simd, r_d, r_p, dx, dy);
+        if refinement.most == 0 {
+            return [0.0; WIDEST];
+        }
         let mut size = largest(simd, r_d);
         for i in 0..self.size.r {
             for l in 0..width {

@@ -20,8 +20,9 @@ pub(crate) const LEAST: f64 = 1e-12;
 /// Multipliers and slacks may be this far below 0, relative to 1 and the largest of their kind, before their row changes sides.
 const SIGN: f64 = 1e-10;
 
-/// The refinement that polish and derivatives use.
-pub(crate) const REFINE: Refinement = Refinement { most: 12, tolerance: 2e-15 };
+/// The refinement of the first step and of the second, whose right-hand side is small.
+const REFINE: Refinement = Refinement { most: 12, tolerance: 1e-13 };
+const AGAIN: Refinement = Refinement { most: 1, tolerance: 1e-6 };
 
 /// What came out of polishing.
 #[derive(Debug, Clone, Copy)]
@@ -68,9 +69,9 @@ pub(crate) fn polish<S: Simd>(
     let mut out = Polished { good: [false; WIDEST], error: [f64::INFINITY; WIDEST] };
     for pass in 0..passes.max(1) {
         factor(simd, size, f, room);
-        // Twice: the second step removes what the first one's size rounded away.
-        for _ in 0..2 {
-            newton(simd, size, f, cost, room, &open);
+        // The second step removes what the first one's size rounded away.
+        for refinement in [REFINE, AGAIN] {
+            newton(simd, size, f, cost, room, &open, refinement);
         }
         let relative = room.residuals(size, width).compute(simd, size, f, cost, [f.x, f.y, f.s]);
         let changed = repair(width, size, f, &open, pass + 1 < passes);
@@ -147,6 +148,7 @@ fn newton<S: Simd>(
     cost: &PerLane,
     room: &mut Room,
     open: &PerLane<bool>,
+    refinement: Refinement,
 ) {
     let width = S::F64_LANES;
     let (n, r) = (size.n * width, size.r * width);
@@ -168,7 +170,7 @@ fn newton<S: Simd>(
         rho: 0.0,
     };
     let mut scratch = Scratch { e_d, e_p, t_x, t_y };
-    kkt.solve(simd, (r_d, r_p), (dx, dy), &mut scratch, REFINE);
+    kkt.solve(simd, (r_d, r_p), (dx, dy), &mut scratch, refinement);
     for (x, dx) in [(&mut *f.x, &*dx), (&mut *f.y, &*dy)] {
         for (x, dx) in x.chunks_exact_mut(width).zip(dx.chunks_exact(width)) {
             for l in 0..width {

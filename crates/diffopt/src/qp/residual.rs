@@ -3,7 +3,7 @@
 use pulp::Simd;
 
 use super::group::{Fields, Size};
-use crate::lanes::{PerLane, WIDEST, add_transposed, dot, largest, largest_over, product};
+use crate::lanes::{PerLane, WIDEST, add_transposed, dot, largest, largest_times, product};
 
 /// Room for the residuals of a group, in scaled units: n, r, n, n vectors.
 pub(crate) struct Residuals<'a> {
@@ -54,16 +54,17 @@ impl Residuals<'_> {
             self.r_d[i] = self.qx[i] + f.q[i] + self.cy[i];
         }
         product(simd, (r, n), f.c_matrix, x, self.r_p);
-        let cx = largest_over(simd, self.r_p, f.e);
+        let cx = largest_times(simd, self.r_p, f.e_inverse);
         for i in 0..self.r_p.len() {
             self.r_p[i] += s[i] - f.c[i];
         }
-        let primal = largest_over(simd, self.r_p, f.e);
-        let dual = largest_over(simd, self.r_d, f.d);
-        let c = largest_over(simd, f.c, f.e);
-        let slack = largest_over(simd, &s[from..], &f.e[from..]);
-        let (q, qx) = (largest_over(simd, f.q, f.d), largest_over(simd, self.qx, f.d));
-        let cy = largest_over(simd, self.cy, f.d);
+        let primal = largest_times(simd, self.r_p, f.e_inverse);
+        let dual = largest_times(simd, self.r_d, f.d_inverse);
+        let c = largest_times(simd, f.c, f.e_inverse);
+        let slack = largest_times(simd, &s[from..], &f.e_inverse[from..]);
+        let (q, qx) =
+            (largest_times(simd, f.q, f.d_inverse), largest_times(simd, self.qx, f.d_inverse));
+        let cy = largest_times(simd, self.cy, f.d_inverse);
         let (xqx, qtx) = (dot(simd, self.qx, x), dot(simd, f.q, x));
         let cty = dot(simd, f.c, y);
         let multiplier = largest(simd, y);

@@ -12,5 +12,5 @@ use anyhow::Result;
 fn main() -> Result<()> {
     let quick = std::env::args().any(|a| a == "--quick");
     polygon::learn(if quick { 40 } else { 300 })?;
-    sudoku::learn(if quick { 12 } else { 900 })
+    sudoku::learn(if quick { 8 } else { 400 })
 }
