@@ -102,7 +102,7 @@ pub(in super::super) fn jacobian(p: [f64; 3], kink: f64, up: bool) -> Matrix {
             let (y, _, mu) = split(p, rho);
             let growth = rho.exp();
             let normal = [-growth, -growth * (1.0 - rho), 1.0];
-            smooth(normal, mu * growth / y.max(f64::MIN_POSITIVE), [1.0, -rho, 0.0])
+            smooth(normal, mu * growth / y.max(f64::MIN_POSITIVE), [1.0, -rho])
         }
     }
 }

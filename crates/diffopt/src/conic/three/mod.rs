@@ -11,26 +11,42 @@ type Matrix = [[f64; 3]; 3];
 pub(super) const IDENTITY: Matrix = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
 pub(super) const ZERO: Matrix = [[0.0; 3]; 3];
 
-/// The derivative on a smooth piece of the boundary, from n and −μ∇²g = c·wwᵀ, which has rank one in both cones.
-fn smooth(n: [f64; 3], c: f64, w: [f64; 3]) -> Matrix {
-    let dot = |a: [f64; 3], b: [f64; 3]| a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-    let unit = |v: [f64; 3]| {
-        let largest = v.iter().fold(f64::MIN_POSITIVE, |m, x| m.max(x.abs()));
-        let v = v.map(|x| x / largest);
-        let size = dot(v, v).sqrt();
-        (v.map(|x| x / size), largest * size)
-    };
-    let ((n, _), (w, size)) = (unit(n), unit(w));
-    // H⁻¹ = I − share·wwᵀ (Sherman and Morrison).
-    let share = 1.0 - 1.0 / (1.0 + c * size * size);
-    let along = dot(w, n);
-    let image = [0, 1, 2].map(|i| n[i] - share * along * w[i]);
-    let rest = dot(n, image);
+/// The derivative on a smooth piece of the boundary, from n and −μ∇²g = c·wwᵀ, which has rank one in both cones, with w in the plane of the
+/// first two axes.
+///
+/// In the basis w, its normal in that plane, and the third axis, H⁻¹ is diagonal with d = (1/(1 + c‖w‖²), 1, 1), and the derivative
+/// has dᵢ·Σ_{j≠i} dⱼnⱼ²/Σ dⱼnⱼ² on its diagonal and −dᵢnᵢdⱼnⱼ/Σ beside it: no difference of nearly equal numbers, however flat or sharp the
+/// boundary is.
+fn smooth(n: [f64; 3], c: f64, w: [f64; 2]) -> Matrix {
+    let largest = w[0].abs().max(w[1].abs()).max(f64::MIN_POSITIVE);
+    let scaled = w.map(|w| w / largest);
+    let size = scaled[0].hypot(scaled[1]);
+    let w = scaled.map(|w| w / size);
+    let d = [1.0 / (1.0 + c * largest * size * largest * size), 1.0, 1.0];
+    let basis = [[w[0], w[1], 0.0], [-w[1], w[0], 0.0], [0.0, 0.0, 1.0]];
+    let most = n.iter().fold(f64::MIN_POSITIVE, |m, x| m.max(x.abs()));
+    let n = n.map(|n| n / most);
+    let n = [w[0] * n[0] + w[1] * n[1], w[0] * n[1] - w[1] * n[0], n[2]];
+    let weights = [0, 1, 2].map(|i| d[i] * n[i] * n[i]);
+    let all = weights[0] + weights[1] + weights[2];
+    let mut inner = ZERO;
+    for i in 0..3 {
+        for j in 0..3 {
+            inner[i][j] = if i == j {
+                d[i] * (weights[(i + 1) % 3] + weights[(i + 2) % 3]) / all
+            } else {
+                -d[i] * n[i] * d[j] * n[j] / all
+            };
+        }
+    }
     let mut out = ZERO;
     for i in 0..3 {
         for j in 0..3 {
-            let identity = f64::from(u8::from(i == j));
-            out[i][j] = identity - share * w[i] * w[j] - image[i] * image[j] / rest;
+            for a in 0..3 {
+                for b in 0..3 {
+                    out[i][j] += basis[a][i] * inner[a][b] * basis[b][j];
+                }
+            }
         }
     }
     out

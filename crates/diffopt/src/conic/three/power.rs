@@ -17,8 +17,9 @@ fn polar(a: f64, [x, y, z]: [f64; 3]) -> bool {
     x <= 0.0 && y <= 0.0 && z.abs() <= value(a, -x / a, -y / (1.0 - a))
 }
 
-/// |z|, and x and y, of the projection of a point outside both cones with z ≠ 0.
-fn curved(a: f64, [x, y, z]: [f64; 3]) -> [f64; 3] {
+/// x, y and |z| of the projection of a point outside both cones with z ≠ 0, and μ = |z| − |z₀| of the point's z.
+fn curved(a: f64, [x, y, z]: [f64; 3]) -> [f64; 4] {
+    let from = [x, y];
     let size = z.abs();
     // The positive root of t² − t₀·t = α·r(|z| − r), without cancellation for t₀ < 0.
     let side = |from: f64, share: f64, r: f64| {
@@ -31,8 +32,18 @@ fn curved(a: f64, [x, y, z]: [f64; 3]) -> [f64; 3] {
         let (x, y) = at(r);
         r - value(a, x, y)
     });
-    let (x, y) = at(r);
-    [x, y, r]
+    let (mut x, mut y) = at(r);
+    let mut mu = size - r;
+    // Next to an edge |z| − r is below the rounding of r; the side that shrinks to nothing then follows from the boundary, and μ from it:
+    // t² − t₀·t = α·r·μ.
+    if from[1] < 0.0 && from[1] <= from[0] {
+        y = (r / x.powf(a)).powf(1.0 / (1.0 - a));
+        mu = y * (y - from[1]) / ((1.0 - a) * r);
+    } else if from[0] < 0.0 {
+        x = (r / y.powf(1.0 - a)).powf(1.0 / a);
+        mu = x * (x - from[0]) / (a * r);
+    }
+    [x, y, r, mu]
 }
 
 /// Π_K(p).
@@ -44,7 +55,7 @@ pub(in super::super) fn project(a: f64, p: [f64; 3]) -> [f64; 3] {
     } else if p[2] == 0.0 {
         [p[0].max(0.0), p[1].max(0.0), 0.0]
     } else {
-        let [x, y, r] = curved(a, p);
+        let [x, y, r, _] = curved(a, p);
         [x, y, r.copysign(p[2])]
     }
 }
@@ -61,16 +72,15 @@ pub(in super::super) fn jacobian(a: f64, p: [f64; 3], kink: f64, up: bool) -> Ma
     if polar(a, p) {
         return ZERO;
     }
-    let [x, y, r] = if p[2] == 0.0 { [0.0; 3] } else { curved(a, p) };
+    let [x, y, r, mu] = if p[2] == 0.0 { [0.0; 4] } else { curved(a, p) };
     if !(x > 0.0 && y > 0.0 && r > 0.0) {
         // Next to an edge of the cone, where the boundary has no curvature that is finite: the limit of the differences.
         return differences(a, p);
     }
-    // g = xᵃy¹⁻ᵃ − |z|, μ from the third component of s − p = μ∇g.
-    let mu = p[2].abs() - r;
+    // g = xᵃy¹⁻ᵃ − |z| with s − p = μ∇g.
     let normal = [a * r / x, (1.0 - a) * r / y, -1f64.copysign(p[2])];
     // −μ∇²g = μa(1 − a)r·wwᵀ with w = (1/x, −1/y, 0).
-    smooth(normal, mu * a * (1.0 - a) * r, [1.0 / x, -1.0 / y, 0.0])
+    smooth(normal, mu * a * (1.0 - a) * r, [1.0 / x, -1.0 / y])
 }
 
 fn differences(a: f64, p: [f64; 3]) -> Matrix {
