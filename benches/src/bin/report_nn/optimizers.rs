@@ -107,7 +107,7 @@ fn of_optimizers(output: &mut Output) -> Result<()> {
 /// Twelve standard problems: how far from the minimum, and the evaluations beside those of other systems.
 fn of_minimizers(output: &mut Output) -> Result<()> {
     let table = minimizers::table();
-    let mut excess = 0f64;
+    let (mut excess, mut start) = (0f64, 0f64);
     for problem in &table.problems {
         for (method, theirs) in [
             ("L-BFGS", problem.evaluations.lbfgs),
@@ -120,6 +120,7 @@ fn of_minimizers(output: &mut Output) -> Result<()> {
             };
             let found = table.solve(problem, &mut *minimizer)?;
             excess = excess.max(found.excess.abs());
+            start = start.max(found.start_error);
             // SciPy counts trial points apart from linearizations.
             let ours = found.evaluations.map_or(f64::NAN, |e| e[usize::from(of_newton)] as f64);
             let row = Row::new(format!("{}, {method}: evaluations", problem.name), "calls", ours);
@@ -135,6 +136,8 @@ fn of_minimizers(output: &mut Output) -> Result<()> {
             })?;
         }
     }
+    let name = "12 least-squares problems: f at the start against the table's";
+    output.push(Row::new(name, "relative", start).at_most(1e-14))?;
     let name = "12 least-squares problems, two methods: furthest from the minimum";
     output.push(Row::new(name, "of f(start) − minimum", excess).at_most(1e-10))
 }

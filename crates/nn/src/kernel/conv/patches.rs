@@ -250,7 +250,7 @@ impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
                     } else {
                         let patches = &mut patches[..count * taps * STRIP];
                         of.build(image, &segments, &pixels, patches);
-                        (Source { data: &*patches, channel: STRIP }, 0)
+                        (Source { data: patches, channel: STRIP }, 0)
                     };
                     for &(target, width) in blocks {
                         let (now, rest) = weights.split_at(count * taps * width);
@@ -320,7 +320,7 @@ pub(super) fn whole_and_rest<T: Real, S: Simd>(
     }
     let (source, shift) = match fits {
         true => (product.source, start),
-        false => (Source { data: &*short, channel: lanes }, 0),
+        false => (Source { data: &short, channel: lanes }, 0),
     };
     let mut last = Scratch::new(BLOCK * lanes);
     for (line, row) in last.chunks_exact_mut(lanes).zip(&*rows) {

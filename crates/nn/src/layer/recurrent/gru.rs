@@ -51,12 +51,7 @@ impl<'g> State<'g> for Var<'g> {
         next(weights, p, input, self)
     }
 
-    fn over(
-        self,
-        weights: &Weights,
-        p: &Bound<'g>,
-        input: Var<'g>,
-    ) -> Result<(Var<'g>, Self)> {
+    fn over(self, weights: &Weights, p: &Bound<'g>, input: Var<'g>) -> Result<(Var<'g>, Self)> {
         let [batch, time, _] = weights.sequence(input)?;
         weights.check_state(self, batch)?;
         let states = gru_sequence(input, weights.state_vars(p, input)?, self)?;

@@ -70,12 +70,7 @@ impl<'g> State<'g> for LstmState<'g> {
         next(weights, p, input, self)
     }
 
-    fn over(
-        self,
-        weights: &Weights,
-        p: &Bound<'g>,
-        input: Var<'g>,
-    ) -> Result<(Var<'g>, Self)> {
+    fn over(self, weights: &Weights, p: &Bound<'g>, input: Var<'g>) -> Result<(Var<'g>, Self)> {
         let [batch, time, _] = weights.sequence(input)?;
         weights.check_state(self.hidden, batch)?;
         weights.check_state(self.cell, batch)?;

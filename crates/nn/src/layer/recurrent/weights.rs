@@ -79,9 +79,7 @@ impl Weights {
     pub(super) fn sequence(&self, input: Var<'_>) -> Result<[usize; 3]> {
         match *input.dims()? {
             [batch, time, gates] if time > 0 => Ok([batch, time, gates]),
-            ref other => {
-                Err(Error::shape("recurrent cell", "(batch, time ≥ 1, gates)", &[other]))
-            }
+            ref other => Err(Error::shape("recurrent cell", "(batch, time ≥ 1, gates)", &[other])),
         }
     }
 
