@@ -172,7 +172,7 @@ fn registers<T: Real, S: Simd, const V: usize>(
     finish: Finish<T>,
 ) {
     let span = V * T::lanes::<S>();
-    let mut sums = [T::splat(simd, finish.bias); V];
+    let mut sums = [T::splat(simd, T::ZERO); V];
     for (&shift, &weight) in shifts.iter().zip(weights) {
         let weight = T::splat(simd, weight);
         let vectors = T::vectors::<S>(&source[at + shift..][..span]).0;
@@ -181,8 +181,11 @@ fn registers<T: Real, S: Simd, const V: usize>(
             sums[v] = T::mul_add(simd, weight, pixels[v], sums[v]);
         }
     }
-    if finish.relu {
-        for v in 0..V {
+    // After the sum, as every other method does: the same bits as the bias added in a pass of its own.
+    let bias = T::splat(simd, finish.bias);
+    for v in 0..V {
+        sums[v] = T::plus(simd, sums[v], bias);
+        if finish.relu {
             sums[v] = T::rectified(simd, sums[v]);
         }
     }
