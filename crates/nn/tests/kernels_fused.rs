@@ -164,16 +164,22 @@ fn recurrent_cells_over_a_sequence() {
     let gru = Gru::new(&mut p.root(), 3, 5).unwrap();
     let cell = GruCell::new(&mut same_names.root(), 3, 5).unwrap();
     let inputs = [tensor(1, &[37, 6, 3]), tensor(2, &[37, 5])];
-    same("gru", &filled(p), &inputs, &|p, x| Ok(gru.run(p, x[0], Some(x[1]))?.0), &|p, x| {
-        let p = renamed(p)?;
-        let mut h = x[1];
-        let mut all = vec![];
-        for t in 0..6 {
-            h = cell.step(&p, x[0].get(1, t), h)?;
-            all.push(h);
-        }
-        x[0].graph().stack(&all, 1).ok()
-    });
+    same(
+        "gru",
+        &filled(p),
+        &inputs,
+        &|p, x| Ok(gru.run(p, x[0], Some(x[1].unsqueeze(0)))?.0),
+        &|p, x| {
+            let p = renamed(p)?;
+            let mut h = x[1];
+            let mut all = vec![];
+            for t in 0..6 {
+                h = cell.step(&p, x[0].get(1, t), h)?;
+                all.push(h);
+            }
+            x[0].graph().stack(&all, 1).ok()
+        },
+    );
     let (mut p, mut same_names) = (empty(), empty());
     let lstm = Lstm::new(&mut p.root(), 3, 5).unwrap();
     let cell = LstmCell::new(&mut same_names.root(), 3, 5).unwrap();
@@ -183,7 +189,7 @@ fn recurrent_cells_over_a_sequence() {
         &filled(p.clone()),
         &inputs,
         &|p, x| {
-            let start = LstmState { hidden: x[1], cell: x[2] };
+            let start = LstmState { hidden: x[1].unsqueeze(0), cell: x[2].unsqueeze(0) };
             Ok(lstm.run(p, x[0], Some(start))?.0)
         },
         &|p, x| Ok(steps(&cell, &renamed(p)?, x)?.0),
@@ -194,9 +200,9 @@ fn recurrent_cells_over_a_sequence() {
         &filled(p),
         &inputs,
         &|p, x| {
-            let start = LstmState { hidden: x[1], cell: x[2] };
+            let start = LstmState { hidden: x[1].unsqueeze(0), cell: x[2].unsqueeze(0) };
             let (all, last) = lstm.run(p, x[0], Some(start))?;
-            (all.sum(1) + last.cell * last.hidden).ok()
+            (all.sum(1) + (last.cell * last.hidden).squeeze(0)).ok()
         },
         &|p, x| {
             let (all, last) = steps(&cell, &renamed(p)?, x)?;
