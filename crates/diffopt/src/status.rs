@@ -6,7 +6,7 @@
 pub enum Status {
     /// The optimality conditions hold to the tolerance.
     Solved,
-    /// No point satisfies the constraints; [`crate::Infeasible`] multipliers prove it, and were verified.
+    /// No point satisfies the constraints; multipliers prove it ([`proof`](crate::qp::QpSolution::proof)), and were verified.
     PrimalInfeasible,
     /// The objective falls without bound along a direction that stays feasible; the direction was verified.
     DualInfeasible,

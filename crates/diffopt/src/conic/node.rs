@@ -13,7 +13,7 @@ use crate::{Degenerate, Error, Unsolved};
 
 /// A [`Conic`] as a [`Function`] of the values on its patterns: (P, q, A, b) ↦ (x, z).
 ///
-/// Inputs, f32 or f64, all of one element type (computed in f64): the entries of P's upper triangle, q [n], the entries of A, b [m], in
+/// Inputs, f32 or f64, all of one element type (computed in f64): the entries of P's upper triangle, q \[n\], the entries of A, b \[m\], in
 /// the order of the patterns; those without numbers are left out. Each may have leading batch dimensions, the same for all that have any;
 /// those without are shared by the batch. Outputs: x […, n], z […, m]; with [`Unsolved::Mask`] also u32 […], 1 where there is a solution.
 #[derive(Debug, Clone)]

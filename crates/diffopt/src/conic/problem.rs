@@ -50,7 +50,7 @@ pub struct Conic {
     pub(super) settings: ConicSettings,
 }
 
-/// The values of a batch: entries of P (upper triangle) and A in the order of their patterns, q [n], b [m]. Each slice holds one copy for each
+/// The values of a batch: entries of P (upper triangle) and A in the order of their patterns, q \[n\], b \[m\]. Each slice holds one copy for each
 /// item, or a single one that all share.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ConicData<'a> {

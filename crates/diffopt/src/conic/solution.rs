@@ -261,7 +261,7 @@ impl ConicSolution {
     }
 }
 
-/// Directions or cotangents of the solution: x [batch×n], z [batch×m].
+/// Directions or cotangents of the solution: x \[batch×n\], z \[batch×m\].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ConicTangent {
     /// Of x.

@@ -12,7 +12,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// From compressed columns: entries of column j are `starts[j]..starts[j + 1]`, in the rows `indices`.
+    /// From compressed columns: entries of column j are `starts\[j\]..starts[j + 1]`, in the rows `indices`.
     ///
     /// # Errors
     /// [`Error::Invalid`] where starts do not ascend from 0 to the number of entries, or rows do not ascend below `rows`.

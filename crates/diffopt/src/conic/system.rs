@@ -40,7 +40,7 @@ struct Block {
     /// The first of this block's columns of U, and how many.
     column: usize,
     count: usize,
-    /// `rows` numbers for each column; empty: column c is the unit vector of row `picks[c]`.
+    /// `rows` numbers for each column; empty: column c is the unit vector of row `picks\[c\]`.
     vectors: Vec<f64>,
     picks: Vec<usize>,
 }

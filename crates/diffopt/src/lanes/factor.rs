@@ -99,7 +99,7 @@ fn gram_alone(
 /// H = L·Lᵀ in place of H's lower triangle; `inverse` gets 1/l_jj. A pivot that is not above `least` is replaced by 10³⁰⁰, which
 /// makes its unknown 0: refinement then finds the solution of a consistent singular system.
 ///
-/// For W > 1 every lane goes its own way. `failed[l]` counts replaced pivots of lane l.
+/// For W > 1 every lane goes its own way. `failed\[l\]` counts replaced pivots of lane l.
 #[inline(always)]
 pub(crate) fn cholesky<S: Simd>(
     simd: S,

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 
-/// The data of a batch: Q [n×n], q [n], A [p×n], b [p], G [m×n], h [m], row-major.
+/// The data of a batch: Q \[n×n\], q \[n\], A \[p×n\], b \[p\], G \[m×n\], h \[m\], row-major.
 ///
 /// Each slice holds one copy for each item of the batch, or a single one that all items share. Q counts by its symmetric part
 /// ½(Q + Qᵀ). A slice without numbers stands for zeros in Q and q, and is right for A, b, G and h where there are no such rows.

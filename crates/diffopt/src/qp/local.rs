@@ -8,7 +8,7 @@ use super::solve::{Qp, Settings};
 use crate::degenerate::{Certificate, SINGULAR};
 use crate::lanes::PerLane;
 
-/// A solved item: Q̂ [n×n], Ĉ [r×n], and its solution.
+/// A solved item: Q̂ \[n×n\], Ĉ \[r×n\], and its solution.
 pub(super) struct Local {
     pub(super) n: usize,
     pub(super) p: usize,

@@ -15,7 +15,7 @@ use crate::{Degenerate, Error, Unsolved};
 
 /// A [`Qp`] as a [`Function`]: (Q, q, A, b, G, h) ↦ (x, ν, λ).
 ///
-/// Inputs, f32 or f64, all of one element type (computed in f64): Q [n, n], q [n], A [p, n], b [p], G [m, n], h [m]; without A and b if
+/// Inputs, f32 or f64, all of one element type (computed in f64): Q [n, n], q \[n\], A [p, n], b \[p\], G [m, n], h \[m\]; without A and b if
 /// p = 0, without G and h if m = 0. Each may have leading batch dimensions, the same for all that have any; those without are shared
 /// by the batch, and their cotangents are sums over it. Outputs: x […, n], ν […, p] if p > 0, λ […, m] if m > 0; with
 /// [`Unsolved::Mask`] also u32 […], 1 where there is a solution.

@@ -28,7 +28,7 @@ use crate::{Error, Result};
 const REFINE: Refinement = Refinement { most: 10, tolerance: 1e-14 };
 const UNSOLVABLE: f64 = 1e-6;
 
-/// Directions or cotangents of the solution: x [batch×n], ν [batch×p], λ [batch×m].
+/// Directions or cotangents of the solution: x \[batch×n\], ν \[batch×p\], λ \[batch×m\].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct QpTangent {
     /// Of x.
