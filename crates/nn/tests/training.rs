@@ -196,6 +196,16 @@ fn clipping_scales_all_gradients_by_one_factor() {
     }
     assert!(matches!(clip_by_norm(&mut gradients, 0.0), Err(Error::Setting { .. })));
     assert!(matches!(clip_by_norm(&mut [vector(&[f64::NAN])], 1.0), Err(Error::Graph(_))));
+    // Squares beyond the numbers on either side, and a norm that is.
+    for (size, norm) in [(1e300, 5e300), (1e-300, 5e-300), (4e307, f64::MAX)] {
+        let mut far = [vector(&[3.0 * size, -4.0 * size])];
+        let before = clip_by_norm(&mut far, 1e-305).unwrap();
+        assert!((before / norm - 1.0).abs() < 1e-15, "{before:e}");
+        let expected = vector(&[0.6e-305, -0.8e-305]);
+        for (c, e) in numbers(&far[0]).iter().zip(numbers(&expected)) {
+            assert!((c / e - 1.0).abs() < 1e-9, "{c:e}");
+        }
+    }
 }
 
 /// The robot's network in small: perception, pooling, residual blocks, up-sampling, one pixel's loss.
