@@ -18,7 +18,7 @@ use pullback_nn::layer::{
 };
 use pullback_nn::ops::{standardize, unit_rms};
 use pullback_nn::parameters::Bound;
-use pullback_nn::{Layer, Parameters};
+use pullback_nn::{Initialization, Layer, Parameters};
 
 type Forward<'a> = &'a (dyn for<'g> Fn(&Bound<'g>, &[Var<'g>]) -> Result<Var<'g>> + Sync);
 
@@ -156,6 +156,40 @@ fn attention_over_several_blocks() {
     same("self-attention", &p, &inputs[..1], &|p, x| fused.forward(p, x[0]), &|p, x| {
         parts.forward(p, x[0])
     });
+}
+
+/// One head whose maps are the identity: softmax(q·kᵀ/√n)·v.
+fn plain_attention<'g>(x: [Var<'g>; 3]) -> Result<Var<'g>> {
+    let (dims, dtype) = (x[0].dims()?, x[0].dtype()?);
+    let n = dims[2];
+    let mut p = Parameters::new(1, dtype, &Device::Cpu);
+    let identity = Initialization::Identity { gain: 1.0 };
+    let attention = MultiHeadAttention::initialized(&mut p.root(), n, 1, identity).unwrap();
+    let eye = Tensor::eye(n, dtype, &Device::Cpu)?;
+    p.set("in_proj_weight", &Tensor::cat(&[&eye; 3], 0)?).unwrap();
+    let mask = AttentionMask { causal: false, seen: None };
+    attention.attend(&p.bind_constant(x[0].graph()), x, mask)
+}
+
+#[test]
+fn a_far_score_is_a_score_and_an_overflow_an_error() {
+    let attend = |dtype: DType, q: &[f64], k: &[f64], v: &[f64]| {
+        let graph = Graph::new();
+        let n = q.len();
+        let of = |x: &[f64]| {
+            let t = Tensor::from_slice(x, (1, x.len() / n, n), &Device::Cpu).unwrap();
+            graph.constant(&t.to_dtype(dtype).unwrap())
+        };
+        plain_attention([of(q), of(k), of(v)]).and_then(|y| to_f64(&y.value()?))
+    };
+    for dtype in [DType::F32, DType::F64] {
+        assert_eq!(attend(dtype, &[1e15], &[-1.5e15, -1e15], &[3.0, 4.0]).unwrap(), [4.0]);
+        assert_eq!(attend(dtype, &[1e15], &[-1.5e15], &[3.0]).unwrap(), [3.0]);
+    }
+    // −∞, and ∞ − ∞.
+    for k in [[-1e20, -1e20], [1e20, -1e20]] {
+        assert!(attend(DType::F32, &[1e20, 1e20], &k, &[1.0, 1.0]).is_err(), "{k:?}");
+    }
 }
 
 #[test]

@@ -102,23 +102,22 @@ impl Attention {
             })
     }
 
-    /// Puts −∞'s stand-in where a key is not seen: so far below any score that its exponential is 0.
-    fn hide<T: Real>(&self, head: (usize, usize), t: usize, scores: &mut [T]) {
-        if self.causal || self.seen.is_some() {
-            let hidden = T::lit(HIDDEN);
-            for (s, score) in scores.iter_mut().enumerate() {
-                if !self.sees(head, t, s) {
-                    *score = hidden;
-                }
+    /// Puts −∞, whose exponential is 0, where a key is not seen; whether any is.
+    fn hide<T: Real>(&self, head: (usize, usize), t: usize, scores: &mut [T]) -> bool {
+        if !self.causal && self.seen.is_none() {
+            return true;
+        }
+        let (hidden, mut any) = (T::lit(f64::NEG_INFINITY), false);
+        for (s, score) in scores.iter_mut().enumerate() {
+            if self.sees(head, t, s) {
+                any = true;
+            } else {
+                *score = hidden;
             }
         }
+        any
     }
 }
-
-/// The score of a key that is not seen, finite in f32.
-const HIDDEN: f64 = -1e30;
-/// Scores below this are hidden ones.
-const REAL: f64 = -1e29;
 
 /// The results (batch, targets, heads·width), and ln Σ e^(scale·score) for each (sample, query, head).
 pub fn attend<T: Element>(
@@ -140,8 +139,11 @@ pub fn attend<T: Element>(
             let keys = transposed(k.view(sizes, sources, (b, h), 0));
             product((rows, sources, width), queries, keys, &mut weights)?;
             for (i, row) in weights.chunks_exact_mut(sources).enumerate() {
-                sizes.hide((b, h), from + i, row);
-                logs[i * heads + h] = normalize(row, sizes.scale());
+                if sizes.hide((b, h), from + i, row) {
+                    logs[i * heads + h] = normalize(row, sizes.scale());
+                } else {
+                    row.fill(T::default());
+                }
             }
             let values = v.view(sizes, sources, (b, h), 0);
             product((rows, width, sources), dense(&weights, sources), values, &mut part)?;
@@ -162,19 +164,15 @@ pub fn attend<T: Element>(
     Ok((out, logs))
 }
 
-/// Scores ↦ weights e^(scale·s)/Σ, zeros where none is seen; the logarithm of the sum.
+/// Scores, of which one is seen, ↦ weights e^(scale·s)/Σ; the logarithm of the sum. No number where a product has overflowed.
 fn normalize<T: Element>(scores: &mut [T], scale: T) -> T {
     let n = scores.len();
     vectorized(
         #[inline(always)]
         || {
-            let mut top = T::lit(HIDDEN);
+            let mut top = T::lit(f64::NEG_INFINITY);
             for &s in scores.iter() {
                 top = if s > top { s } else { top };
-            }
-            if top < T::lit(REAL) {
-                scores.fill(T::default());
-                return T::default();
             }
             for s in scores.iter_mut() {
                 *s = Elementary::exp(scale * (*s - top));
@@ -223,7 +221,7 @@ pub fn attend_gradient<T: Element>(
             product((rows, sources, width), cotangents, transposed(values), slopes)?;
             let pairs = weights.chunks_exact_mut(sources).zip(slopes.chunks_exact_mut(sources));
             for (i, (weights, slopes)) in pairs.enumerate() {
-                sizes.hide(head, from + i, weights);
+                let _ = sizes.hide(head, from + i, weights);
                 let log = logs[(head.0 * targets + from + i) * heads + head.1];
                 let row = i * features..i * features + width;
                 let (y, dy) = (&results.data[row.clone()], &cotangents.data[row]);
@@ -271,7 +269,6 @@ fn weigh<T: Element>(weights: &mut [T], slopes: &mut [T], scale: T, log: T, alon
         || {
             for (w, slope) in weights.iter_mut().zip(slopes.iter_mut()) {
                 let weight = Elementary::exp(scale * *w - log);
-                let weight = if *w < T::lit(REAL) { T::default() } else { weight };
                 *slope = scale * weight * (*slope - along);
                 *w = weight;
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use pullback_core_graph::primitive::Slots;
 use pullback_core_graph::{Error, Function, Result, Var, function};
 
@@ -126,8 +126,9 @@ impl Heads {
 /// eˢ/Σeˢ over the keys that are seen; zeros where none is.
 fn masked_softmax<'g>(scores: Var<'g>, seen: Var<'g>) -> Result<Var<'g>> {
     let value = scores.value()?;
-    // Far below any score, and finite in f32; its exponential against a real score is exactly 0.
-    let hidden = Tensor::new(-1e30f64, value.device())?.to_dtype(value.dtype())?;
+    // The least number: its exponential against a score that is seen is exactly 0.
+    let least = if value.dtype() == DType::F64 { f64::MIN } else { f32::MIN.into() };
+    let hidden = Tensor::new(least, value.device())?.to_dtype(value.dtype())?;
     let hidden = scores.graph().constant(&hidden);
     let weights = seen.select(scores, hidden).softmax(-1);
     seen.select(weights, hidden.zeros_like()).ok()
