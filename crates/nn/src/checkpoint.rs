@@ -16,9 +16,12 @@ use safetensors::tensor::View;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::data::byte_count;
 use crate::error::{Error, Result};
 
 const KEY: &str = "pullback";
+/// The key of the metadata in a header, among the tensors' names.
+const RESERVED: &str = "__metadata__";
 
 /// Tensors and text entries by name.
 #[derive(Debug, Clone, Default)]
@@ -67,13 +70,17 @@ impl Checkpoint {
     /// contents give the same bytes.
     ///
     /// # Errors
-    /// [`Error::Io`] if the disk refuses, [`Error::Checkpoint`] if a tensor has an element type that the format lacks.
+    /// [`Error::Io`] if the disk refuses, [`Error::Checkpoint`] if a tensor has an element type that the format lacks, or the
+    /// name `__metadata__`.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let header = Header { metadata: self.metadata.clone(), sha256: self.digest() };
         let refuse = |reason: String| Error::Checkpoint { path: path.into(), reason };
         let header = serde_json::to_string(&header).map_err(|e| refuse(e.to_string()))?;
         let tensors = self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        if self.tensors.contains_key(RESERVED) {
+            return Err(refuse(format!("no tensor can have the name {RESERVED}")));
+        }
         let bytes =
             safetensors::serialize(tensors, Some(HashMap::from([(KEY.to_string(), header)])))
                 .map_err(|e| refuse(e.to_string()))?;
@@ -101,6 +108,9 @@ impl Checkpoint {
             serde_json::from_str(header).map_err(|e| e.to_string())?;
         let mut checkpoint = Self { tensors: BTreeMap::new(), metadata };
         for (name, view) in SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?.tensors() {
+            if byte_count(1, view.shape()).is_none() {
+                return Err(format!("tensor {name}: {:?} are too many numbers", view.shape()));
+            }
             let tensor = view.load(&Device::Cpu).map_err(|e| format!("tensor {name}: {e}"))?;
             checkpoint.tensors.insert(name, tensor);
         }
@@ -136,7 +146,8 @@ impl Checkpoint {
 /// Old contents or new, never half: what a crash between any two lines leaves.
 fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_os_string();
-    name.push(format!(".{}.tmp", std::process::id()));
+    // Two threads may write the same file.
+    name.push(format!(".{}.{:?}.tmp", std::process::id(), std::thread::current().id()));
     let temporary: PathBuf = path.with_file_name(name);
     let written = (|| {
         let mut file = File::create(&temporary)?;

@@ -61,6 +61,7 @@ fn files_that_lie_about_their_size_allocate_nothing() {
     refused(&of("(1000000000000,)"), &npy, "needs 8000000000000 bytes, the file has 0 left");
     refused(&of("(4294967296, 4294967296, 4294967296)"), &npy, "more numbers than any file holds");
     refused(&of("(99999999999999999999,)"), &npy, "a size expected");
+    refused(&of("(0, 4294967296, 4294967296)"), &npy, "more numbers than any file holds");
     refused(&of("(-1,)"), &npy, "a size expected");
     refused(&of("(2"), &npy, "a size expected");
     refused(&of("(2 3)"), &npy, "no comma");
@@ -83,6 +84,7 @@ fn files_that_lie_about_their_size_allocate_nothing() {
     let mut bytes = vec![0, 0, 8, 255];
     bytes.extend([255; 255 * 4]);
     refused(&bytes, &idx, "more numbers than any file holds");
+    refused(&[&[0, 0, 8, 4, 0, 0, 0, 0][..], &[255; 12]].concat(), &idx, "more numbers than any");
     refused(&[0, 0, 8, 1, 255, 255, 255, 255], &idx, "needs 4294967295 bytes");
     refused(&[0, 0, 8, 1, 0, 0, 0, 1, 7, 7], &idx, "1 bytes follow");
     refused(&[0, 0, 10, 1], &idx, "no element type 0x0a");
@@ -96,6 +98,42 @@ fn files_that_lie_about_their_size_allocate_nothing() {
     refused(b"GIF89a", &image, "neither PNG");
     assert!(matches!(npy::read(folder.0.join("none")), Err(Error::Io { .. })));
     assert!(matches!(read_npz(&path), Err(Error::Data { .. })));
+}
+
+/// An archive of one array of zeros, stored once and listed under `names` names.
+fn archive(names: u16) -> Vec<u8> {
+    let header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (400,), }\n";
+    let array = [b"\x93NUMPY\x01\x00", &[header.len() as u8, 0][..], header, &[0; 400]].concat();
+    let mut sum = flate2::Crc::new();
+    sum.update(&array);
+    let size = (array.len() as u32).to_le_bytes();
+    // No flags, stored, no time; checksum, sizes, the name's length.
+    let common =
+        [&[20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0][..], &sum.sum().to_le_bytes(), &size, &size, &[6, 0]];
+    let common = common.concat();
+    let mut bytes = [b"PK\x03\x04", &common[..], &[0, 0], b"00.npy", &array].concat();
+    let start = (bytes.len() as u32).to_le_bytes();
+    for name in 0..names {
+        let name = format!("{name:02}.npy");
+        let parts = [b"PK\x01\x02\x14\0", &common[..], &[0; 16], name.as_bytes()];
+        bytes.extend(parts.concat());
+    }
+    let length = (bytes.len() as u32 - u32::from_le_bytes(start)).to_le_bytes();
+    let names = names.to_le_bytes();
+    let parts = [b"PK\x05\x06\0\0\0\0", &names[..], &names, &length, &start, &[0, 0]];
+    bytes.extend(parts.concat());
+    bytes
+}
+
+#[test]
+fn members_of_an_archive_that_lie_over_each_other_are_refused() {
+    let folder = Folder::new("over");
+    let path = folder.0.join("file.npz");
+    fs::write(&path, archive(1)).unwrap();
+    assert_eq!(read_npz(&path).unwrap()["00"].dims(), [400]);
+    fs::write(&path, archive(9)).unwrap();
+    let error = read_npz(&path).unwrap_err().to_string();
+    assert!(error.contains("bytes, the file has") && error.contains(".npy"), "{error}");
 }
 
 #[test]
@@ -121,6 +159,9 @@ fn arrays_come_back_as_they_were_written() {
     assert_eq!(npy::read(&path).unwrap().to_vec2::<i64>().unwrap()[1], [1, 7, 13, 19]);
     npy::write(&path, &Tensor::new(2.5f64, &Device::Cpu).unwrap()).unwrap();
     assert_eq!(npy::read(&path).unwrap().to_scalar::<f64>().unwrap(), 2.5);
+    let deep = Tensor::zeros(vec![1; 65], DType::F32, &Device::Cpu).unwrap();
+    let refused = npy::write(&path, &deep);
+    assert!(matches!(refused, Err(Error::Argument { value: 65, .. })), "{refused:?}");
     let half = all.to_dtype(DType::F16).unwrap();
     assert!(matches!(npy::write(&path, &half), Err(Error::Argument { .. })));
 }

@@ -22,7 +22,7 @@ use pullback_nn::train::{CheckpointFolder, ConfusionMatrix, Ending, Event, Task 
 use pullback_nn::{Checkpoint, Error};
 use runs::{EPOCHS, bits, go_on, kill, trainer, truncated, undisturbed};
 
-use pullback_core_graph::candle::{Device, Tensor};
+use pullback_core_graph::candle::{DType, Device, Tensor};
 
 const FOLDER: &str = "PULLBACK_TEST_RUN";
 
@@ -74,6 +74,19 @@ fn an_interrupted_run_goes_on_in_the_middle_of_an_epoch() {
     assert_eq!(trainer.run(go_on).unwrap(), Ending::Finished);
     assert_eq!(bits(trainer.parameters()), expected);
     assert_eq!(fs::read(folder.0.join("history.jsonl")).unwrap(), history);
+}
+
+#[test]
+fn a_run_without_end_is_left_by_its_callback() {
+    let mut trainer = runs::trainer_of(None, 0, u64::MAX).unwrap();
+    let ending = trainer.run(|event| match event {
+        Event::Step { step: 5, of, .. } => {
+            assert_eq!(*of, u64::MAX);
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    assert_eq!(ending.unwrap(), Ending::Interrupted);
 }
 
 #[test]
@@ -181,6 +194,48 @@ fn another_run_is_refused() {
     assert_eq!(bits(second.parameters()), before);
 }
 
+fn whole() -> Checkpoint {
+    let mut checkpoint = Checkpoint::new();
+    checkpoint.tensors.insert("x".into(), Tensor::ones(1000, DType::F64, &Device::Cpu).unwrap());
+    checkpoint
+}
+
+#[test]
+fn what_could_not_be_read_again_is_not_written() {
+    let folder = Folder::new("reserved");
+    let file = folder.0.join("checkpoint");
+    let mut reserved = whole();
+    reserved.tensors.insert("__metadata__".into(), Tensor::new(1.0, &Device::Cpu).unwrap());
+    let refused = reserved.save(&file);
+    assert!(matches!(refused, Err(Error::Checkpoint { .. })), "{refused:?}");
+    assert!(!file.exists());
+    // Dimensions beside a 0 whose product overflows.
+    let header = r#"{"__metadata__":{"pullback":"{\"metadata\":{},\"sha256\":\"00\"}"},"#
+        .to_string()
+        + r#""a":{"dtype":"F32","shape":[0,1099511627776,1099511627776],"data_offsets":[0,0]}}"#;
+    let length = (header.len() as u64).to_le_bytes();
+    fs::write(&file, [&length[..], header.as_bytes()].concat()).unwrap();
+    let error = Checkpoint::load(&file).unwrap_err().to_string();
+    assert!(error.contains("[0, 1099511627776, 1099511627776]"), "{error}");
+}
+
+#[test]
+fn threads_that_write_the_same_checkpoint_do_not_meet() {
+    let folder = Folder::new("together");
+    let file = folder.0.join("checkpoint");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    whole().save(&file).unwrap();
+                    Checkpoint::load(&file).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+}
+
 #[test]
 fn half_written_files_are_cleared_away() {
     let folder = Folder::new("half");
@@ -200,6 +255,12 @@ fn half_written_files_are_cleared_away() {
     assert_eq!(open.steps().unwrap(), [5, 6, 99]);
     let found = open.newest().unwrap().unwrap();
     assert_eq!((found.step, found.damaged.len()), (6, 1));
+    // Names that spell a number otherwise are other people's files.
+    for name in ["step-1.safetensors", "step-+00000000002.safetensors"] {
+        fs::write(folder.0.join(name), "mine").unwrap();
+    }
+    open.save(7, &Checkpoint::new()).unwrap();
+    assert_eq!(open.steps().unwrap(), [6, 7, 99]);
 }
 
 #[test]

@@ -61,14 +61,21 @@ impl<'a> Bytes<'a> {
         big: bool,
         dims: &[usize],
     ) -> Result<Tensor> {
-        let count = dims.iter().try_fold(element.size(), |n, &d| n.checked_mul(d));
-        let Some(count) = count else {
+        let Some(count) = byte_count(element.size(), dims) else {
             return self.fail(format!("{dims:?} are more numbers than any file holds"));
         };
         let bytes = self.take(count, &format!("numbers of dimensions {dims:?}"))?;
         self.end()?;
         Ok(element.tensor(bytes, big, dims)?)
     }
+}
+
+/// The bytes of an array, if they can be counted: neither they nor the distances between neighbours along any axis overflow, which
+/// dimensions beside a 0 may make them do.
+pub(crate) fn byte_count(size: usize, dims: &[usize]) -> Option<usize> {
+    let mut beside = dims.iter().filter(|&&d| d > 0);
+    let whole = beside.try_fold(size, |n, &d| n.checked_mul(d))?;
+    Some(if dims.contains(&0) { 0 } else { whole })
 }
 
 /// The whole file.

@@ -14,6 +14,7 @@ mod npz;
 pub mod strokes;
 pub mod synthetic;
 
+pub(crate) use bytes::byte_count;
 pub use dataset::{Dataset, Labelled};
 pub use image::ImageFolder;
 pub use loader::{Batch, Epoch, Loader, LoaderOptions};

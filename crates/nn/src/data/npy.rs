@@ -11,6 +11,8 @@ use super::bytes::{self, Bytes, Element};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
+/// Dimensions of an array: as many as NumPy 2 has.
+const MOST_DIMENSIONS: usize = 64;
 
 /// Reads an array of booleans, of integers or of floating point numbers, in either byte order and either order of the axes.
 ///
@@ -27,7 +29,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Tensor> {
 /// Writes a tensor as version 1.0, row by row, low byte first.
 ///
 /// # Errors
-/// [`Error::Io`] if the disk refuses; [`Error::Argument`] for an element type that NumPy lacks.
+/// [`Error::Io`] if the disk refuses; [`Error::Argument`] for an element type that NumPy lacks, or more than 64 dimensions.
 pub fn write(path: impl AsRef<Path>, tensor: &Tensor) -> Result<()> {
     let path = path.as_ref();
     let bytes = encode(tensor)?;
@@ -52,6 +54,14 @@ fn encode(tensor: &Tensor) -> Result<Vec<u8>> {
             });
         }
     };
+    if tensor.rank() > MOST_DIMENSIONS {
+        return Err(Error::Argument {
+            operation: "npy::write",
+            argument: "dimensions",
+            value: tensor.rank(),
+            reason: "an array has at most 64",
+        });
+    }
     let shape: String = tensor.dims().iter().map(|d| format!("{d}, ")).collect();
     // Python writes a tuple of one with a comma, and longer ones without one at the end.
     let shape = if tensor.rank() == 1 { shape.trim_end() } else { shape.trim_end_matches(", ") };
@@ -213,7 +223,10 @@ impl<'a> Literal<'a> {
                 return Err(format!("no comma before {:?}", self.near()));
             }
         }
-        // What candle and every array library stop at long before.
-        if numbers.len() > 64 { Err(format!("{} dimensions", numbers.len())) } else { Ok(numbers) }
+        if numbers.len() > MOST_DIMENSIONS {
+            Err(format!("{} dimensions", numbers.len()))
+        } else {
+            Ok(numbers)
+        }
     }
 }

@@ -21,7 +21,9 @@ const MOST_INFLATED: u64 = 1032;
 pub fn read(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
     let path = path.as_ref();
     let fail = |reason: String| Error::Data { path: path.into(), at: 0, reason };
-    let file = File::open(path).map_err(|source| Error::Io { path: path.into(), source })?;
+    let io = |source| Error::Io { path: path.into(), source };
+    let file = File::open(path).map_err(io)?;
+    let mut left = file.metadata().map_err(io)?.len();
     let mut archive = ZipArchive::new(BufReader::new(file))
         .map_err(|e| fail(format!("cannot be read as an archive: {e}")))?;
     let mut arrays = BTreeMap::new();
@@ -37,6 +39,11 @@ pub fn read(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
             let reason = format!("member {full:?} cannot unpack from {packed} to {size} bytes");
             return Err(fail(reason));
         }
+        // Members that lie over each other would unpack the same bytes again and again.
+        left = left.checked_sub(packed).ok_or_else(|| {
+            let reason = format!("member {full:?} has {packed} bytes, the file has {left} left");
+            fail(reason)
+        })?;
         let mut bytes = vec![];
         let read = (&mut member).take(size.saturating_add(1)).read_to_end(&mut bytes);
         read.map_err(|e| fail(format!("member {full:?}: {e}")))?;

@@ -120,13 +120,19 @@ impl CheckpointFolder {
         for entry in fs::read_dir(&self.path).map_err(fail)? {
             let name = entry.map_err(fail)?.file_name();
             let number = name.to_str().and_then(|n| n.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
-            steps.extend(number.and_then(|number| number.parse::<u64>().ok()));
+            let step = number.and_then(|number| number.parse::<u64>().ok());
+            // Other spellings of the number are not files of ours.
+            steps.extend(step.filter(|&step| Some(name_of(step).as_str()) == name.to_str()));
         }
         steps.sort_unstable();
         Ok(steps)
     }
 
     fn file(&self, step: u64) -> PathBuf {
-        self.path.join(format!("{PREFIX}{step:012}{SUFFIX}"))
+        self.path.join(name_of(step))
     }
+}
+
+fn name_of(step: u64) -> String {
+    format!("{PREFIX}{step:012}{SUFFIX}")
 }

@@ -314,7 +314,7 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
         if let Some(history) = self.history.as_mut().filter(|_| step.is_multiple_of(every)) {
             history.write(&Line::Step { epoch, step, loss: value, learning_rate })?;
         }
-        let of = self.options.epochs * self.loader.batches() as u64;
+        let of = self.options.epochs.saturating_mul(self.loader.batches() as u64);
         Ok(Event::Step { epoch, step, of, loss: value, norm })
     }
 

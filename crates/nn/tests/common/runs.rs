@@ -89,6 +89,15 @@ pub(crate) fn trainer(
     folder: Option<&Path>,
     threads: usize,
 ) -> pullback_nn::Result<Trainer<Digits, Sgd>> {
+    trainer_of(folder, threads, EPOCHS)
+}
+
+/// The same with so many epochs.
+pub(crate) fn trainer_of(
+    folder: Option<&Path>,
+    threads: usize,
+    epochs: u64,
+) -> pullback_nn::Result<Trainer<Digits, Sgd>> {
     let all = strokes::digits(24, 10, 1)?;
     let [train, test] = all.split(0.75, 2)?;
     let mut parameters = Parameters::new(3, DType::F32, &Device::Cpu);
@@ -102,7 +111,7 @@ pub(crate) fn trainer(
     let sgd = Sgd::new(SgdOptions { momentum: 0.9, weight_decay: 1e-4, ..Default::default() })?;
     let stop = Stop { metric: "accuracy".into(), goal: Goal::Greatest, patience: None };
     let options = TrainerOptions {
-        epochs: EPOCHS,
+        epochs,
         seed: 5,
         clip: Some(1.0),
         checkpoints: folder.map(|f| CheckpointOptions {
@@ -220,7 +229,8 @@ pub(crate) fn full_disk() -> Result<String, String> {
             seen += 1;
             if seen == 2 {
                 for step in 0..100 {
-                    let name = format!("step-{step:012}.safetensors.{}.tmp", std::process::id());
+                    let (process, thread) = (std::process::id(), std::thread::current().id());
+                    let name = format!("step-{step:012}.safetensors.{process}.{thread:?}.tmp");
                     let link = path.with_file_name(name);
                     std::os::unix::fs::symlink("/dev/full", link).unwrap();
                 }
