@@ -172,6 +172,18 @@ pub(crate) fn check_len(
     }
 }
 
+/// Whether numbers of these dimensions can be had from the system now.
+pub(crate) fn room<T>(dims: &[usize]) -> bool {
+    /// Nobody runs out of less.
+    const SMALL: usize = 1 << 28;
+    let beside = dims.iter().filter(|&&d| d > 0);
+    match { beside }.try_fold(size_of::<T>(), |n, &d| n.checked_mul(d)) {
+        None => false,
+        Some(bytes) if bytes <= SMALL || dims.contains(&0) => true,
+        Some(bytes) => Vec::<u8>::new().try_reserve_exact(bytes).is_ok(),
+    }
+}
+
 /// Checks that an argument is positive.
 pub(crate) fn check_positive(
     operation: &'static str,

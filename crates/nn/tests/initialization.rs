@@ -350,3 +350,52 @@ fn bad_settings_and_shapes_are_typed_errors() {
     assert!(matches!(I::pytorch_bias(&[3]), Err(Error::Parameter { .. })));
     assert!(matches!(I::pytorch_recurrent(0), Err(Error::Argument { .. })));
 }
+
+#[test]
+fn parameters_for_which_there_is_no_memory_are_refused() {
+    let most = usize::MAX;
+    let mut parameters = Parameters::new(1, DType::F64, &Device::Cpu);
+    let mut root = parameters.root();
+    let zero = Initialization::Constant(0.0);
+    let errors = [
+        Linear::new(&mut root, most, 2, Initialization::Xavier).map(|_| ()).unwrap_err(),
+        Linear::new(&mut root, 1 << 50, 1, zero).map(|_| ()).unwrap_err(),
+        Linear::new(&mut root, 1 << 60, 1, zero).map(|_| ()).unwrap_err(),
+        Embedding::new(&mut root, most, 2).map(|_| ()).unwrap_err(),
+        Conv2d::new(&mut root, Conv2dSpec::depthwise(1 << 40, 1 << 10, 3)).map(|_| ()).unwrap_err(),
+        MultiHeadAttention::new(&mut root, most, 1).map(|_| ()).unwrap_err(),
+        root.buffer("running", &[most, most], 0.0).unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, Error::Parameter { .. }), "{error}");
+        assert!(error.to_string().contains("no memory for numbers of dimensions ["), "{error}");
+    }
+    let endless = RecurrentSpec { layers: most, ..RecurrentSpec::new(1, 1) };
+    for error in [
+        Lstm::with_spec(&mut root, endless).map(|_| ()).unwrap_err(),
+        Gru::new(&mut root, 2, most).map(|_| ()).unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::Argument { argument: "layers", .. }), "{error}");
+    }
+    assert!(parameters.is_empty());
+}
+
+#[test]
+fn first_values_are_finite_or_refused() {
+    let far =
+        |deviation, low, high| Initialization::TruncatedNormal { mean: 0.0, deviation, low, high };
+    let unbounded = Initialization::Uniform { low: -f64::MAX, high: f64::MAX };
+    let wide = Initialization::Normal { mean: 0.0, deviation: f64::INFINITY };
+    for by in [Initialization::Constant(f64::NAN), Initialization::Constant(1e300), unbounded, wide]
+    {
+        let refused = made(&[2, 2], 1, DType::F32, by);
+        assert!(matches!(refused, Err(Error::Graph(_))), "{by:?}: {refused:?}");
+    }
+    for by in [far(f64::INFINITY, 0.0, 1.0), far(1e-310, 1.0, 2.0), far(1e-310, -2.0, -1.0)] {
+        let refused = made(&[2, 2], 1, DType::F64, by);
+        assert!(matches!(refused, Err(Error::Setting { name: "deviation", .. })), "{refused:?}");
+    }
+    // As many deviations away that their squares overflow: all of the mass is at the nearer bound.
+    assert_eq!(made(&[3], 1, DType::F64, far(1e-300, 1.0, 2.0)).unwrap(), [1.0; 3]);
+    assert_eq!(made(&[3], 1, DType::F64, far(1e-300, -2.0, -1.0)).unwrap(), [-1.0; 3]);
+}

@@ -87,6 +87,10 @@ fn shapes() -> Vec<Conv2dShape> {
         // Stride beyond the kernel: pixels that no window reaches.
         shape((2, 2, 3), [10, 11], [2, 2], [5, 4], [0, 0], [1, 1], 1),
         shape((1, 2, 3), [10, 11], [1, 2], [4, 5], [3, 7], [1, 1], 1),
+        // Strides with more phases than there are pixels, and with more than fit in any memory.
+        shape((2, 2, 3), [4, 5], [3, 2], [9, 11], [1, 0], [1, 1], 1),
+        shape((2, 2, 3), [4, 5], [3, 3], [5, 7], [8, 9], [2, 3], 1),
+        shape((1, 3, 2), [4, 5], [3, 3], [1 << 40, 1 << 41], [1, 1], [1, 1], 1),
         // The kernel covers the whole image; padding beyond the kernel.
         shape((2, 3, 2), [4, 6], [4, 6], [1, 1], [0, 0], [1, 1], 1),
         shape((1, 1, 2), [3, 3], [5, 5], [1, 1], [4, 4], [1, 1], 1),
@@ -288,6 +292,15 @@ fn bad_sizes_are_typed_errors() {
         dilated.output(),
         Err(Error::WindowTooLarge { axis: 0, window: 9, size: 5, padding: 1, .. })
     ));
+
+    let (large, most) = (1 << 40, usize::MAX);
+    argument(Conv2dShape { batch: large, size: [large, 3], ..good }, "padded elements of x");
+    argument(Conv2dShape { batch: 0, size: [large; 2], ..good }, "padded elements of x");
+    argument(Conv2dShape { padding: [most, 0], ..good }, "padded elements of x");
+    argument(Conv2dShape { in_channels: large, out_channels: large, ..good }, "elements of w");
+    argument(Conv2dShape { batch: large, out_channels: 1 << 10, ..good }, "elements of y");
+    argument(Conv2dShape { stride: [1, most], ..good }, "width stride");
+    assert_eq!(Conv2dShape { batch: large, size: [large; 2], ..good }.input_len(), most);
 
     let (x, w) = (vec![0.0f32; good.input_len()], vec![0.0f32; good.weight_len()]);
     let mut y = vec![0.0f32; good.output_len().unwrap()];

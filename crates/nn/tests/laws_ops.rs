@@ -13,7 +13,9 @@ use std::sync::Arc;
 use common::values;
 use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_core_graph::check::{Tolerances, laws, second_order};
+use pullback_core_graph::tensor::to_f64;
 use pullback_core_graph::{Error, Function, Graph, Var, function};
+use pullback_nn::kernel::normalization::{Grouping, Normalization};
 use pullback_nn::kernel::pool::Divisor;
 use pullback_nn::ops::{self, Conv2dOptions};
 
@@ -211,4 +213,33 @@ fn misuse_is_a_typed_error() {
     // A failed variable fails what is computed from it, under the first failure's name.
     let failed = ops::max_pool2d(ops::resize_bilinear(x, [0, 3]), [2, 2], [2, 2], [0, 0]);
     assert_eq!(failed.ok().unwrap_err().node(), "resize_bilinear#5");
+    // Sizes that no memory holds.
+    let padded = Conv2dOptions { padding: [usize::MAX; 2], ..options };
+    assert!(inner(ops::conv2d(x, w, padded)).contains("padded elements of x"));
+    for size in [[usize::MAX; 2], [1 << 50, 1 << 15]] {
+        let results = [
+            ops::resize_nearest(x, size),
+            ops::adaptive_max_pool2d(x, size),
+            ops::adaptive_average_pool2d(x, size),
+        ];
+        for result in results {
+            let error = result.ok().unwrap_err().to_string();
+            assert!(error.contains("no memory for a result ["), "{error}");
+        }
+    }
+    // One window, however far the next would be.
+    let far = ops::max_pool2d(x, [3, 3], [usize::MAX; 2], [1, 1]);
+    let near = ops::max_pool2d(x, [3, 3], [9, 9], [1, 1]);
+    assert_eq!(to_f64(&far.value().unwrap()).unwrap(), to_f64(&near.value().unwrap()).unwrap());
+    let groups = [
+        Grouping::Channels(0),
+        Grouping::Channels(3),
+        Grouping::Successive { channels: 2, size: 0 },
+        Grouping::Successive { channels: 3, size: 3 },
+    ];
+    for grouping in groups {
+        let sizes = Normalization { planes: 2, pixels: 16, grouping, centred: true, epsilon: 1e-5 };
+        let error = ops::normalized("norm", x, None, None, sizes).unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }), "{error}");
+    }
 }

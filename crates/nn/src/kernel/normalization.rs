@@ -61,6 +61,20 @@ pub struct NormalizationGradient<T> {
 }
 
 impl Normalization {
+    /// Whether the planes are whole samples, and these whole groups.
+    pub(crate) const fn is_whole(&self) -> bool {
+        match self.grouping {
+            Grouping::Planes => true,
+            Grouping::Channels(channels) => channels > 0 && self.planes.is_multiple_of(channels),
+            Grouping::Successive { channels, size } => {
+                size > 0
+                    && channels > 0
+                    && channels.is_multiple_of(size)
+                    && self.planes.is_multiple_of(channels)
+            }
+        }
+    }
+
     /// How many groups.
     #[must_use]
     pub const fn groups(&self) -> usize {

@@ -61,14 +61,14 @@ impl MultiHeadAttention {
                 reason: "must divide the features",
             });
         }
-        let zero = Initialization::Constant(0.0);
+        let (rows, zero) = (features.saturating_mul(3), Initialization::Constant(0.0));
         let first = match initialization {
             Initialization::Pytorch => Initialization::Xavier,
             other => other,
         };
         let input = [
-            scope.parameter("in_proj_weight", &[3 * features, features], first)?,
-            scope.parameter("in_proj_bias", &[3 * features], zero)?,
+            scope.parameter("in_proj_weight", &[rows, features], first)?,
+            scope.parameter("in_proj_bias", &[rows], zero)?,
         ];
         let mut last = scope.scope("out_proj");
         let output = [

@@ -45,7 +45,7 @@ impl Conv2dSpec {
     /// A depthwise convolution: each channel by a kernel of its own, `multiplier` outputs for each.
     #[must_use]
     pub fn depthwise(channels: usize, multiplier: usize, kernel: usize) -> Self {
-        let mut spec = Self::same(channels, channels * multiplier, kernel);
+        let mut spec = Self::same(channels, channels.saturating_mul(multiplier), kernel);
         spec.options.groups = channels;
         spec
     }

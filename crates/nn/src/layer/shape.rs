@@ -23,9 +23,11 @@ impl Default for Upsample {
 impl Layer for Upsample {
     fn forward<'g>(&self, _: &Bound<'g>, x: Var<'g>) -> Result<Var<'g>> {
         match *x.dims()? {
-            [_, _, height, width] => {
-                ops::resize_bilinear(x, [height * self.factor, width * self.factor]).ok()
-            }
+            [_, _, height, width] => ops::resize_bilinear(
+                x,
+                [height, width].map(|size| size.saturating_mul(self.factor)),
+            )
+            .ok(),
             ref other => {
                 Err(Error::shape("upsample", "(batch, channels, height, width)", &[other]))
             }
@@ -33,7 +35,8 @@ impl Layer for Upsample {
     }
 
     fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
-        let size: Vec<usize> = walk.dims().iter().skip(1).map(|d| d * self.factor).collect();
+        let size: Vec<usize> =
+            walk.dims().iter().skip(1).map(|d| d.saturating_mul(self.factor)).collect();
         walk.resize("upsample", &size, 2)
     }
 }

@@ -9,7 +9,7 @@ use pullback_core_graph::{Error, Primitive, Result, Var, Wrt, with_real};
 
 use super::failed::failed;
 use super::max_pool2d::{Chosen, Spread};
-use super::slices::image_dims;
+use super::slices::{check_room, image_dims};
 use crate::kernel::pool;
 
 /// The largest pixels of windows that cover the image evenly: output i of m looks at pixels ⌊i·n/m⌋ up to ⌈(i + 1)·n/m⌉ of n, so that
@@ -42,6 +42,7 @@ impl Primitive for AdaptiveMaxPool2d {
         let (x, to) = (x[0], self.size);
         let [n, c, h, w] = image_dims(self.name(), x)?;
         let dims = [n, c, to[0], to[1]];
+        check_room::<f64>(self.name(), &dims)?;
         let count = dims.iter().product();
         let mut index = vec![0u32; count];
         let y = with_real!(self.name(), x.dtype(), T => {

@@ -4,6 +4,7 @@ use candle_core::{Device, Tensor};
 use pullback_core_graph::{Error, Graph, Result, Var};
 
 use super::failed;
+use super::slices::check_room;
 use crate::kernel::pool::adaptive_window;
 
 /// Means over windows that cover the image evenly: output i of m averages pixels ⌊i·n/m⌋ up to ⌈(i + 1)·n/m⌉ of n, so that
@@ -38,6 +39,7 @@ fn averaged(x: Var<'_>, [height, width]: [usize; 2]) -> Result<Var<'_>> {
 
 /// The matrix (to, from) whose row i averages window i.
 fn means<'g>(graph: &'g Graph, like: Var<'g>, from: usize, to: usize) -> Result<Var<'g>> {
+    check_room::<f64>("adaptive_average_pool2d", &[to, from])?;
     let mut matrix = vec![0.0; to * from];
     for (i, row) in matrix.chunks_exact_mut(from).enumerate() {
         let window = adaptive_window(i, from, to);

@@ -27,7 +27,8 @@ pub struct NormalizedVar<'g> {
 /// variance; it has every order.
 ///
 /// # Errors
-/// [`Error::Shape`] for another number of elements or none; [`Error::Invalid`] for an ε that is not positive and finite.
+/// [`Error::Shape`] for another number of elements or none; [`Error::Invalid`] for an ε that is not positive and finite, and
+/// for planes that the grouping does not divide.
 pub fn normalized<'g>(
     node: &'static str,
     x: Var<'g>,
@@ -37,7 +38,11 @@ pub fn normalized<'g>(
 ) -> Result<NormalizedVar<'g>> {
     check_epsilon(node, sizes.epsilon)?;
     let dims = x.dims()?;
-    if dims.iter().product::<usize>() != sizes.planes * sizes.pixels || dims.contains(&0) {
+    if !sizes.is_whole() {
+        let Normalization { planes, grouping, .. } = sizes;
+        return Err(Error::invalid(node, format!("{planes} planes are no whole {grouping:?}")));
+    }
+    if Some(dims.iter().product()) != sizes.planes.checked_mul(sizes.pixels) || dims.contains(&0) {
         let what = format!("{} planes of {} numbers, at least one", sizes.planes, sizes.pixels);
         return Err(Error::shape(node, what, &[&dims]));
     }

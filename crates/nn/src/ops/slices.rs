@@ -4,6 +4,7 @@ use candle_core::{DType, Tensor};
 use pullback_core_graph::tensor::{from_vec, with_slice};
 use pullback_core_graph::{Error, Result, with_real};
 
+use crate::error::room;
 use crate::kernel::Real;
 
 /// A kernel with some input slices and one output slice, for either element type.
@@ -22,6 +23,7 @@ pub(super) fn run(
     let first = x.first().ok_or_else(|| Error::invalid(node, "needs an input"))?;
     check_alike(node, x)?;
     with_real!(node, first.dtype(), T => {
+        check_room::<T>(node, dims)?;
         let mut y = vec![0 as T; dims.iter().product()];
         with_slices::<T, _>(x, &mut Vec::new(), &mut |x| kernel.run::<T>(x, &mut y))?
             .map_err(|e| Error::external(node, e))?;
@@ -42,6 +44,14 @@ fn with_slices<T: Real + candle_core::WithDType, R>(
             all.push(slice);
             with_slices(rest, &mut all, f)
         })?,
+    }
+}
+
+/// Whether the memory for a result can be had: a failed allocation would end the process.
+pub(super) fn check_room<T>(node: &str, dims: &[usize]) -> Result<()> {
+    match room::<T>(dims) {
+        true => Ok(()),
+        false => Err(Error::invalid(node, format!("there is no memory for a result {dims:?}"))),
     }
 }
 

@@ -218,6 +218,9 @@ impl Initialization {
                     "is not positive",
                 )?;
                 check("the upper bound", high, low < high, "is not above the lower")?;
+                let [a, b] = [low, high].map(|bound| (bound - mean) / deviation);
+                let near = deviation.is_finite() && a < f64::INFINITY && b > f64::NEG_INFINITY;
+                check("deviation", deviation, near, "has no number of it between the bounds")?;
                 Ok(truncated_normal(random, mean, deviation, [low, high], n))
             }
             Self::Xavier => Self::XavierUniform { gain: 1.0 }.values(name, seed, dims),

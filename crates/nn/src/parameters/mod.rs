@@ -12,13 +12,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use pullback_core_graph::Graph;
+use pullback_core_graph::tensor::ensure_finite;
+use pullback_core_graph::{Graph, Phase};
 
 pub use bound::{Bound, Mode};
 pub use initialization::{Fan, Initialization};
 
 use crate::checkpoint::Checkpoint;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, room};
 
 /// A set of named tensors of one element type on one device, in the order of their names.
 ///
@@ -208,6 +209,15 @@ pub(crate) fn check_like(name: &str, expected: &Tensor, value: &Tensor) -> Resul
     Err(Error::Parameter { name: name.into(), what })
 }
 
+/// Whether the memory for so many numbers can be had, before anything counts on it: a failed allocation would end the process.
+fn check_room(name: &str, dims: &[usize]) -> Result<()> {
+    if room::<f64>(dims) {
+        return Ok(());
+    }
+    let what = format!("there is no memory for numbers of dimensions {dims:?}");
+    Err(Error::Parameter { name: name.into(), what })
+}
+
 /// A place in the tree of names, where a layer makes its parameters.
 #[derive(Debug)]
 pub struct Scope<'a> {
@@ -225,7 +235,8 @@ impl Scope<'_> {
     /// Makes a parameter, and returns its full name.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if the name is empty or taken, or the initialization does not fit the shape.
+    /// [`Error::Parameter`] if the name is empty or taken, the initialization does not fit the shape, or there is no memory for it;
+    /// [`Error::Graph`] for a value that is not finite.
     pub fn parameter(
         &mut self,
         name: &str,
@@ -234,9 +245,11 @@ impl Scope<'_> {
     ) -> Result<String> {
         let full = self.free(name)?;
         let Parameters { seed, dtype, device, .. } = &*self.parameters;
+        check_room(&full, dims)?;
         let values = initialization.values(&full, *seed, dims)?;
         let tensor =
             Tensor::from_vec(values, dims, &Device::Cpu)?.to_dtype(*dtype)?.to_device(device)?;
+        ensure_finite(&tensor, &full, Phase::Eval, 0)?;
         self.parameters.tensors.insert(full.clone(), tensor);
         Ok(full)
     }
@@ -244,13 +257,16 @@ impl Scope<'_> {
     /// Makes a buffer of equal values, and returns its full name.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if the name is empty or taken.
+    /// [`Error::Parameter`] if the name is empty or taken, or there is no memory for it; [`Error::Graph`] for a value that is not
+    /// finite.
     pub fn buffer(&mut self, name: &str, dims: &[usize], value: f64) -> Result<String> {
         let full = self.free(name)?;
         let Parameters { dtype, device, buffers, .. } = &mut *self.parameters;
+        check_room(&full, dims)?;
         let values = Initialization::Constant(value).values(&full, 0, dims)?;
         let tensor =
             Tensor::from_vec(values, dims, &Device::Cpu)?.to_dtype(*dtype)?.to_device(device)?;
+        ensure_finite(&tensor, &full, Phase::Eval, 0)?;
         Arc::make_mut(buffers).insert(full.clone(), tensor);
         Ok(full)
     }

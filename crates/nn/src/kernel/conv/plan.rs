@@ -76,14 +76,19 @@ impl Axis {
         let (stride, padding, size) = (shape.stride[axis], shape.padding[axis], shape.size[axis]);
         let base = padding / stride;
         let grid = (size - 1 + padding) / stride - base + 1;
-        let starts =
-            (0..stride).map(|phase| (stride * base + phase) as isize - padding as isize).collect();
+        // A long stride has phases without a pixel: those that have one are at most as many as the pixels.
+        let mut phases: Vec<usize> =
+            (0..stride.min(size)).map(|i| (i + padding) % stride).collect();
+        phases.sort_unstable();
+        let start = |phase: &usize| (stride * base + phase) as isize - padding as isize;
+        let starts = phases.iter().map(start).collect();
         let taps = (0..shape.kernel[axis]).map(|k| {
             let reach = k * shape.dilation[axis];
             Tap {
                 offset: base as isize - (reach / stride) as isize,
                 source: 0,
-                target: reach % stride,
+                // A tap without a target writes nothing.
+                target: phases.binary_search(&(reach % stride)).unwrap_or(usize::MAX),
             }
         });
         let source = Phases { size: output, step: 1, starts: vec![0] };

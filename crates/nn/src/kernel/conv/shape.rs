@@ -3,6 +3,8 @@
 use crate::error::{Error, Result, check_positive};
 
 const OPERATION: &str = "conv2d";
+/// More elements than any memory holds, and far from where counts of them overflow.
+const MOST: usize = 1 << 48;
 
 /// Sizes of a two-dimensional convolution over contiguous NCHW arrays. Pairs are (height, width).
 ///
@@ -62,7 +64,8 @@ impl Conv2dShape {
     ///
     /// # Errors
     /// [`Error::Argument`] if a size other than `batch` and `padding` is zero or the channels do not divide into the
-    /// groups; [`Error::WindowTooLarge`] if the dilated kernel is larger than the padded image.
+    /// groups, or an array would have more than 2⁴⁸ elements; [`Error::WindowTooLarge`] if the dilated
+    /// kernel is larger than the padded image.
     pub fn output(&self) -> Result<[usize; 2]> {
         check_positive(OPERATION, "groups", self.groups)?;
         for (argument, value) in
@@ -92,19 +95,59 @@ impl Conv2dShape {
                 self.dilation[axis],
             )?;
         }
+        self.check_counts(output)?;
         Ok(output)
     }
 
-    /// Elements of the input.
-    #[must_use]
-    pub const fn input_len(&self) -> usize {
-        self.batch * self.in_channels * self.size[0] * self.size[1]
+    /// No array has more than [`MOST`] elements, the padded input included, so that no count overflows.
+    fn check_counts(&self, output: [usize; 2]) -> Result<()> {
+        let one = Self { batch: self.batch.max(1), ..*self };
+        let padded = [0, 1].map(|axis| {
+            let (size, padding) = (self.size[axis], self.padding[axis]);
+            padding.saturating_mul(2).saturating_add(size)
+        });
+        let counts = [
+            ("padded elements of x", Self { size: padded, ..one }.input_len(), MOST),
+            ("elements of w", one.weight_len(), MOST),
+            ("elements of y", one.count(output), MOST),
+            ("height stride", self.stride[0], MOST),
+            ("width stride", self.stride[1], MOST),
+            ("multiplications and additions", one.work(output), MOST << 10),
+        ];
+        match counts.into_iter().find(|&(_, value, most)| value > most) {
+            None => Ok(()),
+            Some((argument, value, _)) => Err(Error::Argument {
+                operation: OPERATION,
+                argument,
+                value,
+                reason: "must be at most 2⁴⁸, multiplications and additions 2⁵⁸",
+            }),
+        }
     }
 
-    /// Elements of the weight; `groups` must be positive, as [`output`](Self::output) checks.
+    const fn count(&self, output: [usize; 2]) -> usize {
+        let planes = self.batch.saturating_mul(self.out_channels);
+        planes.saturating_mul(output[0]).saturating_mul(output[1])
+    }
+
+    const fn work(&self, output: [usize; 2]) -> usize {
+        let taps = self.kernel[0].saturating_mul(self.kernel[1]);
+        let each = (self.in_channels / self.groups).saturating_mul(taps);
+        self.count(output).saturating_mul(each).saturating_mul(2)
+    }
+
+    /// Elements of the input; `usize::MAX` if they are more.
+    #[must_use]
+    pub const fn input_len(&self) -> usize {
+        let planes = self.batch.saturating_mul(self.in_channels);
+        planes.saturating_mul(self.size[0]).saturating_mul(self.size[1])
+    }
+
+    /// Elements of the weight, `usize::MAX` if they are more; `groups` must be positive, as [`output`](Self::output) checks.
     #[must_use]
     pub const fn weight_len(&self) -> usize {
-        self.out_channels * (self.in_channels / self.groups) * self.kernel[0] * self.kernel[1]
+        let planes = self.out_channels.saturating_mul(self.in_channels / self.groups);
+        planes.saturating_mul(self.kernel[0]).saturating_mul(self.kernel[1])
     }
 
     /// Elements of the output.
@@ -112,8 +155,7 @@ impl Conv2dShape {
     /// # Errors
     /// As [`output`](Self::output).
     pub fn output_len(&self) -> Result<usize> {
-        let [height, width] = self.output()?;
-        Ok(self.batch * self.out_channels * height * width)
+        Ok(self.count(self.output()?))
     }
 
     /// Multiplications and additions of one of the three products, not counting those with the padding's zeros
@@ -122,10 +164,7 @@ impl Conv2dShape {
     /// # Errors
     /// As [`output`](Self::output).
     pub fn flops(&self) -> Result<usize> {
-        Ok(2 * self.output_len()?
-            * (self.in_channels / self.groups)
-            * self.kernel[0]
-            * self.kernel[1])
+        Ok(self.work(self.output()?))
     }
 }
 

@@ -38,10 +38,10 @@ pub fn adaptive_maximum<T: Real>(
         let (argument, reason) = ("size", "a plane's pixels are counted in 31 bits");
         return Err(Error::Argument { operation: OPERATION, argument, value: pixels, reason });
     }
-    let windows = to[0] * to[1];
+    let windows = to[0].saturating_mul(to[1]);
     let is_nan = |v: T| v.partial_cmp(&v).is_none();
-    check_len(OPERATION, "x", x.len(), planes * pixels)?;
-    check_len(OPERATION, "y", y.len(), planes * windows)?;
+    check_len(OPERATION, "x", x.len(), planes.saturating_mul(pixels))?;
+    check_len(OPERATION, "y", y.len(), planes.saturating_mul(windows))?;
     check_len(OPERATION, "index", index.len(), y.len())?;
     let targets = y.par_chunks_exact_mut(windows).zip(index.par_chunks_exact_mut(windows));
     for_each_target(targets, x.len(), |plane, (y, index)| {

@@ -59,16 +59,18 @@ impl<T: Real> WithSimd for Plane<'_, T> {
         let lanes = T::lanes::<S>();
         let windows = output[1].next_multiple_of(lanes);
         let line = windows + (shape.kernel[1] - 1) / stride;
-        let mut lines = Scratch::<T>::new(shape.size[0] * stride * line);
+        // Columns that no tap meets have no line.
+        let phases = stride.min(shape.kernel[1]);
+        let mut lines = Scratch::<T>::new(shape.size[0] * phases * line);
         // For each line: its first element that is a pixel, which pixel that is, and its end.
-        let spans: Vec<(usize, usize, usize)> = (0..stride)
+        let spans: Vec<(usize, usize, usize)> = (0..phases)
             .map(|phase| {
                 let first = padding.saturating_sub(phase).div_ceil(stride).min(line);
-                let start = (first * stride + phase - padding).min(width);
+                let start = ((first * stride).saturating_add(phase) - padding).min(width);
                 (first, start, (first + (width - start).div_ceil(stride)).min(line))
             })
             .collect();
-        for (row, lines) in x.chunks_exact(width).zip(lines.chunks_exact_mut(stride * line)) {
+        for (row, lines) in x.chunks_exact(width).zip(lines.chunks_exact_mut(phases * line)) {
             for (line, &(first, start, end)) in lines.chunks_exact_mut(line).zip(&spans) {
                 line[..first].fill(T::NEGATIVE_INFINITY);
                 copy_strided(&mut line[first..end], &row[start..], stride);
@@ -91,7 +93,7 @@ impl<T: Real> WithSimd for Plane<'_, T> {
                     let mut distance = T::from_f64(((row - top) * width) as f64);
                     for tap in 0..shape.kernel[1] {
                         let at =
-                            (row * stride + tap % stride) * line + block * lanes + tap / stride;
+                            (row * phases + tap % stride) * line + block * lanes + tap / stride;
                         if let Some(&pixels) = T::vectors::<S>(&lines[at..at + lanes]).0.first() {
                             let tap = (pixels, T::splat(simd, distance));
                             winner = T::greater(simd, tap, winner);

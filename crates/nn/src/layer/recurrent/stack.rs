@@ -4,6 +4,7 @@ use pullback_core_graph::{Error, Result, Var};
 
 use super::RecurrentSpec;
 use super::weights::Weights;
+use crate::error::room;
 use crate::layer::{Dropout, Layer};
 use crate::parameters::{Bound, Scope};
 
@@ -50,8 +51,17 @@ impl Stack {
         spec: RecurrentSpec,
     ) -> crate::Result<Self> {
         crate::error::check_positive(name, "layers", spec.layers)?;
-        let width = spec.directions() * spec.hidden;
-        let mut weights = Vec::with_capacity(spec.layers * spec.directions());
+        // Each layer and direction has a matrix of this size at least; before so many are begun.
+        if !room::<f64>(&[spec.layers, spec.directions(), gates, spec.hidden, spec.hidden]) {
+            return Err(crate::Error::Argument {
+                operation: name,
+                argument: "layers",
+                value: spec.layers,
+                reason: "there is no memory for so many of this size",
+            });
+        }
+        let width = spec.hidden.saturating_mul(spec.directions());
+        let mut weights = Vec::new();
         for layer in 0..spec.layers {
             let sizes = [if layer == 0 { spec.inputs } else { width }, spec.hidden];
             for direction in ["", "_reverse"].iter().take(spec.directions()) {

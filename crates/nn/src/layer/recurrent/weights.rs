@@ -30,7 +30,7 @@ impl Weights {
         crate::error::check_positive("recurrent cell", "inputs", inputs)?;
         crate::error::check_positive("recurrent cell", "hidden", hidden)?;
         let uniform = Initialization::pytorch_recurrent(hidden)?;
-        let rows = gates * hidden;
+        let rows = hidden.saturating_mul(gates);
         let mut make = |of: &str, columns: usize| -> crate::Result<Affine> {
             let weight = format!("weight_{of}{suffix}");
             let weight = scope.parameter(&weight, &[rows, columns], uniform)?;

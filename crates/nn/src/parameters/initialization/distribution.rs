@@ -39,7 +39,7 @@ pub(super) fn truncated_normal(
             return until(random, |random| pair(random)[0], |_, z| a <= z && z <= b);
         }
         // λ: the best rate of an exponential proposal above a > 0.
-        let rate = 0.5 * (a + (a * a + 4.0).sqrt());
+        let rate = if a < 1e100 { 0.5 * (a + (a * a + 4.0).sqrt()) } else { a };
         if a > 0.0 && (b - a) * rate > (0.5 * a * (a - rate) + 0.5).exp() {
             let propose = |random: &mut ChaCha8Rng| a - (1.0 - random.random::<f64>()).ln() / rate;
             return until(random, propose, |random, z| {
