@@ -14,6 +14,7 @@ fn ten_thousand_steps_at_constant_memory() {
         let what = short.what;
         assert!(short.states <= short.limit, "{what}: {} states at 1,000 steps", short.states);
         let more = long.states - short.states;
-        assert!(more <= 3.0, "{what}: {more} states more at 10,000 steps than at 1,000");
+        // The allocator's own holes come to some 7 states from run to run; 9,000 states more are what must not appear.
+        assert!(more <= 20.0, "{what}: {more} states more at 10,000 steps than at 1,000");
     }
 }
