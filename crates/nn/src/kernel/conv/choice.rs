@@ -10,8 +10,8 @@
 //! | forward, input gradient of stride 1 | 1×1 and one group, or at least [`OUTPUTS`] outputs of a group | strips of patches |
 //! | all | everything else | direct |
 //!
-//! The bounds are where the methods take equally long on a Zen 4 with AVX-512, single-threaded, in `f32` (`cargo run --release -p
-//! pullback-nn --example conv_throughput`).
+//! The bounds follow measurements of the robots' and planners' layers on a Zen 4 with AVX-512, in `f32`: `cargo run --release -p
+//! pullback-nn --example conv_throughput`.
 
 use super::depthwise;
 use super::shape::Conv2dShape;

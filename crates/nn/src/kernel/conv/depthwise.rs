@@ -1,4 +1,4 @@
-//! Depthwise convolution of stride 1: each channel by a kernel of its own, straight from the image to the result.
+//! Depthwise convolution of stride 1: each channel by a kernel of its own.
 //!
 //! A channel of the source is copied once between zeros, where each tap is a constant shift of long rows; rows of the result are then
 //! computed some registers at a time, the last ones ending with the row and computing some pixels twice.
