@@ -4,6 +4,7 @@
 pub mod check;
 pub mod drawing;
 mod kernel;
+mod magnitude;
 pub mod primitive;
 pub mod tensor;
 
@@ -21,7 +22,10 @@ pub use checkpoint::checkpoint;
 pub use error::{Error, Phase, Result};
 pub use function::{Direction, Function, LinearMap, Wrt};
 pub use graph::{Closure, Graph, Options, Recording, Var, function};
-pub use kernel::{Elementary, blocks_of, in_blocks, sum_of, vectorized};
+pub use kernel::{
+    Elementary, Fresh, Seen, blocks_of, fresh, in_blocks, refill, sum_of, vectorized,
+};
+pub use magnitude::{Bits, Top};
 pub use numdiff::NumDiff;
 pub use ops::{Axes, Linear};
 pub use primitive::{Op, Primitive};

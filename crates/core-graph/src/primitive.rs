@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use smallvec::{SmallVec, smallvec};
 
 use crate::graph::{Graph, Var};
-use crate::tensor::ensure_finite;
+use crate::kernel::Seen;
+use crate::tensor::{Real, ensure_finite, from_vec};
 use crate::{Direction, Error, Function, LinearMap, Phase, Result, Wrt};
 
 /// The values of a primitive: nearly always one.
@@ -44,6 +45,12 @@ pub trait Primitive: Send + Sync + 'static {
     fn keeps_finite(&self) -> bool {
         false
     }
+
+    /// [`eval`](Self::eval), and whether the loop that made the values saw that they are finite: the check is skipped then. Worth
+    /// writing where the values are many, since the check reads all of them from memory again.
+    fn eval_seen(&self, x: &[&Tensor]) -> Result<(Values, bool)> {
+        Ok((self.eval(x)?, false))
+    }
 }
 
 /// A primitive used as a [`Function`]: `Op::new(primitive)`.
@@ -60,8 +67,8 @@ impl Op {
 
     fn values(&self, x: &[Tensor]) -> Result<Vec<Tensor>> {
         let refs: SmallVec<[&Tensor; 4]> = x.iter().collect();
-        let y = self.primitive.eval(&refs)?;
-        if !self.primitive.keeps_finite() {
+        let (y, finite) = self.primitive.eval_seen(&refs)?;
+        if !finite && !self.primitive.keeps_finite() {
             for (port, t) in y.iter().enumerate() {
                 ensure_finite(t, self.primitive.name(), Phase::Eval, port)?;
             }
@@ -204,7 +211,8 @@ fn finish(node: &str, phase: Phase, slots: Slots<'_>) -> Result<Direction> {
     let mut out = Vec::with_capacity(slots.len());
     for (port, slot) in slots.into_iter().enumerate() {
         let tensor = slot.map(|v| v.value()).transpose()?;
-        if let Some(t) = &tensor {
+        let seen = slot.is_some_and(|v| v.graph().seen_finite(v));
+        if let Some(t) = tensor.as_ref().filter(|_| !seen) {
             ensure_finite(t, node, phase, port)?;
         }
         out.push(tensor);
@@ -276,6 +284,14 @@ pub(crate) fn check_direction(node: &str, d: &Tensor, t: &Tensor) -> Result<()> 
 /// One value, the usual case.
 pub fn one(t: Tensor) -> Result<Values> {
     Ok(smallvec![t])
+}
+
+/// The tensor of what a loop made, and whether it is finite: for [`Primitive::eval_seen`].
+///
+/// # Errors
+/// As [`from_vec`].
+pub fn one_seen<T: Real>(seen: Seen<T>, dims: &[usize], device: &Device) -> Result<(Values, bool)> {
+    Ok((smallvec![from_vec(seen.values, dims, device)?], seen.finite))
 }
 
 /// One slot, the usual case; a failed variable becomes its error.

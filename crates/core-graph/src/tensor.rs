@@ -1,15 +1,18 @@
 //! Typed access to candle tensors on the CPU, and the checks that every node makes.
 
-use candle_core::{CpuStorage, DType, Device, Shape, Storage, Tensor, WithDType};
+use std::borrow::Cow;
+
+use candle_core::{CpuStorage, DType, Device, Layout, Shape, Storage, Tensor, WithDType};
 use rayon::prelude::*;
 
+use crate::magnitude::{Bits, Top};
 use crate::{Error, Phase, Result};
 
 /// The element types that have derivatives: f32 and f64.
 ///
 /// The methods are those of the primitive types, so that kernels can be written once.
 pub trait Real:
-    WithDType + Default + std::ops::Neg<Output = Self> + std::iter::Sum + bytes::Bits + 'static
+    WithDType + Default + std::ops::Neg<Output = Self> + std::iter::Sum + Bits + 'static
 {
     /// The nearest value to an f64.
     fn lit(x: f64) -> Self;
@@ -19,25 +22,6 @@ pub trait Real:
     fn finite(self) -> bool;
     /// Machine epsilon.
     const EPS: f64;
-}
-
-mod bytes {
-    /// Exponent test on the bit pattern, which vectorizes.
-    pub trait Bits: Copy {
-        fn bad(self) -> bool;
-    }
-    impl Bits for f32 {
-        #[inline(always)]
-        fn bad(self) -> bool {
-            self.to_bits() & 0x7f80_0000 == 0x7f80_0000
-        }
-    }
-    impl Bits for f64 {
-        #[inline(always)]
-        fn bad(self) -> bool {
-            self.to_bits() & 0x7ff0_0000_0000_0000 == 0x7ff0_0000_0000_0000
-        }
-    }
 }
 
 macro_rules! real {
@@ -88,21 +72,46 @@ macro_rules! with_real {
 ///
 /// Tensors on other devices are brought to the CPU.
 pub fn with_slice<T: WithDType, R>(t: &Tensor, f: impl FnOnce(&[T]) -> R) -> Result<R> {
+    let t = laid_out(t)?;
+    let (storage, layout) = t.storage_and_layout();
+    Ok(f(elements(&storage, layout)?))
+}
+
+/// [`with_slice`] for several tensors at once.
+pub fn with_slices<T: WithDType, R>(
+    tensors: &[&Tensor],
+    f: impl FnOnce(&[&[T]]) -> R,
+) -> Result<R> {
+    let ready = tensors.iter().map(|t| laid_out(t)).collect::<Result<Vec<_>>>()?;
+    let borrowed: Vec<_> = ready.iter().map(|t| t.storage_and_layout()).collect();
+    let slices = borrowed.iter().map(|(storage, layout)| elements(storage, layout));
+    Ok(f(&slices.collect::<Result<Vec<&[T]>>>()?))
+}
+
+/// The tensor contiguous on the CPU: itself where it is so, or has no elements.
+fn laid_out(t: &Tensor) -> Result<Cow<'_, Tensor>> {
     if t.elem_count() == 0 {
-        return Ok(f(&[])); // its offset may lie behind the storage
+        return Ok(Cow::Borrowed(t));
     }
     if !t.device().is_cpu() {
-        return with_slice(&t.to_device(&Device::Cpu)?, f);
+        return Ok(Cow::Owned(t.to_device(&Device::Cpu)?.contiguous()?));
     }
     if !t.is_contiguous() {
         room("contiguous copy", t.dims(), t.dtype())?;
-        return with_slice(&t.contiguous()?, f);
+        return Ok(Cow::Owned(t.contiguous()?));
     }
-    let (storage, layout) = t.storage_and_layout();
-    match &*storage {
+    Ok(Cow::Borrowed(t))
+}
+
+/// The elements of a tensor that is [`laid_out`].
+fn elements<'a, T: WithDType>(storage: &'a Storage, layout: &Layout) -> Result<&'a [T]> {
+    if layout.shape().elem_count() == 0 {
+        return Ok(&[]); // its offset may lie behind the storage
+    }
+    match storage {
         Storage::Cpu(cpu) => {
             let from = layout.start_offset();
-            Ok(f(&slice_of::<T>(cpu)?[from..from + layout.shape().elem_count()]))
+            Ok(&slice_of::<T>(cpu)?[from..from + layout.shape().elem_count()])
         }
         _ => Err(Error::invalid("tensor", "storage is not on the CPU")),
     }
@@ -231,7 +240,11 @@ pub fn all_finite<T: Real>(x: &[T]) -> bool {
 fn scan_here<T: Real>(x: &[T]) -> Option<(usize, f64)> {
     const BLOCK: usize = 1024;
     // No early exit inside a block: the loop vectorizes.
-    let bad = |block: &[T]| block.iter().fold(false, |bad, &v| bad | bytes::Bits::bad(v));
+    let bad = |block: &[T]| {
+        let mut top = Top::new();
+        block.iter().for_each(|&v| top.see(v));
+        !top.finite()
+    };
     let found = crate::vectorized(
         #[inline(always)]
         || x.chunks(BLOCK).position(bad),

@@ -124,17 +124,15 @@ pub enum Error {
     #[error(transparent)]
     Graph(#[from] pullback_core_graph::Error),
     /// An index buffer points outside the image that it indexes.
-    #[error(
-        "{operation}: index {index} at position {position} is outside a plane of {size} elements"
-    )]
+    #[error("{operation}: index {index} at position {position} is outside 0..{size}")]
     Index {
         /// The operation that refused.
         operation: &'static str,
-        /// Where in the index buffer.
+        /// Where among the indices.
         position: usize,
         /// The offending index.
-        index: usize,
-        /// Elements in one plane.
+        index: i64,
+        /// How many there are: pixels of a plane, examples, classes.
         size: usize,
     },
 }

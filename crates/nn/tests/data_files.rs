@@ -220,6 +220,7 @@ fn folders_of_images_are_classes() {
     assert_eq!(batch[0].flatten_all().unwrap().to_vec1::<u8>().unwrap(), [30, 31, 10, 11]);
     assert_eq!(batch[1].to_vec1::<u32>().unwrap(), [1, 0]);
     assert!(matches!(images.batch(&[3]), Err(Error::Index { .. })));
+    assert!(matches!(images.batch(&[]), Err(Error::Argument { argument: "indices", .. })));
     // Sixteen bits, and a greatest value other than 255, are spread over all bytes.
     fs::write(folder.0.join("dog/x.PGM"), b"P5 2 1 1000\n\x01\xf4\x03\xe8").unwrap();
     let spread = images.batch(&[2]).unwrap()[0].flatten_all().unwrap().to_vec1::<u8>().unwrap();

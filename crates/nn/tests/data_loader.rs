@@ -165,7 +165,7 @@ fn bad_settings_are_typed_errors() {
     assert_eq!(make(&[1, 0]).unwrap().labels().to_vec1::<u32>().unwrap(), [1, 0]);
     assert!(matches!(make(&[1]), Err(Error::Length { expected: 2, found: 1, .. })));
     assert!(matches!(make(&[0, 2]), Err(Error::Index { position: 1, index: 2, size: 2, .. })));
-    assert!(matches!(make(&[0, -1]), Err(Error::Index { position: 1, .. })));
+    assert!(matches!(make(&[0, -1]), Err(Error::Index { position: 1, index: -1, .. })));
     assert!(matches!(make(&[0, 1]).unwrap().select(&[2]), Err(Error::Index { .. })));
     assert!(matches!(make(&[0, 1]).unwrap().split(1.5, 0), Err(Error::Setting { .. })));
     assert!(matches!(synthetic::two_moons(0, 0.1, 0), Err(Error::Argument { .. })));

@@ -284,6 +284,8 @@ fn bad_sizes_and_indices_are_typed_errors() {
     argument(Pool2dShape { stride: [2, 0], ..good }, "stride");
     argument(Pool2dShape { padding: [2, 0], ..good }, "padding");
     argument(Pool2dShape { size: [1 << 17, 1 << 17], ..good }, "size");
+    let many = Pool2dShape { planes: usize::MAX / 2, ..good };
+    assert_eq!((many.input_len(), many.output_len().unwrap()), (usize::MAX, usize::MAX));
     let large = Pool2dShape { kernel: [5, 2], ..good };
     assert!(matches!(
         large.output(),

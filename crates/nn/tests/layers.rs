@@ -133,6 +133,31 @@ fn running_statistics_approach_those_of_the_data() {
 }
 
 #[test]
+fn without_running_statistics_evaluation_takes_the_batch() {
+    let mut parameters = empty();
+    let spec = BatchNormSpec { running: false, ..BatchNormSpec::default() };
+    let norm = BatchNorm2d::new(&mut parameters.root(), 2, spec).unwrap();
+    assert_eq!(parameters.buffers().count(), 0);
+    let x = tensor(1, &[4, 2, 5, 5]).affine(3.0, 2.0).unwrap();
+    let (trained, used) =
+        (value(&norm, &parameters, Some(0), &x), value(&norm, &parameters, None, &x));
+    assert_eq!(flat(&trained), flat(&used));
+    let mean = flat(&used).iter().sum::<f64>() / 200.0;
+    assert!(mean.abs() < 1e-12, "{mean}");
+}
+
+#[test]
+fn no_channels_are_an_error() {
+    let (mut a, mut b) = (empty(), empty());
+    for error in [
+        BatchNorm2d::new(&mut a.root(), 0, BatchNormSpec::default()).unwrap_err(),
+        GroupNorm::new(&mut b.root(), 1, 0).unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("channels = 0"), "{error}");
+    }
+}
+
+#[test]
 fn one_sample_has_no_variance() {
     let mut parameters = empty();
     let norm = BatchNorm1d::new(&mut parameters.root(), 3, BatchNormSpec::default()).unwrap();

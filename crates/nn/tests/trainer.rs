@@ -273,4 +273,7 @@ fn confusion_is_counted() {
     assert_eq!((counts, matrix.wrong(), matrix.accuracy()), ([1, 1, 1, 1], &[1, 3][..], 0.5));
     let bad = Tensor::new(&[2u32, 0, 0, 0], &Device::Cpu).unwrap();
     assert!(matches!(ConfusionMatrix::new(&scores, &bad), Err(Error::Index { .. })));
+    let bad = Tensor::new(&[0i64, -1, 0, 0], &Device::Cpu).unwrap();
+    let error = ConfusionMatrix::new(&scores, &bad).unwrap_err();
+    assert!(error.to_string().contains("index -1 at position 1"), "{error}");
 }

@@ -7,6 +7,7 @@ mod deep;
 mod derivative;
 mod draw;
 mod recorded;
+mod scratch;
 mod sweep;
 mod total;
 mod var;
@@ -20,6 +21,8 @@ use smallvec::SmallVec;
 
 pub use closure::{Closure, Recording, function};
 pub use var::Var;
+
+pub(crate) use scratch::Known;
 
 use crate::primitive::Values;
 use crate::tensor::{ensure_finite, is_real, room_for_views};
@@ -74,6 +77,8 @@ pub(crate) struct Arena {
     errors: Vec<Error>,
     /// A scratch arena keeps values only: what rules compute while a sweep runs.
     scratch: bool,
+    /// Of a scratch arena: long values that a loop has seen to be finite, and that were forgotten since.
+    known: Known,
 }
 
 /// One value.
@@ -82,6 +87,8 @@ pub(crate) struct Slot {
     node: u32,
     /// Does it depend on an input? Then functions are linearized as they are recorded.
     active: bool,
+    /// Has the loop that made it seen that it is finite?
+    finite: bool,
 }
 
 /// One node: an operation, its parents, and the slots of its outputs.
@@ -136,6 +143,7 @@ struct Evaluated {
     parents: SmallVec<[u32; 3]>,
     values: Values,
     active: bool,
+    finite: bool,
 }
 
 impl Graph {
@@ -147,12 +155,6 @@ impl Graph {
     /// An empty graph with options.
     pub fn with_options(options: Options) -> Self {
         Graph { arena: RefCell::default(), options }
-    }
-
-    /// A graph that keeps values but no nodes.
-    pub(crate) fn scratch() -> Self {
-        let arena = Arena { scratch: true, ..Arena::default() };
-        Graph { arena: RefCell::new(arena), options: Options { finite: false } }
     }
 
     /// The options it was made with.
@@ -211,7 +213,8 @@ impl Graph {
     fn unchecked_leaf(&self, value: &Tensor, kind: Kind) -> Var<'_> {
         let active = matches!(kind, Kind::Input);
         let values: Values = SmallVec::from_buf([value.detach()]);
-        let first = self.arena.borrow_mut().add(Some(kind), SmallVec::new(), values, active);
+        let first =
+            self.arena.borrow_mut().add(Some(kind), SmallVec::new(), values, [active, false]);
         Var::new(self, first)
     }
 
@@ -221,21 +224,6 @@ impl Graph {
             return self.slot(value.detach());
         }
         self.unchecked_leaf(value, Kind::Constant)
-    }
-
-    /// A value without a node, in a scratch graph.
-    pub(crate) fn slot(&self, tensor: Tensor) -> Var<'_> {
-        let mut arena = self.arena.borrow_mut();
-        let id = arena.slots.len() as u32;
-        arena.slots.push(Slot { tensor, node: u32::MAX, active: false });
-        Var::new(self, id)
-    }
-
-    /// Forgets all values of a scratch graph. The caller holds no variable of it.
-    pub(crate) fn clear(&mut self) {
-        let arena = self.arena.get_mut();
-        arena.slots.clear();
-        arena.errors.clear();
     }
 
     /// Records a primitive with one output.
@@ -268,25 +256,25 @@ impl Graph {
             parents.iter().map(|&p| &arena.slots[p as usize].tensor).collect();
         let locate = |e| arena.locate(e, op.name());
         room_for_views(op.name(), &inputs).map_err(locate)?;
-        let values = op.eval(&inputs).map_err(locate)?;
+        let (values, finite) = op.eval_seen(&inputs).map_err(locate)?;
         if values.is_empty() {
             let (node, what) = (op.name().into(), "or more outputs");
             return Err(locate(Error::Arity { node, what, expected: 1, got: 0 }));
         }
-        if self.options.finite && !op.keeps_finite() {
+        if self.options.finite && !finite && !op.keeps_finite() {
             for (port, t) in values.iter().enumerate() {
                 ensure_finite(t, op.name(), Phase::Eval, port).map_err(locate)?;
             }
         }
         let active = parents.iter().any(|&p| arena.slots[p as usize].active);
-        Ok(Evaluated { parents, values, active })
+        Ok(Evaluated { parents, values, active, finite })
     }
 
     /// The first slot of a new node, and how many there are. `kind` hears whether this is a scratch graph, which keeps no nodes.
     fn add(&self, made: Evaluated, kind: impl FnOnce(bool) -> Option<Kind>) -> (u32, u32) {
         let mut arena = self.arena.borrow_mut();
         let (n, kind) = (made.values.len() as u32, kind(arena.scratch));
-        (arena.add(kind, made.parents, made.values, made.active), n)
+        (arena.add(kind, made.parents, made.values, [made.active, made.finite]), n)
     }
 
     /// Records a function: any number of variables in, any number out.
@@ -319,7 +307,7 @@ impl Graph {
         let values: Values = values.iter().map(Tensor::detach).collect();
         let n = values.len() as u32;
         let kind = Kind::Function(Arc::new(Applied { function: f.clone(), map: Mutex::new(map) }));
-        let first = self.arena.borrow_mut().add(Some(kind), parents, values, active);
+        let first = self.arena.borrow_mut().add(Some(kind), parents, values, [active, false]);
         Ok((first..first + n).map(|id| Var::new(self, id)).collect())
     }
 
@@ -370,12 +358,12 @@ impl Arena {
         kind: Option<Kind>,
         parents: SmallVec<[u32; 3]>,
         values: Values,
-        active: bool,
+        [active, finite]: [bool; 2],
     ) -> u32 {
         let first = self.slots.len() as u32;
         let n_outputs = values.len() as u32;
         let node = if self.scratch { u32::MAX } else { self.nodes.len() as u32 };
-        self.slots.extend(values.into_iter().map(|tensor| Slot { tensor, node, active }));
+        self.slots.extend(values.into_iter().map(|tensor| Slot { tensor, node, active, finite }));
         if let (false, Some(kind)) = (self.scratch, kind) {
             self.nodes.push(Node { kind, parents, first, n_outputs });
         }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use candle_core::Tensor;
 use smallvec::SmallVec;
 
-use super::{Applied, Arena, Graph, Kind, Node, Var, nested};
+use super::{Applied, Arena, Graph, Kind, Known, Node, Var, nested};
 use crate::primitive::{Primitive, Slots, check_direction};
 use crate::tensor::{ensure_finite, first_not_finite};
 use crate::{Direction, Error, Phase, Result, Wrt};
@@ -18,6 +18,13 @@ const PUSHED: &str = "derivatives pushed forward";
 
 /// Directions of one node, without an allocation for the usual few.
 pub(super) type Tensors = SmallVec<[Option<Tensor>; 4]>;
+
+/// What a sweep gives.
+pub(super) struct Swept {
+    directions: Vec<Direction>,
+    /// Which of them need no check.
+    known: Known,
+}
 
 impl Arena {
     /// Which slots depend on those of `wrt`.
@@ -54,10 +61,10 @@ impl Arena {
         wrt: &[u32],
         held: &[u32],
         located: bool,
-    ) -> Result<Vec<Direction>> {
+    ) -> Result<Swept> {
         let k = seeds.len();
         let Some(last) = seeds.iter().flatten().map(|(id, _)| *id).max() else {
-            return Ok(vec![vec![None; wrt.len()]; k]);
+            return Ok(Swept { directions: vec![vec![None; wrt.len()]; k], known: Known::new() });
         };
         let reached = self.reached(wrt, last);
         let mut keep = vec![false; last as usize + 1];
@@ -128,7 +135,7 @@ impl Arena {
         let pick = |a: &Vec<Option<Tensor>>| {
             wrt.iter().map(|&id| a.get(id as usize).cloned().flatten()).collect()
         };
-        Ok(adjoint.iter().map(pick).collect())
+        Ok(Swept { directions: adjoint.iter().map(pick).collect(), known: scratch.into_known() })
     }
 
     /// The backward rule of a primitive on values; nothing for no cotangent.
@@ -175,11 +182,11 @@ impl Arena {
         of: &[u32],
         held: &[u32],
         located: bool,
-    ) -> Result<Vec<Direction>> {
+    ) -> Result<Swept> {
         let k = seeds.len();
         let from: Vec<u32> = seeds.iter().flatten().map(|(id, _)| *id).collect();
         let (Some(&last), false) = (of.iter().max(), from.is_empty()) else {
-            return Ok(vec![vec![None; of.len()]; k]);
+            return Ok(Swept { directions: vec![vec![None; of.len()]; k], known: Known::new() });
         };
         let reached = self.reached(&from, last);
         let wanted = self.ancestors(of, last);
@@ -248,7 +255,7 @@ impl Arena {
             }
         }
         let pick = |t: &Vec<Option<Tensor>>| of.iter().map(|&id| t[id as usize].clone()).collect();
-        Ok(tangent.iter().map(pick).collect())
+        Ok(Swept { directions: tangent.iter().map(pick).collect(), known: scratch.into_known() })
     }
 
     fn push_primitive(
@@ -375,8 +382,8 @@ fn accumulate(into: &mut Option<Tensor>, t: Tensor) -> Result<()> {
 /// The derivatives, if finite; else the sweep is run again to find the node where it began.
 pub(super) fn finite_or_located(
     finite: bool,
-    out: Result<Vec<Direction>>,
-    again: impl FnOnce() -> Result<Vec<Direction>>,
+    out: Result<Swept>,
+    again: impl FnOnce() -> Result<Swept>,
     phase: Phase,
 ) -> Result<Vec<Direction>> {
     let out = match out {
@@ -387,8 +394,8 @@ pub(super) fn finite_or_located(
         out => out?,
     };
     if finite {
-        for (port, t) in out.iter().flat_map(|d| d.iter().enumerate()) {
-            if let Some(t) = t
+        for (port, t) in out.directions.iter().flat_map(|d| d.iter().enumerate()) {
+            if let Some(t) = t.as_ref().filter(|t| !out.known.contains(&t.id()))
                 && let Some((index, value)) = first_not_finite(t)?
             {
                 again()?;
@@ -402,5 +409,5 @@ pub(super) fn finite_or_located(
             }
         }
     }
-    Ok(out)
+    Ok(out.directions)
 }

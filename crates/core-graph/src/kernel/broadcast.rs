@@ -3,7 +3,8 @@
 use smallvec::SmallVec;
 
 use super::map2;
-use super::written::{Unwritten, Written, written};
+use super::written::{Seen, Unwritten, Written, written};
+use crate::magnitude::Bits;
 
 pub(crate) type Dims = SmallVec<[usize; 6]>;
 
@@ -49,12 +50,12 @@ fn merged(a: &[usize], b: &[usize], out: &[usize]) -> SmallVec<[(usize, usize, u
 }
 
 /// f(x, y) for each element of the common shape `out` of `a` and `b`.
-pub(crate) fn zip_broadcast<X: Copy + Sync, R: Copy + Default + Send>(
+pub(crate) fn zip_broadcast<X: Copy + Sync, R: Bits + Send>(
     (x, a): (&[X], &[usize]),
     (y, b): (&[X], &[usize]),
     out: &[usize],
     f: impl Fn(X, X) -> R + Copy + Sync,
-) -> Vec<R> {
+) -> Seen<R> {
     if a == b && a == out {
         return map2(x, y, f);
     }
@@ -64,26 +65,26 @@ pub(crate) fn zip_broadcast<X: Copy + Sync, R: Copy + Default + Send>(
         match (sx, sy) {
             (1, 1) => {
                 let (x, y) = (&x[ox..ox + n], &y[oy..oy + n]);
-                row.each(
+                row.seen(
                     #[inline(always)]
                     |i| f(x[i], y[i]),
                 )
             }
             (1, 0) => {
                 let (x, y) = (&x[ox..ox + n], y[oy]);
-                row.each(
+                row.seen(
                     #[inline(always)]
                     |i| f(x[i], y),
                 )
             }
             (0, 1) => {
                 let (x, y) = (x[ox], &y[oy..oy + n]);
-                row.each(
+                row.seen(
                     #[inline(always)]
                     |i| f(x, y[i]),
                 )
             }
-            _ => row.each(|i| f(x[ox + i * sx], y[oy + i * sy])),
+            _ => row.seen(|i| f(x[ox + i * sx], y[oy + i * sy])),
         }
     })
 }
@@ -91,12 +92,12 @@ pub(crate) fn zip_broadcast<X: Copy + Sync, R: Copy + Default + Send>(
 /// f(x, y, z) for each element, where x and y have the shape `dims` and z is stretched to it from `c`.
 ///
 /// A stretched z is written out a block at a time, in a fast cache: one loop serves every way to stretch.
-pub(crate) fn zip_stretched<X: Copy + Default + Send + Sync>(
+pub(crate) fn zip_stretched<X: Bits + Send + Sync>(
     (x, y): (&[X], &[X]),
     dims: &[usize],
     (z, c): (&[X], &[usize]),
     f: impl Fn(X, X, X) -> X + Copy + Sync,
-) -> Vec<X> {
+) -> Seen<X> {
     /// Elements of a block.
     const BLOCK: usize = 1 << 14;
     let steps = (c != dims).then(|| merged(dims, c, dims));
@@ -105,20 +106,19 @@ pub(crate) fn zip_stretched<X: Copy + Default + Send + Sync>(
         let full = steps.as_ref().map(|steps| spread(z, steps, range.clone()));
         let z = full.as_deref().unwrap_or_else(|| &z[range.clone()]);
         let (x, y) = (&x[range.clone()], &y[range]);
-        let done = super::vectorized(
+        super::vectorized(
             #[inline(always)]
             || {
                 let n = out.len();
                 let (x, y, z) = (&x[..n], &y[..n], &z[..n]);
-                out.each(
+                out.seen(
                     #[inline(always)]
                     |i| f(x[i], y[i], z[i]),
                 )
             },
-        );
-        (done, ())
+        )
     })
-    .0
+    .into()
 }
 
 /// The elements in a range of the stretched shape.
@@ -154,12 +154,12 @@ struct Row {
 }
 
 /// Rows of the shape `out`, filled by `fill` from operands of shapes `a` and `b`.
-fn stretched<R: Copy + Default + Send>(
+fn stretched<R: Bits + Send>(
     a: &[usize],
     b: &[usize],
     out: &[usize],
-    fill: impl Fn(&mut Unwritten<'_, R>, Row) -> Written + Sync,
-) -> Vec<R> {
+    fill: impl Fn(&mut Unwritten<'_, R>, Row) -> (Written, bool) + Sync,
+) -> Seen<R> {
     /// Elements of a chunk.
     const CHUNK: usize = 1 << 14;
     let dims = merged(a, b, out);
@@ -167,7 +167,7 @@ fn stretched<R: Copy + Default + Send>(
     let (&(len, sx, sy), outer) = dims.split_last().unwrap_or((&(1, 0, 0), &[]));
     let rows = (CHUNK / len.max(1)).max(1);
     written(n, rows * len, |chunk, block| {
-        let done = super::vectorized(
+        super::vectorized(
             #[inline(always)]
             || {
                 block.rows(
@@ -182,8 +182,7 @@ fn stretched<R: Copy + Default + Send>(
                     },
                 )
             },
-        );
-        (done, ())
+        )
     })
-    .0
+    .into()
 }

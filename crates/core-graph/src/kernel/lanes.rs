@@ -1,67 +1,99 @@
-//! Folds over what a function of the index gives, in an order that does not wait for the operation before.
+//! Folds over the numbers of some slices, in an order that does not wait for the operation before.
+
+use std::array::from_fn;
 
 use crate::tensor::Real;
 
-/// Running results of a fold: several registers.
+/// Running results of a fold: four 64-byte registers of `f32`.
 const LANES: usize = 64;
-/// Those of one register, at most.
-const STEP: usize = LANES / 4;
+/// Rows of lanes that are folded in registers before they meet the running results, which are in memory.
+const ROWS: usize = 4;
+/// Terms that are added before their sum meets the total.
+const BLOCK: usize = 4096;
 
-/// f over g(i) for i < n, in a fixed order.
+/// On a cache line's start: a register that is stored across two lines takes long to load again.
+#[repr(align(64))]
+struct Aligned<T>([T; LANES]);
+
+/// Lane `l` of all rows.
 #[inline(always)]
-pub(super) fn fold<T: Real>(
-    n: usize,
-    start: T,
-    f: impl Fn(T, T) -> T,
-    g: impl Fn(usize) -> T,
+fn column<T: Real, const K: usize>(
+    x: &[&[[T; LANES]; ROWS]; K],
+    l: usize,
+    f: &impl Fn(T, T) -> T,
+    g: &impl Fn([T; K]) -> T,
 ) -> T {
-    let mut lanes = [start; LANES];
-    let whole = n / LANES * LANES;
-    for i in (0..whole).step_by(LANES) {
-        for l in 0..LANES {
-            lanes[l] = f(lanes[l], g(i + l));
-        }
+    let mut result = g(from_fn(|k| x[k][0][l]));
+    for row in 1..ROWS {
+        result = f(result, g(from_fn(|k| x[k][row][l])));
     }
-    // What is left, a register at a time, then one by one.
-    let last = n / STEP * STEP;
-    for i in (whole..last).step_by(STEP) {
-        for l in 0..STEP {
-            lanes[l] = f(lanes[l], g(i + l));
-        }
-    }
-    for i in last..n {
-        lanes[STEP] = f(lanes[STEP], g(i));
-    }
-    // In steps of constant length, which become a few vector instructions.
-    let mut part = [start; STEP];
-    for l in 0..STEP {
-        let (low, high) =
-            (f(lanes[l], lanes[STEP + l]), f(lanes[2 * STEP + l], lanes[3 * STEP + l]));
-        part[l] = f(low, high);
-    }
-    for l in 0..8 {
-        part[l] = f(part[l], part[8 + l]);
-    }
-    for l in 0..4 {
-        part[l] = f(part[l], part[4 + l]);
-    }
-    f(f(part[0], part[2]), f(part[1], part[3]))
+    result
 }
 
-/// Σ g(i) for i < n: 64 running sums for each 4096 terms, whose results are added in order. Call it inside
-/// [`vectorized`](crate::vectorized), with a closure marked `#[inline(always)]`.
+/// The length of the shortest slice; 0 if there is none.
 #[inline(always)]
-pub fn sum_of<T: Real>(n: usize, g: impl Fn(usize) -> T) -> T {
-    const BLOCK: usize = 4096;
+fn shortest<T, const K: usize>(x: &[&[T]; K]) -> usize {
+    let mut n = if K == 0 { 0 } else { usize::MAX };
+    for x in x {
+        n = if x.len() < n { x.len() } else { n };
+    }
+    n
+}
+
+/// f over g(x₀\[i\], x₁\[i\], …), as long as the shortest slice, in a fixed order.
+#[inline(always)]
+pub(super) fn fold<T: Real, const K: usize>(
+    x: [&[T]; K],
+    start: T,
+    f: impl Fn(T, T) -> T,
+    g: impl Fn([T; K]) -> T,
+) -> T {
+    let n = shortest(&x);
+    let Aligned(lanes) = &mut Aligned([start; LANES]);
+    // Slices of constant length leave no index to check: a check would keep the loops from becoming vector instructions.
+    let rows: [&[[T; LANES]]; K] = from_fn(|k| x[k][..n].as_chunks::<LANES>().0);
+    let last: [&[T]; K] = from_fn(|k| x[k][..n].as_chunks::<LANES>().1);
+    let tall: [&[[[T; LANES]; ROWS]]; K] = from_fn(|k| rows[k].as_chunks::<ROWS>().0);
+    let rest: [&[[T; LANES]]; K] = from_fn(|k| rows[k].as_chunks::<ROWS>().1);
+    for i in 0..n / (LANES * ROWS) {
+        let block: [&[[T; LANES]; ROWS]; K] = from_fn(|k| &tall[k][i]);
+        for l in 0..LANES {
+            lanes[l] = f(lanes[l], column(&block, l, &f, &g));
+        }
+    }
+    for i in 0..n / LANES % ROWS {
+        let row: [&[T; LANES]; K] = from_fn(|k| &rest[k][i]);
+        for l in 0..LANES {
+            lanes[l] = f(lanes[l], g(from_fn(|k| row[k][l])));
+        }
+    }
+    let m = n % LANES;
+    let last: [&[T]; K] = from_fn(|k| &last[k][..m]);
+    for (l, lane) in lanes[..m].iter_mut().enumerate() {
+        *lane = f(*lane, g(from_fn(|k| last[k][l])));
+    }
+    for half in [32, 16, 8, 4, 2, 1] {
+        for l in 0..half {
+            lanes[l] = f(lanes[l], lanes[half + l]);
+        }
+    }
+    lanes[0]
+}
+
+/// Σ g(x₀\[i\], x₁\[i\], …), as long as the shortest slice: 64 running sums for each 4096 terms, whose results are added in order. Call it
+/// inside [`vectorized`](crate::vectorized), with a closure marked `#[inline(always)]`.
+#[inline(always)]
+pub fn sum_of<T: Real, const K: usize>(x: [&[T]; K], g: impl Fn([T; K]) -> T) -> T {
+    let n = shortest(&x);
     let mut total = T::default();
     for start in (0..n).step_by(BLOCK) {
+        let end = if n - start < BLOCK { n } else { start + BLOCK };
         total += fold(
-            BLOCK.min(n - start),
+            from_fn(|k| &x[k][start..end]),
             T::default(),
             #[inline(always)]
             |a, b| a + b,
-            #[inline(always)]
-            |i| g(start + i),
+            &g,
         );
     }
     total

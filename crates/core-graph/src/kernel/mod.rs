@@ -4,6 +4,7 @@
 
 mod broadcast;
 mod elementary;
+mod fresh;
 mod lanes;
 mod map;
 pub(crate) mod matmul;
@@ -15,12 +16,14 @@ mod written;
 use candle_core::Tensor;
 
 pub(crate) use broadcast::{broadcast_dims, zip_broadcast, zip_stretched};
+pub use fresh::{Fresh, fresh, refill};
 pub use lanes::sum_of;
 pub(crate) use map::{map1, map2};
 pub(crate) use reduce::{Groups, fold_axes, sum_axes};
 pub(crate) use softmax::{Softmax, Strips};
 pub use special::Elementary;
-pub use written::{blocks_of, in_blocks};
+pub(crate) use written::zeros;
+pub use written::{Seen, blocks_of, in_blocks};
 
 use crate::tensor::{from_vec, with_slice};
 use crate::{Result, with_real};
@@ -53,6 +56,6 @@ pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     }
     with_real!("sum of contributions", a.dtype(), T => {
         let sum = with_slice::<T, _>(a, |x| with_slice::<T, _>(b, |y| map2(x, y, |x, y| x + y)))??;
-        from_vec(sum, a.dims(), a.device())
+        from_vec(sum.values, a.dims(), a.device())
     })
 }

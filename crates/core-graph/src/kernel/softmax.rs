@@ -2,7 +2,7 @@
 
 use super::Elementary;
 use super::lanes::{fold, sum_of};
-use super::written::in_blocks;
+use super::written::{Seen, in_blocks};
 use crate::tensor::Real;
 
 /// A shape around one axis: (outer, length of the axis, inner).
@@ -28,7 +28,7 @@ pub(crate) enum Softmax {
 
 impl Softmax {
     /// From one or two slices of the shape; the second may be the first where there is one.
-    pub(crate) fn run<T: Real + Elementary>(self, x: &[T], v: &[T], strips: Strips) -> Vec<T> {
+    pub(crate) fn run<T: Real + Elementary>(self, x: &[T], v: &[T], strips: Strips) -> Seen<T> {
         let Strips { outer, length, inner } = strips;
         let width = length * inner;
         in_blocks(outer, width, |first, out: &mut [T]| {
@@ -118,11 +118,11 @@ fn exponentials<T: Real + Elementary>(x: &[T], out: &mut [T]) -> (T, T) {
     let n = out.len();
     let x = &x[..n];
     let top = fold(
-        n,
+        [x],
         x[0],
         larger,
         #[inline(always)]
-        |i| x[i],
+        |[x]| x,
     );
     for i in 0..n {
         out[i] = Elementary::exp(x[i] - top);
@@ -130,9 +130,9 @@ fn exponentials<T: Real + Elementary>(x: &[T], out: &mut [T]) -> (T, T) {
     (
         top,
         sum_of(
-            n,
+            [out],
             #[inline(always)]
-            |i| out[i],
+            |[e]| e,
         ),
     )
 }
@@ -155,9 +155,9 @@ fn plain_gradient<T: Real>(y: &[T], v: &[T], out: &mut [T]) {
     let n = out.len();
     let (y, v) = (&y[..n], &v[..n]);
     let dot = sum_of(
-        n,
+        [y, v],
         #[inline(always)]
-        |i| y[i] * v[i],
+        |[y, v]| y * v,
     );
     for i in 0..n {
         out[i] = y[i] * (v[i] - dot);
@@ -169,9 +169,9 @@ fn log_gradient<T: Real + Elementary>(y: &[T], v: &[T], out: &mut [T]) {
     let n = out.len();
     let (y, v) = (&y[..n], &v[..n]);
     let total = sum_of(
-        n,
+        [v],
         #[inline(always)]
-        |i| v[i],
+        |[v]| v,
     );
     for i in 0..n {
         out[i] = v[i] - Elementary::exp(y[i]) * total;

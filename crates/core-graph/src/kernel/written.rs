@@ -4,6 +4,9 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use crate::magnitude::{Bits, Top};
+use crate::tensor::Real;
+
 /// From this many elements on, threads share the work.
 const SHARED: usize = 1 << 16;
 
@@ -16,19 +19,30 @@ pub(crate) fn written<T: Copy + Send, S: Send>(
     chunk: usize,
     write: impl Fn(usize, &mut Unwritten<'_, T>) -> (Written, S) + Sync,
 ) -> (Vec<T>, Vec<S>) {
+    written_with(n, chunk, || (), |(), i, memory| write(i, memory))
+}
+
+/// The same with something of its own for each thread, which `make` makes and `write` may change.
+fn written_with<T: Copy + Send, S: Send, B>(
+    n: usize,
+    chunk: usize,
+    make: impl Fn() -> B + Sync + Send,
+    write: impl Fn(&mut B, usize, &mut Unwritten<'_, T>) -> (Written, S) + Sync,
+) -> (Vec<T>, Vec<S>) {
     let mut out: Vec<T> = Vec::with_capacity(n);
     let chunk = chunk.max(1);
-    let fill = |(i, memory): (usize, &mut [MaybeUninit<T>])| {
+    let fill = |own: &mut B, (i, memory): (usize, &mut [MaybeUninit<T>])| {
         let expected = Written { at: memory.as_ptr().addr(), len: memory.len() };
-        let (done, left) = write(i, &mut Unwritten(memory));
+        let (done, left) = write(own, i, &mut Unwritten(memory));
         assert!(done == expected, "a chunk was swapped for another");
         left
     };
     let memory = &mut out.spare_capacity_mut()[..n];
     let left = if n < SHARED || n <= chunk {
-        memory.chunks_mut(chunk).enumerate().map(fill).collect()
+        let mut own = make();
+        memory.chunks_mut(chunk).enumerate().map(|piece| fill(&mut own, piece)).collect()
     } else {
-        memory.par_chunks_mut(chunk).enumerate().map(fill).collect()
+        memory.par_chunks_mut(chunk).enumerate().map_init(make, fill).collect()
     };
     // SAFETY: the first n elements of the spare capacity, which `with_capacity` reserved, were cut into chunks without a gap, and
     // for each chunk `fill` saw a `Written` of its address and length; only `Unwritten` makes one, after it wrote every element of
@@ -40,26 +54,59 @@ pub(crate) fn written<T: Copy + Send, S: Send>(
     (out, left)
 }
 
+/// A vector of `n` zeros, which several threads write if they are many.
+pub(crate) fn zeros<T: Copy + Default + Send>(n: usize) -> Vec<T> {
+    if n < SHARED {
+        return vec![T::default(); n];
+    }
+    written(n, SHARED / 2, |_, out| (out.each(|_| T::default()), ())).0
+}
+
+/// Numbers, and whether all are finite: seen by the loop that made them, which costs less than a look at memory later.
+#[derive(Debug, Clone)]
+pub struct Seen<T> {
+    /// The numbers.
+    pub values: Vec<T>,
+    /// Neither NaN nor infinity among them.
+    pub finite: bool,
+}
+
+impl<T> From<(Vec<T>, Vec<bool>)> for Seen<T> {
+    fn from((values, finite): (Vec<T>, Vec<bool>)) -> Self {
+        Seen { values, finite: !finite.contains(&false) }
+    }
+}
+
 /// A vector of `count` rows of `width` numbers, made in blocks of whole rows that fit into a fast cache; and what `work` gives for each
 /// block, in order.
 ///
-/// `work` gets the first row of the block and numbers to overwrite. Blocks depend on the width alone, and several threads share them.
-pub fn in_blocks<T: Copy + Default + Send, S: Send>(
+/// `work` gets the first row of the block and numbers to overwrite, which hold anything. Blocks depend on the width alone, and several
+/// threads share them.
+pub fn in_blocks<T: Real, S: Send>(
     count: usize,
     width: usize,
     work: impl Fn(usize, &mut [T]) -> S + Sync,
-) -> (Vec<T>, Vec<S>) {
+) -> (Seen<T>, Vec<S>) {
     const BLOCK: usize = 1 << 13;
     let rows = (BLOCK / width.max(1)).max(1);
-    written(count * width, rows * width, |block, out| {
-        let mut numbers = vec![T::default(); out.len()];
-        let left = work(block * rows, &mut numbers);
-        let done = super::vectorized(
+    let fill = |numbers: &mut Vec<T>, block: usize, out: &mut Unwritten<'_, T>| {
+        numbers.resize(out.len(), T::default());
+        let left = work(block * rows, numbers);
+        let (done, finite) = super::vectorized(
             #[inline(always)]
-            || out.copy(&numbers),
+            || {
+                let numbers = &numbers[..out.len()];
+                out.seen(
+                    #[inline(always)]
+                    |i| numbers[i],
+                )
+            },
         );
-        (done, left)
-    })
+        (done, (finite, left))
+    };
+    let (values, left) = written_with(count * width, rows * width, Vec::new, fill);
+    let (finite, left) = left.into_iter().unzip();
+    ((values, finite).into(), left)
 }
 
 /// So many vectors of `n` elements, made side by side in blocks of `block`; and what `work` gives for each block, in order.
@@ -132,25 +179,38 @@ impl<T: Copy> Unwritten<'_, T> {
         written
     }
 
-    /// Rows of `len` elements, the last one perhaps shorter, each filled by f(i, row).
+    /// f(i) for each element, and whether all are finite.
+    #[inline(always)]
+    pub(crate) fn seen(&mut self, mut f: impl FnMut(usize) -> T) -> (Written, bool)
+    where
+        T: Bits,
+    {
+        let mut top = Top::new();
+        let written = self.each(
+            #[inline(always)]
+            |i| {
+                let value = f(i);
+                top.see(value);
+                value
+            },
+        );
+        (written, top.finite())
+    }
+
+    /// Rows of `len` elements, the last one perhaps shorter, each filled by f(i, row); and whether all are finite.
     pub(crate) fn rows(
         &mut self,
         len: usize,
-        mut f: impl FnMut(usize, &mut Unwritten<'_, T>) -> Written,
-    ) -> Written {
+        mut f: impl FnMut(usize, &mut Unwritten<'_, T>) -> (Written, bool),
+    ) -> (Written, bool) {
+        let mut finite = true;
         let written = Written { at: self.0.as_ptr().addr(), len: self.0.len() };
         for (i, row) in self.0.chunks_mut(len.max(1)).enumerate() {
             let expected = Written { at: row.as_ptr().addr(), len: row.len() };
-            let done = f(i, &mut Unwritten(row));
+            let (done, fine) = f(i, &mut Unwritten(row));
             assert!(done == expected, "a row was swapped for another");
+            finite &= fine;
         }
-        written
-    }
-
-    /// A copy of the first elements of `from`, as many as there is room for; panics if there are fewer.
-    #[inline(always)]
-    pub(crate) fn copy(&mut self, from: &[T]) -> Written {
-        let from = &from[..self.0.len()];
-        self.each(|i| from[i])
+        (written, finite)
     }
 }

@@ -3,12 +3,12 @@
 use candle_core::Tensor;
 
 use crate::graph::Var;
-use crate::kernel::{broadcast_dims, zip_broadcast};
-use crate::primitive::{Primitive, Slots, Values, one, slot};
-use crate::tensor::{Real, compact, from_vec, room, with_slice};
+use crate::kernel::{Seen, broadcast_dims, zip_broadcast};
+use crate::primitive::{Primitive, Slots, Values, one, one_seen, slot};
+use crate::tensor::{Real, compact, room, with_slice};
 use crate::{Error, Result, Wrt};
 
-type Kernel<T> = fn((&[T], &[usize]), (&[T], &[usize]), &[usize]) -> Vec<T>;
+type Kernel<T> = fn((&[T], &[usize]), (&[T], &[usize]), &[usize]) -> Seen<T>;
 
 /// A function of two numbers.
 pub(crate) struct Row {
@@ -64,6 +64,10 @@ impl Primitive for Binary {
     }
 
     fn eval(&self, x: &[&Tensor]) -> Result<Values> {
+        Ok(self.eval_seen(x)?.0)
+    }
+
+    fn eval_seen(&self, x: &[&Tensor]) -> Result<(Values, bool)> {
         check_alike(self.0.name, x)?;
         let (a, b) = (x[0], x[1]);
         let Some(dims) = broadcast_dims(a.dims(), b.dims()) else {
@@ -75,13 +79,13 @@ impl Primitive for Binary {
         };
         room(self.0.name, &dims, a.dtype())?;
         if let (false, Some(device)) = (a.device().is_cpu(), self.0.device) {
-            return one(device(a, b)?);
+            return Ok((one(device(a, b)?)?, false));
         }
         crate::with_real!(self.0.name, a.dtype(), T => {
             let (kernel, a, b) = (T::kernel(self.0), compact(a)?, compact(b)?);
             let run = |x: &[T], y: &[T]| kernel((x, a.dims()), (y, b.dims()), &dims);
             let y = with_slice::<T, _>(&a, |x| with_slice::<T, _>(&b, |y| run(x, y)))??;
-            one(from_vec(y, &dims, a.device())?)
+            one_seen(y, &dims, a.device())
         })
     }
 

@@ -47,7 +47,7 @@ impl Primitive for Compare {
                 }
             };
             let y = with_slice::<T, _>(a, |x| with_slice::<T, _>(b, |y| run(x, y)))??;
-            one(from_vec(y, &dims, a.device())?)
+            one(from_vec(y.values, &dims, a.device())?)
         })
     }
 

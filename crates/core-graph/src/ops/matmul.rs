@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::binary::check_alike;
 use crate::graph::Var;
-use crate::kernel::{broadcast_dims, matmul};
+use crate::kernel::{broadcast_dims, matmul, zeros};
 use crate::primitive::{Primitive, Slots, Values, one, slot};
 use crate::tensor::{from_vec, is_real, room, with_slice, with_strides};
 use crate::{Error, Result, Wrt, with_real};
@@ -103,15 +103,23 @@ impl Primitive for Matmul {
                             Ok(v.reshape(&[lead.iter().product(), last]))
                         })
                     };
-                    rows(x[0]).t().matmul(rows(dy))
+                    product_like(rows(x[0]), rows(dy), x[1])?
                 } else {
-                    x[0].t().matmul(dy).sum_like(x[1])
+                    product_like(x[0], dy, x[1])?.sum_like(x[1])
                 };
                 out[1] = Some(d.ok()?);
             }
         }
         Ok(out)
     }
+}
+
+/// aᵀ·dy, the derivative along b: laid out as b is. A weight that is used transposed gets a derivative that needs no copy when it is
+/// transposed back.
+fn product_like<'g>(a: Var<'g>, dy: Var<'g>, b: Var<'g>) -> Result<Var<'g>> {
+    let value = b.value()?;
+    let by_columns = matches!(*value.stride(), [.., 1, column] if 1 < column);
+    Ok(if by_columns { dy.t().matmul(a).t() } else { a.t().matmul(dy) })
 }
 
 /// A·B of two tensors of rank 2, or of rank 3 with the same batch.
@@ -124,7 +132,7 @@ fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
             [m, k] => ((1, *m, *k), b.dim(1)?),
             _ => (a.dims3()?, b.dim(2)?),
         };
-        let mut c = vec![T::default(); batch * m * n];
+        let mut c = zeros::<T>(batch * m * n);
         with_strides::<T, _>(a, |x, s| with_strides::<T, _>(b, |y, t| {
             matmul::batched((batch, m, k, n), (x, s), (y, t), &mut c)
         }))??.map_err(|e| Error::external("matmul", e))?;

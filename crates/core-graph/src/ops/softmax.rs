@@ -6,8 +6,8 @@ use super::axes::resolve;
 use super::binary::check_alike;
 use crate::graph::Var;
 use crate::kernel::{Softmax, Strips};
-use crate::primitive::{Primitive, Slots, Values, one, slot};
-use crate::tensor::{from_vec, room, with_slice};
+use crate::primitive::{Primitive, Slots, Values, one_seen, slot};
+use crate::tensor::{room, with_slice};
 use crate::{Error, Result, Wrt};
 
 /// x ↦ eˣ/Σeˣ, or its logarithm, along an axis.
@@ -22,7 +22,7 @@ struct Forward {
 struct Gradient(Forward);
 
 impl Forward {
-    fn run(&self, kernel: Softmax, x: &Tensor, v: &Tensor) -> Result<Values> {
+    fn run(&self, kernel: Softmax, x: &Tensor, v: &Tensor) -> Result<(Values, bool)> {
         let node = self.name();
         let (before, rest) = x.dims().split_at(self.axis);
         let [length, after @ ..] = rest else {
@@ -37,7 +37,7 @@ impl Forward {
         crate::with_real!(node, x.dtype(), T => {
             let run = |x: &[T], v: &[T]| kernel.run(x, v, strips);
             let y = with_slice::<T, _>(x, |x| with_slice::<T, _>(v, |v| run(x, v)))??;
-            one(from_vec(y, x.dims(), x.device())?)
+            one_seen(y, x.dims(), x.device())
         })
     }
 
@@ -56,6 +56,10 @@ impl Primitive for Forward {
     }
 
     fn eval(&self, x: &[&Tensor]) -> Result<Values> {
+        Ok(self.eval_seen(x)?.0)
+    }
+
+    fn eval_seen(&self, x: &[&Tensor]) -> Result<(Values, bool)> {
         self.run(if self.log { Softmax::Log } else { Softmax::Plain }, x[0], x[0])
     }
 
@@ -94,6 +98,10 @@ impl Primitive for Gradient {
     }
 
     fn eval(&self, x: &[&Tensor]) -> Result<Values> {
+        Ok(self.eval_seen(x)?.0)
+    }
+
+    fn eval_seen(&self, x: &[&Tensor]) -> Result<(Values, bool)> {
         check_alike(self.name(), x)?;
         if x[0].dims() != x[1].dims() {
             let what = "a direction like the value";

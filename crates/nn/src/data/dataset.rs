@@ -48,8 +48,8 @@ impl Labelled {
         let wide: Vec<i64> = labels.to_device(&Device::Cpu)?.to_dtype(DType::I64)?.to_vec1()?;
         let fits = |label: i64| usize::try_from(label).is_ok_and(|label| label < classes.len());
         if let Some(position) = wide.iter().position(|&label| !fits(label)) {
-            let index = usize::try_from(wide[position]).unwrap_or(usize::MAX);
-            return Err(Error::Index { operation, position, index, size: classes.len() });
+            let (index, size) = (wide[position], classes.len());
+            return Err(Error::Index { operation, position, index, size });
         }
         let labels = labels.to_dtype(DType::U32)?;
         Ok(Self { inputs: inputs.detach(), labels, classes })
@@ -126,7 +126,7 @@ impl Labelled {
     fn chosen(&self, indices: &[usize]) -> Result<(Tensor, Tensor)> {
         let size = self.len();
         if let Some(position) = indices.iter().position(|&index| index >= size) {
-            let (operation, index) = ("Labelled", indices[position]);
+            let (operation, index) = ("Labelled", indices[position] as i64);
             return Err(Error::Index { operation, position, index, size });
         }
         let ids = indices.iter().map(|&index| index as u32).collect();

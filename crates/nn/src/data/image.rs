@@ -199,13 +199,17 @@ impl Dataset for ImageFolder {
     }
 
     /// # Errors
-    /// As [`read`]; [`Error::Data`] for an image of another size than the first of the batch.
+    /// As [`read`]; [`Error::Data`] for an image of another size than the first of the batch; [`Error::Argument`] without an index.
     fn batch(&self, indices: &[usize]) -> Result<Vec<Tensor>> {
+        let (operation, size) = ("ImageFolder", self.len());
+        if indices.is_empty() {
+            let (argument, reason) = ("indices", "must name an image, for a batch has its size");
+            return Err(Error::Argument { operation, argument, value: 0, reason });
+        }
         let (mut images, mut labels) = (Vec::<Tensor>::new(), vec![]);
         for (position, &index) in indices.iter().enumerate() {
-            let (operation, size) = ("ImageFolder", self.len());
-            let (path, label) =
-                self.files.get(index).ok_or(Error::Index { operation, position, index, size })?;
+            let outside = Error::Index { operation, position, index: index as i64, size };
+            let (path, label) = self.files.get(index).ok_or(outside)?;
             let image = read(path, self.channels)?;
             if let Some(first) = images.first().filter(|first| first.dims() != image.dims()) {
                 let reason = format!("is {:?}, others are {:?}", image.dims(), first.dims());

@@ -7,47 +7,47 @@ use pullback_core_graph::{Elementary, sum_of, vectorized};
 use rayon::prelude::*;
 
 /// The element types of kernels that multiply matrices.
-pub trait Element: Real + Elementary + linalg::Real {}
+pub(crate) trait Element: Real + Elementary + linalg::Real {}
 impl Element for f32 {}
 impl Element for f64 {}
 
 /// Sizes of an attention.
 #[derive(Debug, Clone)]
-pub struct Attention {
+pub(crate) struct Attention {
     /// Samples.
-    pub batch: usize,
+    pub(crate) batch: usize,
     /// Queries of a sample.
-    pub targets: usize,
+    pub(crate) targets: usize,
     /// Keys of a sample.
-    pub sources: usize,
+    pub(crate) sources: usize,
     /// Heads.
-    pub heads: usize,
+    pub(crate) heads: usize,
     /// Features of a head.
-    pub width: usize,
+    pub(crate) width: usize,
     /// Query t sees the keys up to t only.
-    pub causal: bool,
+    pub(crate) causal: bool,
     /// What is seen beside that; all without it.
-    pub seen: Option<Seen>,
+    pub(crate) seen: Option<Seen>,
 }
 
 /// Which keys a query sees: a mark that is not 0.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// The marks.
-    pub marks: Vec<u8>,
+    pub(crate) marks: Vec<u8>,
     /// Distance to the next sample, head, query and key.
-    pub strides: [usize; 4],
+    pub(crate) strides: [usize; 4],
 }
 
 /// Queries, keys or values: feature j of head h of place t of sample b is at `start + (b·places + t)·row + h·width + j`.
 #[derive(Debug, Clone, Copy)]
-pub struct Places<'a, T> {
+pub(crate) struct Places<'a, T> {
     /// All numbers.
-    pub data: &'a [T],
+    pub(crate) data: &'a [T],
     /// Where the first is.
-    pub start: usize,
+    pub(crate) start: usize,
     /// Distance to the next place.
-    pub row: usize,
+    pub(crate) row: usize,
 }
 
 impl<'a, T> Places<'a, T> {
@@ -120,7 +120,7 @@ impl Attention {
 }
 
 /// The results (batch, targets, heads·width), and ln Σ e^(scale·score) for each (sample, query, head).
-pub fn attend<T: Element>(
+pub(crate) fn attend<T: Element>(
     sizes: &Attention,
     [q, k, v]: [Places<'_, T>; 3],
 ) -> crate::Result<(Vec<T>, Vec<T>)> {
@@ -166,7 +166,6 @@ pub fn attend<T: Element>(
 
 /// Scores, of which one is seen, ↦ weights e^(scale·s)/Σ; the logarithm of the sum. No number where a product has overflowed.
 fn normalize<T: Element>(scores: &mut [T], scale: T) -> T {
-    let n = scores.len();
     vectorized(
         #[inline(always)]
         || {
@@ -178,9 +177,9 @@ fn normalize<T: Element>(scores: &mut [T], scale: T) -> T {
                 *s = Elementary::exp(scale * (*s - top));
             }
             let sum = sum_of(
-                n,
+                [&*scores],
                 #[inline(always)]
-                |i| scores[i],
+                |[s]| s,
             );
             let inverse = T::lit(1.0) / sum;
             scores.iter_mut().for_each(|s| *s *= inverse);
@@ -191,7 +190,7 @@ fn normalize<T: Element>(scores: &mut [T], scale: T) -> T {
 
 /// The gradients of ⟨result, dy⟩ with respect to q, k and v, each (batch, places, heads·width); or one array
 /// (batch, places, 3·heads·width) with the three side by side, if `joint`.
-pub fn attend_gradient<T: Element>(
+pub(crate) fn attend_gradient<T: Element>(
     sizes: &Attention,
     [q, k, v]: [Places<'_, T>; 3],
     (y, logs, dy): (&[T], &[T], &[T]),

@@ -4,14 +4,14 @@
 //! within each plane), `f32` or `f64`. Every kernel that is linear has its exact transpose beside it. All use the
 //! threads of the current rayon pool and give the same bits for any number of them.
 
-pub mod attention;
+pub(crate) mod attention;
 pub mod bias;
 pub mod conv;
 pub mod normalization;
 mod parallel;
 pub mod pool;
 mod real;
-pub mod recurrent;
+pub(crate) mod recurrent;
 pub mod resize;
 
 pub use real::Real;

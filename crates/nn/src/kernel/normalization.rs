@@ -4,7 +4,7 @@
 //! their order (variances by Chan, Golub and LeVeque 1983), so the bits do not depend on the threads.
 
 use pullback_core_graph::tensor::Real;
-use pullback_core_graph::{in_blocks, sum_of, vectorized};
+use pullback_core_graph::{Seen, in_blocks, sum_of, vectorized};
 use rayon::prelude::*;
 
 /// Which planes share a mean and a variance, and what the weights belong to.
@@ -40,24 +40,24 @@ pub struct Normalization {
 
 /// What a normalization gives.
 #[derive(Debug, Clone)]
-pub struct Normalized<T> {
+pub(crate) struct Normalized<T> {
     /// As x.
-    pub y: Vec<T>,
+    pub(crate) y: Seen<T>,
     /// Of each group; zeros where it is not subtracted.
-    pub mean: Vec<T>,
+    pub(crate) mean: Vec<T>,
     /// Of each group: Σ(x − mean)²/n.
-    pub variance: Vec<T>,
+    pub(crate) variance: Vec<T>,
 }
 
 /// What its gradient gives.
 #[derive(Debug, Clone)]
-pub struct NormalizationGradient<T> {
+pub(crate) struct NormalizationGradient<T> {
     /// As x.
-    pub dx: Vec<T>,
+    pub(crate) dx: Seen<T>,
     /// One for each weight.
-    pub dweight: Vec<T>,
+    pub(crate) dweight: Vec<T>,
     /// The same number.
-    pub dbias: Vec<T>,
+    pub(crate) dbias: Vec<T>,
 }
 
 impl Normalization {
@@ -120,24 +120,23 @@ impl Normalization {
 
 /// Mean and Σ(x − mean)² of a slice, or 0 and Σx².
 fn moments<T: Real>(x: &[T], centred: bool) -> (T, T) {
-    let n = x.len();
     vectorized(
         #[inline(always)]
         || {
             let mean = match centred {
                 true => {
                     sum_of(
-                        n,
+                        [x],
                         #[inline(always)]
-                        |i| x[i],
-                    ) / T::lit(n as f64)
+                        |[x]| x,
+                    ) / T::lit(x.len() as f64)
                 }
                 false => T::default(),
             };
             let squares = sum_of(
-                n,
+                [x],
                 #[inline(always)]
-                |i| (x[i] - mean) * (x[i] - mean),
+                |[x]| (x - mean) * (x - mean),
             );
             (mean, squares)
         },
@@ -145,7 +144,7 @@ fn moments<T: Real>(x: &[T], centred: bool) -> (T, T) {
 }
 
 /// y = (x − mean)·scale·weight + bias for each group, with the statistics. Slices have the lengths that the sizes say.
-pub fn normalize<T: Real>(
+pub(crate) fn normalize<T: Real>(
     sizes: &Normalization,
     x: &[T],
     weight: Option<&[T]>,
@@ -224,7 +223,7 @@ fn weighted<T: Real>(weight: Option<&[T]>, bias: Option<&[T]>, y: &mut [T]) {
 
 /// The gradient of ⟨y, dy⟩. With x̂ = (x − mean)·scale and g = dy·weight, for each group
 /// dx = scale·(g − mean of g − x̂·mean of g·x̂), the second term only if centred; dweight = Σ dy·x̂, dbias = Σ dy.
-pub fn normalize_gradient<T: Real>(
+pub(crate) fn normalize_gradient<T: Real>(
     sizes: &Normalization,
     x: &[T],
     weight: Option<&[T]>,
@@ -271,18 +270,18 @@ fn gradient_of_rows<T: Real>(
                     let first = match sizes.centred {
                         true => {
                             sum_of(
-                                n,
+                                [dy, w],
                                 #[inline(always)]
-                                |i| dy[i] * w[i],
+                                |[dy, w]| dy * w,
                             ) * inverse
                         }
                         false => T::default(),
                     };
                     let second = inverse
                         * sum_of(
-                            n,
+                            [dy, w, x],
                             #[inline(always)]
-                            |i| dy[i] * w[i] * ((x[i] - mean) * scale),
+                            |[dy, w, x]| dy * w * ((x - mean) * scale),
                         );
                     for i in 0..n {
                         let standard = (x[i] - mean) * scale;
@@ -323,18 +322,16 @@ fn gradient_of_planes<T: Real>(
             #[inline(always)]
             || {
                 let product = sum_of(
-                    pixels,
+                    [dy, x],
                     #[inline(always)]
-                    |i| dy[i] * (x[i] - mean),
+                    |[dy, x]| dy * (x - mean),
                 );
-                (
-                    sum_of(
-                        pixels,
-                        #[inline(always)]
-                        |i| dy[i],
-                    ),
-                    product * scale,
-                )
+                let sum = sum_of(
+                    [dy],
+                    #[inline(always)]
+                    |[dy]| dy,
+                );
+                (sum, product * scale)
             },
         )
     });

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use pullback_core_graph::Bits;
 use pulp::Simd;
 
 /// `f32` or `f64`: element type of every kernel. Sealed.
@@ -19,6 +20,8 @@ pub trait Real:
     + std::ops::Sub<Output = Self>
     + std::ops::Mul<Output = Self>
     + std::ops::AddAssign
+    + Bits
+    + Default
     + 'static
 {
     /// One vector register of elements.

@@ -11,7 +11,7 @@ use super::attention::Element;
 
 /// Which cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cell {
+pub(crate) enum Cell {
     /// r, z, n: h' = n + z∘(h − n) with n = tanh(xₙ + r∘hₙ). One state.
     Gru,
     /// i, f, g, o: c' = σ(f)∘c + σ(i)∘tanh g, h' = σ(o)∘tanh c'. Two states, h and c.
@@ -20,53 +20,53 @@ pub enum Cell {
 
 /// Sizes of a sequence.
 #[derive(Debug, Clone, Copy)]
-pub struct Sequence {
+pub(crate) struct Sequence {
     /// The cell.
-    pub cell: Cell,
+    pub(crate) cell: Cell,
     /// Samples.
-    pub batch: usize,
+    pub(crate) batch: usize,
     /// Steps.
-    pub time: usize,
+    pub(crate) time: usize,
     /// Numbers of a state.
-    pub hidden: usize,
+    pub(crate) hidden: usize,
 }
 
 /// What goes in: `input` (batch, time, gates·hidden) is the input's part of the gates, `weight` (gates·hidden, hidden) and `bias`
 /// (gates·hidden) give the state's part, `start` has the states (batch, hidden) before the first step.
 #[derive(Debug, Clone, Copy)]
-pub struct Inputs<'a, T> {
+pub(crate) struct Inputs<'a, T> {
     /// The input's part.
-    pub input: &'a [T],
+    pub(crate) input: &'a [T],
     /// The state's weights.
-    pub weight: &'a [T],
+    pub(crate) weight: &'a [T],
     /// The state's bias.
-    pub bias: &'a [T],
+    pub(crate) bias: &'a [T],
     /// One state for each that the cell has.
-    pub start: [&'a [T]; 2],
+    pub(crate) start: [&'a [T]; 2],
 }
 
 /// What comes out of a pass: all (batch, time, …).
 #[derive(Debug, Clone)]
-pub struct States<T> {
+pub(crate) struct States<T> {
     /// h after each step.
-    pub hidden: Vec<T>,
+    pub(crate) hidden: Vec<T>,
     /// c after each step; empty for a cell without.
-    pub cell: Vec<T>,
+    pub(crate) cell: Vec<T>,
     /// The gates' values, [`Sequence::saved`] numbers for each step.
-    pub gates: Vec<T>,
+    pub(crate) gates: Vec<T>,
 }
 
 /// The gradients, shaped as the [`Inputs`].
 #[derive(Debug, Clone)]
-pub struct Gradients<T> {
+pub(crate) struct Gradients<T> {
     /// Of the input's part.
-    pub input: Vec<T>,
+    pub(crate) input: Vec<T>,
     /// Of the state's weights.
-    pub weight: Vec<T>,
+    pub(crate) weight: Vec<T>,
     /// Of the state's bias.
-    pub bias: Vec<T>,
+    pub(crate) bias: Vec<T>,
     /// Of the first states; the second empty for a cell without.
-    pub start: [Vec<T>; 2],
+    pub(crate) start: [Vec<T>; 2],
 }
 
 /// Samples that go through time together.
@@ -75,7 +75,7 @@ const TOGETHER: usize = 16;
 impl Sequence {
     /// Numbers of all gates of a sample.
     #[must_use]
-    pub const fn gates(&self) -> usize {
+    pub(crate) const fn gates(&self) -> usize {
         match self.cell {
             Cell::Gru => 3 * self.hidden,
             Cell::Lstm => 4 * self.hidden,
@@ -84,7 +84,7 @@ impl Sequence {
 
     /// Numbers kept of a sample's step: r, z, n, hₙ; or i, f, g, o.
     #[must_use]
-    pub const fn saved(&self) -> usize {
+    pub(crate) const fn saved(&self) -> usize {
         4 * self.hidden
     }
 
@@ -116,7 +116,7 @@ fn product<T: Element>(
 }
 
 /// All steps forward. Slices have the lengths that the sizes say; no size is 0.
-pub fn forward<T: Element>(sizes: &Sequence, x: Inputs<'_, T>) -> crate::Result<States<T>> {
+pub(crate) fn forward<T: Element>(sizes: &Sequence, x: Inputs<'_, T>) -> crate::Result<States<T>> {
     let Sequence { batch, time, hidden, cell } = *sizes;
     let (gates, saved, memory) = (sizes.gates(), sizes.saved(), sizes.memory());
     let zeros = |n: usize| vec![T::default(); n];
@@ -222,7 +222,7 @@ fn lstm<T: Element>(input: &[T], part: &[T], bias: &[T], h: &mut [T], c: &mut [T
 }
 
 /// Backward through time: the gradients of ⟨hidden, dhidden⟩.
-pub fn backward<T: Element>(
+pub(crate) fn backward<T: Element>(
     sizes: &Sequence,
     x: Inputs<'_, T>,
     made: (&[T], &[T], &[T]),

@@ -192,7 +192,8 @@ impl FusedKernel for Forward {
     fn run<T: Element>(&self, x: &[&[T]]) -> Result<Made<T>> {
         let Attention { batch, targets, heads, width, .. } = self.0.sizes;
         let (y, logs) = attend(&self.0.sizes, self.0.places(x))?;
-        Ok(vec![(y, vec![batch, targets, heads * width]), (logs, vec![batch, targets, heads])])
+        let dims = [vec![batch, targets, heads * width], vec![batch, targets, heads]];
+        Ok([y, logs].into_iter().zip(dims).collect::<Vec<_>>().into())
     }
 }
 
@@ -204,12 +205,10 @@ impl FusedKernel for Backward {
         let made = attend_gradient(&self.0.sizes, self.0.places(x), known, x.len() == 1)?;
         let features = heads * width;
         let places = [targets, sources, sources];
-        Ok(match x.len() {
-            1 => made.into_iter().map(|d| (d, vec![batch, targets, 3 * features])).collect(),
-            _ => {
-                let dims = places.map(|time| vec![batch, time, features]);
-                made.into_iter().zip(dims).collect()
-            }
-        })
+        let dims = match x.len() {
+            1 => vec![vec![batch, targets, 3 * features]],
+            _ => places.map(|time| vec![batch, time, features]).to_vec(),
+        };
+        Ok(made.into_iter().zip(dims).collect::<Vec<_>>().into())
     }
 }

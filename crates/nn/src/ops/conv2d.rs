@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 use pullback_core_graph::primitive::{Slots, Values, one, slot};
-use pullback_core_graph::{Error, Primitive, Result, Var, Wrt};
+use pullback_core_graph::{Error, Fresh, Primitive, Result, Var, Wrt, refill};
 
 use super::channel::{channel_spread, channel_sum, relu_mask};
 use super::conv2d_gradient::{InputGradient, WeightGradient};
@@ -112,8 +112,12 @@ struct Forward {
 
 impl Kernel for Forward {
     fn run<T: Real>(&self, x: &[&[T]], y: &mut [T]) -> crate::Result<()> {
+        refill(y, |y| self.run_seen(x, y).map(|_| ()))
+    }
+
+    fn run_seen<T: Real>(&self, x: &[&[T]], y: Fresh<'_, T>) -> crate::Result<bool> {
         let epilogue = Epilogue { bias: x.get(2).copied(), relu: self.relu };
-        conv::forward_fused(&self.shape, x[0], x[1], epilogue, y)
+        conv::forward_seen(&self.shape, x[0], x[1], epilogue, y)
     }
 }
 
@@ -129,6 +133,10 @@ impl Primitive for Conv2d {
     }
 
     fn eval(&self, x: &[&Tensor]) -> Result<Values> {
+        Ok(self.eval_seen(x)?.0)
+    }
+
+    fn eval_seen(&self, x: &[&Tensor]) -> Result<(Values, bool)> {
         let node = self.name();
         let shape = self.options.shape(node, image_dims(node, x[0])?, image_dims(node, x[1])?)?;
         if let Some(bias) = x.get(2)
@@ -138,7 +146,8 @@ impl Primitive for Conv2d {
             return Err(Error::shape(node, what, &[x[1].dims(), bias.dims()]));
         }
         let dims = output_dims(node, &shape)?;
-        one(slices::run(node, &Forward { shape, relu: self.relu }, x, &dims)?)
+        let (y, finite) = slices::run_seen(node, &Forward { shape, relu: self.relu }, x, &dims)?;
+        Ok((one(y)?, finite))
     }
 
     fn push<'g>(&self, x: &[Var<'g>], y: &[Var<'g>], dx: &[Option<Var<'g>>]) -> Result<Slots<'g>> {

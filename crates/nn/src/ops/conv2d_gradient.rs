@@ -3,7 +3,7 @@
 
 use candle_core::Tensor;
 use pullback_core_graph::primitive::{Slots, Values, one, slot};
-use pullback_core_graph::{Error, Primitive, Result, Var, Wrt};
+use pullback_core_graph::{Error, Fresh, Primitive, Result, Var, Wrt, refill};
 
 use super::conv2d::{Conv2dOptions, conv2d, output_dims, spatial};
 use super::slices::{self, Kernel, image_dims};
@@ -28,7 +28,11 @@ struct InputKernel(Conv2dShape);
 
 impl Kernel for InputKernel {
     fn run<T: Real>(&self, x: &[&[T]], y: &mut [T]) -> crate::Result<()> {
-        conv::input_gradient(&self.0, x[0], x[1], y)
+        refill(y, |y| self.run_seen(x, y).map(|_| ()))
+    }
+
+    fn run_seen<T: Real>(&self, x: &[&[T]], y: Fresh<'_, T>) -> crate::Result<bool> {
+        conv::input_gradient_seen(&self.0, x[0], x[1], y)
     }
 }
 
@@ -55,12 +59,17 @@ impl Primitive for InputGradient {
     }
 
     fn eval(&self, x: &[&Tensor]) -> Result<Values> {
+        Ok(self.eval_seen(x)?.0)
+    }
+
+    fn eval_seen(&self, x: &[&Tensor]) -> Result<(Values, bool)> {
         let node = self.name();
         let (dy, w) = (image_dims(node, x[0])?, image_dims(node, x[1])?);
         let dims = [dy[0], w[1] * self.options.groups, self.size[0], self.size[1]];
         let shape = self.options.shape(node, dims, w)?;
         check_output(node, &shape, dy)?;
-        one(slices::run(node, &InputKernel(shape), x, &dims)?)
+        let (dx, finite) = slices::run_seen(node, &InputKernel(shape), x, &dims)?;
+        Ok((one(dx)?, finite))
     }
 
     fn push<'g>(&self, x: &[Var<'g>], _: &[Var<'g>], dx: &[Option<Var<'g>>]) -> Result<Slots<'g>> {

@@ -8,14 +8,38 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use pullback_core_graph::primitive::{Slots, Values};
-use pullback_core_graph::tensor::{Real, from_vec, with_slice};
-use pullback_core_graph::{Error, Function, Primitive, Result, Var, Wrt, with_real};
+use pullback_core_graph::tensor::{Real, all_finite, from_vec, with_slices};
+use pullback_core_graph::{Error, Function, Primitive, Result, Seen, Var, Wrt, with_real};
 
 use super::slices::check_alike;
 use crate::kernel::attention::Element;
 
 /// Outputs with their shapes.
-pub(super) type Made<T> = Vec<(Vec<T>, Vec<usize>)>;
+pub(super) struct Made<T> {
+    outputs: Vec<(Vec<T>, Vec<usize>)>,
+    /// Has the kernel seen that all are finite?
+    finite: bool,
+}
+
+impl<T> From<Vec<(Vec<T>, Vec<usize>)>> for Made<T> {
+    fn from(outputs: Vec<(Vec<T>, Vec<usize>)>) -> Self {
+        Made { outputs, finite: false }
+    }
+}
+
+impl<T: Real> Made<T> {
+    /// With a long output that was seen, and others that are short.
+    pub(super) fn seen(
+        seen: Seen<T>,
+        dims: &[usize],
+        others: impl IntoIterator<Item = (Vec<T>, Vec<usize>)>,
+    ) -> Self {
+        let mut outputs = vec![(seen.values, dims.to_vec())];
+        outputs.extend(others);
+        let finite = seen.finite && outputs[1..].iter().all(|(values, _)| all_finite(values));
+        Made { outputs, finite }
+    }
+}
 
 /// Loops over slices for either element type.
 pub(super) trait FusedKernel: Send + Sync + 'static {
@@ -46,11 +70,16 @@ impl<K: FusedKernel> Primitive for Fused<K> {
     }
 
     fn eval(&self, x: &[&Tensor]) -> Result<Values> {
+        Ok(self.eval_seen(x)?.0)
+    }
+
+    fn eval_seen(&self, x: &[&Tensor]) -> Result<(Values, bool)> {
         check_alike(self.name, x)?;
         let first = x.first().ok_or_else(|| Error::invalid(self.name, "needs an input"))?;
         with_real!(self.name, first.dtype(), T => {
-            let made = with_slices::<T, _>(x, &mut Vec::new(), &mut |x| self.kernel.run::<T>(x))??;
-            made.into_iter().map(|(data, dims)| from_vec(data, &dims, first.device())).collect()
+            let made = with_slices::<T, _>(x, |x| self.kernel.run::<T>(x))??;
+            let tensors = made.outputs.into_iter().map(|(data, dims)| from_vec(data, &dims, first.device()));
+            Ok((tensors.collect::<Result<Values>>()?, made.finite))
         })
     }
 
@@ -97,21 +126,5 @@ impl<K: FusedKernel> Primitive for Fused<K> {
         let wanted = (0..self.carried).filter(|&i| needs[i]);
         wanted.zip(dx).for_each(|(i, d)| out[i] = Some(d));
         Ok(out)
-    }
-}
-
-/// Borrows all tensors as slices at once.
-fn with_slices<T: Real, R>(
-    tensors: &[&Tensor],
-    slices: &mut Vec<&[T]>,
-    f: &mut dyn FnMut(&[&[T]]) -> R,
-) -> Result<R> {
-    match tensors.split_first() {
-        None => Ok(f(slices)),
-        Some((first, rest)) => with_slice::<T, _>(first, |slice| {
-            let mut all: Vec<&[T]> = slices.clone();
-            all.push(slice);
-            with_slices(rest, &mut all, f)
-        })?,
     }
 }

@@ -89,7 +89,8 @@ impl FusedKernel for Forward {
         let (weight, bias) = (weight.then(|| x[1]), bias.then(|| x[x.len() - 1]));
         let made = normalize(sizes, x[0], weight, bias);
         let groups = vec![sizes.groups()];
-        Ok(vec![(made.y, dims.clone()), (made.mean, groups.clone()), (made.variance, groups)])
+        let statistics = [(made.mean, groups.clone()), (made.variance, groups)];
+        Ok(Made::seen(made.y, dims, statistics))
     }
 }
 
@@ -99,10 +100,9 @@ impl FusedKernel for Backward {
         let weighted = weight.then(|| x[1]);
         let [dy, mean, variance] = [3, 2, 1].map(|k| x[x.len() - k]);
         let made = normalize_gradient(sizes, x[0], weighted, dy, mean, variance);
-        let mut out = vec![(made.dx, dims.clone())];
-        out.extend(weight.then_some((made.dweight, affine_dims.clone())));
-        out.extend(bias.then_some((made.dbias, affine_dims.clone())));
-        Ok(out)
+        let dweight = weight.then_some((made.dweight, affine_dims.clone()));
+        let dbias = bias.then_some((made.dbias, affine_dims.clone()));
+        Ok(Made::seen(made.dx, dims, dweight.into_iter().chain(dbias)))
     }
 }
 

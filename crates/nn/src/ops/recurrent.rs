@@ -142,7 +142,7 @@ impl FusedKernel for Forward {
             out.push((made.cell, dims(sizes.hidden)));
         }
         out.push((made.gates, dims(sizes.saved())));
-        Ok(out)
+        Ok(out.into())
     }
 }
 
@@ -162,6 +162,6 @@ impl FusedKernel for Backward {
             (made.bias, vec![gates]),
         ];
         out.extend(made.start.into_iter().take(states).map(|d| (d, vec![batch, hidden])));
-        Ok(out)
+        Ok(out.into())
     }
 }

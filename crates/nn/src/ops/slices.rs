@@ -1,8 +1,8 @@
 //! The bridge from tensors to the kernels' slices.
 
 use candle_core::{DType, Tensor};
-use pullback_core_graph::tensor::{from_vec, with_slice};
-use pullback_core_graph::{Error, Result, with_real};
+use pullback_core_graph::tensor::{from_vec, with_slices};
+use pullback_core_graph::{Error, Fresh, Result, fresh, with_real};
 
 use crate::error::room;
 use crate::kernel::Real;
@@ -11,6 +11,11 @@ use crate::kernel::Real;
 pub(super) trait Kernel {
     /// Fills `y`, which arrives as zeros.
     fn run<T: Real>(&self, x: &[&[T]], y: &mut [T]) -> crate::Result<()>;
+
+    /// [`run`](Self::run), and whether it has seen that all of `y` is finite.
+    fn run_seen<T: Real>(&self, x: &[&[T]], y: Fresh<'_, T>) -> crate::Result<bool> {
+        self.run(x, y.zeroed()).map(|()| false)
+    }
 }
 
 /// Runs a kernel on tensors; the output has the element type and device of the first input.
@@ -20,31 +25,25 @@ pub(super) fn run(
     x: &[&Tensor],
     dims: &[usize],
 ) -> Result<Tensor> {
+    Ok(run_seen(node, kernel, x, dims)?.0)
+}
+
+/// [`run`], and whether the kernel has seen that all of the output is finite.
+pub(super) fn run_seen(
+    node: &str,
+    kernel: &impl Kernel,
+    x: &[&Tensor],
+    dims: &[usize],
+) -> Result<(Tensor, bool)> {
     let first = x.first().ok_or_else(|| Error::invalid(node, "needs an input"))?;
     check_alike(node, x)?;
     with_real!(node, first.dtype(), T => {
         check_room::<T>(node, dims)?;
-        let mut y = vec![0 as T; dims.iter().product()];
-        with_slices::<T, _>(x, &mut Vec::new(), &mut |x| kernel.run::<T>(x, &mut y))?
-            .map_err(|e| Error::external(node, e))?;
-        from_vec(y, dims, first.device())
+        let (y, finite) = with_slices::<T, _>(x, |x| fresh::<T, _>(dims.iter().product(), |y| kernel.run_seen(x, y)))?;
+        let finite = finite.map_err(|e| Error::external(node, e))?;
+        let y = y.ok_or_else(|| Error::invalid(node, "the kernel left a part of its output unwritten"))?;
+        Ok((from_vec(y, dims, first.device())?, finite))
     })
-}
-
-/// Borrows all tensors as slices at once.
-fn with_slices<T: Real + candle_core::WithDType, R>(
-    tensors: &[&Tensor],
-    slices: &mut Vec<&[T]>,
-    f: &mut dyn FnMut(&[&[T]]) -> R,
-) -> Result<R> {
-    match tensors.split_first() {
-        None => Ok(f(slices)),
-        Some((first, rest)) => with_slice::<T, _>(first, |slice| {
-            let mut all: Vec<&[T]> = slices.clone();
-            all.push(slice);
-            with_slices(rest, &mut all, f)
-        })?,
-    }
 }
 
 /// Whether the memory for a result can be had: a failed allocation would end the process.

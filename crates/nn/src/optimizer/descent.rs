@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
-use pullback_core_graph::tensor::{Real, all_finite, ensure_finite, from_vec, with_slice};
+use pullback_core_graph::tensor::{Real, all_finite, ensure_finite, from_vec, with_slices};
 use pullback_core_graph::{Phase, blocks_of, vectorized, with_real};
 
 use super::Optimizer;
@@ -112,7 +112,7 @@ impl<R: Rule> Descent<R> {
     pub fn step(&mut self, parameters: &mut Parameters, gradients: &[Tensor]) -> Result<()> {
         if gradients.len() != parameters.len() {
             let what = format!("{} gradients for {} parameters", gradients.len(), parameters.len());
-            return Err(Error::Parameter { name: String::new(), what });
+            return Err(Error::Parameter { name: "(all)".into(), what });
         }
         let mut next = parameters.clone();
         let mut kept = BTreeMap::new();
@@ -260,51 +260,31 @@ fn updated<R: Rule, T: Real>(
     let (device, dims): (&Device, _) = (p.device(), p.dims());
     let count = rule.kept().len();
     let zeros = if old.len() < count { vec![T::default(); BLOCK] } else { vec![] };
-    let made = with_slice::<T, _>(p, |p| {
-        with_slice::<T, _>(g, |g| {
-            with_all::<T, _>(old, &mut Vec::new(), &mut |old| {
-                blocks_of(1 + count, p.len(), BLOCK, |start, made: &mut [Vec<T>]| {
-                    let range = start..start + made[0].len();
-                    let sources = [p].into_iter().chain(old.iter().copied());
-                    for (made, source) in made.iter_mut().zip(sources) {
-                        made.copy_from_slice(&source[range.clone()]);
-                    }
-                    for made in made.iter_mut().skip(1 + old.len()) {
-                        made.copy_from_slice(&zeros[..range.len()]);
-                    }
-                    if let Some((p, kept)) = made.split_first_mut() {
-                        let mut kept: Vec<&mut [T]> =
-                            kept.iter_mut().map(Vec::as_mut_slice).collect();
-                        vectorized(
-                            #[inline(always)]
-                            || rule.update(step, p, &g[range.clone()], &mut kept),
-                        );
-                    }
-                    made.iter().all(|m| all_finite(m))
-                })
-            })
+    let all: Vec<&Tensor> = [p, g].into_iter().chain(old).collect();
+    let (made, finite) = with_slices::<T, _>(&all, |all| {
+        let (p, g, old) = (all[0], all[1], &all[2..]);
+        blocks_of(1 + count, p.len(), BLOCK, |start, made: &mut [Vec<T>]| {
+            let range = start..start + made[0].len();
+            let sources = [p].into_iter().chain(old.iter().copied());
+            for (made, source) in made.iter_mut().zip(sources) {
+                made.copy_from_slice(&source[range.clone()]);
+            }
+            for made in made.iter_mut().skip(1 + old.len()) {
+                made.copy_from_slice(&zeros[..range.len()]);
+            }
+            if let Some((p, kept)) = made.split_first_mut() {
+                let mut kept: Vec<&mut [T]> = kept.iter_mut().map(Vec::as_mut_slice).collect();
+                vectorized(
+                    #[inline(always)]
+                    || rule.update(step, p, &g[range.clone()], &mut kept),
+                );
+            }
+            made.iter().all(|m| all_finite(m))
         })
-    })???;
-    let (made, finite) = made;
+    })?;
     let tensors: pullback_core_graph::Result<Vec<Tensor>> =
         made.into_iter().map(|v| from_vec(v, dims, device)).collect();
     Ok((tensors?, !finite.contains(&false)))
-}
-
-/// Borrows all tensors as slices at once.
-fn with_all<T: Real, A>(
-    tensors: &[Tensor],
-    slices: &mut Vec<&[T]>,
-    f: &mut dyn FnMut(&[&[T]]) -> A,
-) -> pullback_core_graph::Result<A> {
-    match tensors.split_first() {
-        None => Ok(f(slices)),
-        Some((first, rest)) => with_slice::<T, _>(first, |slice| {
-            let mut all: Vec<&[T]> = slices.clone();
-            all.push(slice);
-            with_all(rest, &mut all, f)
-        })?,
-    }
 }
 
 impl<R: Rule> Optimizer for Descent<R> {

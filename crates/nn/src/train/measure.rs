@@ -45,16 +45,14 @@ impl ConfusionMatrix {
     /// [`Error::Length`] if their numbers differ, [`Error::Index`] for a label without a class; scores that are no matrix.
     pub fn new(scores: &Tensor, labels: &Tensor) -> Result<Self> {
         let scores: Vec<Vec<f64>> = scores.to_dtype(DType::F64)?.to_vec2()?;
-        let labels: Vec<u32> = labels.to_dtype(DType::U32)?.to_vec1()?;
+        let labels: Vec<i64> = labels.to_dtype(DType::I64)?.to_vec1()?;
         let operation = "ConfusionMatrix";
         check_len(operation, "labels", labels.len(), scores.len())?;
         let classes = scores.first().map_or(0, Vec::len);
         let mut matrix = Self { classes, counts: vec![0; classes * classes], wrong: vec![] };
         for (position, (row, &label)) in scores.iter().zip(&labels).enumerate() {
-            let index = label as usize;
-            if index >= classes {
-                return Err(Error::Index { operation, position, index, size: classes });
-            }
+            let outside = Error::Index { operation, position, index: label, size: classes };
+            let index = usize::try_from(label).ok().filter(|&i| i < classes).ok_or(outside)?;
             let taken = (0..classes).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0);
             matrix.counts[index * classes + taken] += 1;
             if taken != index {

@@ -122,6 +122,10 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
     /// Goes to where the newest checkpoint that is whole stands, and says which newer ones are damaged; `None` if there is no
     /// checkpoint.
     ///
+    /// What only steers the steps to come may differ from the earlier run, and is this trainer's from here on: the number of epochs, the
+    /// clip, the schedules. The optimizer's settings are the checkpoint's, its learning rate too unless a schedule sets it. With the
+    /// same options the run goes on bit by bit.
+    ///
     /// # Errors
     /// [`Error::Checkpoint`] if all are damaged, or the run is another one: its seed, its data or its batches differ. What does not
     /// fit the parameters or the optimizer. Nothing has changed then.

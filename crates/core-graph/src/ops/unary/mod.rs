@@ -13,9 +13,9 @@ mod trigonometric;
 use candle_core::Tensor;
 
 use crate::graph::Var;
-use crate::kernel::{map1, zip_stretched};
-use crate::primitive::{Primitive, Slots, Values, one, slot};
-use crate::tensor::{Real, compact, from_vec, with_slice};
+use crate::kernel::{Seen, map1, zip_stretched};
+use crate::primitive::{Primitive, Slots, Values, one, one_seen, slot};
+use crate::tensor::{Real, compact, with_slice, with_slices};
 use crate::{Error, Result, Wrt};
 
 /// Two numbers that some functions have: exponents, bounds, factors.
@@ -23,9 +23,9 @@ pub(crate) type Parameters = [f64; 2];
 
 /// The kernels of a function for one element type.
 pub(crate) struct Kernels<T> {
-    pub(crate) value: fn(&[T], Parameters) -> Vec<T>,
+    pub(crate) value: fn(&[T], Parameters) -> Seen<T>,
     /// f'(x)·v from (x, y = f(x)), their shape, and v with its own, which stretches to theirs.
-    pub(crate) slope: fn([&[T]; 2], &[usize], (&[T], &[usize]), Parameters) -> Vec<T>,
+    pub(crate) slope: fn([&[T]; 2], &[usize], (&[T], &[usize]), Parameters) -> Seen<T>,
 }
 
 /// A function of one number.
@@ -74,13 +74,17 @@ impl Primitive for Unary {
     }
 
     fn eval(&self, x: &[&Tensor]) -> Result<Values> {
+        Ok(self.eval_seen(x)?.0)
+    }
+
+    fn eval_seen(&self, x: &[&Tensor]) -> Result<(Values, bool)> {
         let x = x[0];
         if let (false, Some(device)) = (x.device().is_cpu(), &self.row.device) {
-            return one((device.value)(x, self.p)?);
+            return Ok((one((device.value)(x, self.p)?)?, false));
         }
         crate::with_real!(self.row.name, x.dtype(), T => {
             let y = with_slice::<T, _>(x, |x| (T::kernels(self.row).value)(x, self.p))?;
-            one(from_vec(y, x.dims(), x.device())?)
+            one_seen(y, x.dims(), x.device())
         })
     }
 
@@ -125,9 +129,13 @@ impl Primitive for Slope {
     }
 
     fn eval(&self, a: &[&Tensor]) -> Result<Values> {
+        Ok(self.eval_seen(a)?.0)
+    }
+
+    fn eval_seen(&self, a: &[&Tensor]) -> Result<(Values, bool)> {
         let (x, y, v) = (a[0], a[1], a[2]);
         if let (false, Some(device)) = (x.device().is_cpu(), &self.0.row.device) {
-            return one((device.slope)(x, y, v, self.0.p)?);
+            return Ok((one((device.slope)(x, y, v, self.0.p)?)?, false));
         }
         if v.dtype() != x.dtype() || v.dims() != x.dims() {
             return Err(Error::shape(
@@ -138,9 +146,8 @@ impl Primitive for Slope {
         }
         crate::with_real!(self.name(), x.dtype(), T => {
             let (k, c) = (T::kernels(self.0.row).slope, compact(v)?);
-            let run = |a: &[T], b: &[T], v: &[T]| k([a, b], x.dims(), (v, c.dims()), self.0.p);
-            let out = with_slice::<T, _>(x, |x| with_slice::<T, _>(y, |y| with_slice::<T, _>(&c, |v| run(x, y, v))))???;
-            one(from_vec(out, v.dims(), v.device())?)
+            let out = with_slices::<T, _>(&[x, y, &c], |s| k([s[0], s[1]], x.dims(), (s[2], c.dims()), self.0.p))?;
+            one_seen(out, v.dims(), v.device())
         })
     }
 
@@ -184,7 +191,7 @@ impl<'g> Var<'g> {
     }
 }
 
-pub(crate) fn map_value<T: Real>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Vec<T> {
+pub(crate) fn map_value<T: Real>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Seen<T> {
     map1(x, f)
 }
 
@@ -193,7 +200,7 @@ pub(crate) fn map_slope<T: Real>(
     dims: &[usize],
     v: (&[T], &[usize]),
     f: impl Fn(T, T) -> T + Copy + Sync,
-) -> Vec<T> {
+) -> Seen<T> {
     let zero = T::default();
     zip_stretched(
         (x, y),

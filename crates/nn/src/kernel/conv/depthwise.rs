@@ -3,6 +3,9 @@
 //! A channel of the source is copied once between zeros, where each tap is a constant shift of long rows; rows of the result are then
 //! computed some registers at a time, the last ones ending with the row and computing some pixels twice.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pullback_core_graph::{Fresh, Top};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use smallvec::SmallVec;
@@ -74,16 +77,23 @@ impl<T> Depthwise<'_, T> {
 }
 
 impl<T: Real> Depthwise<'_, T> {
-    /// Computes all of `target` with the weights \[channel\]\[tap\].
-    pub(super) fn run(&self, source: &[T], weights: &[T], target: &mut [T]) {
+    /// Computes all of `target` with the weights \[channel\]\[tap\]; whether it is finite.
+    pub(super) fn run(&self, source: &[T], weights: &[T], target: Fresh<'_, T>) -> bool {
         let (of_source, of_target) =
             (self.source[0] * self.source[1], self.target[0] * self.target[1]);
         let (work, shifts) = (target.len() + source.len(), self.shifts());
-        for_each_target(target.par_chunks_exact_mut(of_target), work, |plane, target| {
+        let finite = AtomicBool::new(true);
+        let targets: Vec<Fresh<'_, T>> = target.chunks(of_target).collect();
+        for_each_target(targets.into_par_iter(), work, |plane, target| {
+            let target = target.zeroed();
             let source = &source[plane * of_source..][..of_source];
             let (of, shifts, channel) = (self, &*shifts, plane % self.channels);
-            Arch::new().dispatch(Plane { of, shifts, channel, source, weights, target });
+            let plane = Plane { of, shifts, channel, source, weights, target };
+            if !Arch::new().dispatch(plane) {
+                finite.store(false, Ordering::Relaxed);
+            }
         });
+        finite.into_inner()
     }
 
     /// The source's pixels between zeros.
@@ -119,10 +129,11 @@ struct Plane<'a, 'b, T> {
 }
 
 impl<T: Real> WithSimd for Plane<'_, '_, T> {
-    type Output = ();
+    /// Is the plane finite?
+    type Output = bool;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) -> bool {
         let Self { of, shifts, channel, source, weights, target } = self;
         let ([rows, pitch], lanes) = (of.padded(), T::lanes::<S>());
         let mut padded = Scratch::new(rows * pitch);
@@ -157,6 +168,9 @@ impl<T: Real> WithSimd for Plane<'_, '_, T> {
                 at += step * lanes;
             }
         }
+        let mut top = Top::new();
+        target.iter().for_each(|&value| top.see(value));
+        top.finite()
     }
 }
 

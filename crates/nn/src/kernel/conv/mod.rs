@@ -53,6 +53,8 @@ pub(crate) use shape::output_size;
 
 pub use weight_gradient::weight_gradient;
 
+use pullback_core_graph::{Fresh, refill};
+
 use super::real::Real;
 use crate::error::{Result, check_len};
 
@@ -90,6 +92,17 @@ pub fn forward_fused<T: Real>(
     epilogue: Epilogue<'_, T>,
     y: &mut [T],
 ) -> Result<()> {
+    refill(y, |y| forward_seen(shape, x, w, epilogue, y).map(|_| ()))
+}
+
+/// [`forward_fused`], and whether the loops have seen that all of y is finite.
+pub(crate) fn forward_seen<T: Real>(
+    shape: &Conv2dShape,
+    x: &[T],
+    w: &[T],
+    epilogue: Epilogue<'_, T>,
+    y: Fresh<'_, T>,
+) -> Result<bool> {
     const OPERATION: &str = "conv2d forward";
     let output = shape.output()?;
     check_len(OPERATION, "x", x.len(), shape.input_len())?;
@@ -98,22 +111,27 @@ pub fn forward_fused<T: Real>(
     if let Some(bias) = epilogue.bias {
         check_len(OPERATION, "bias", bias.len(), shape.out_channels)?;
     }
-    match choice::forward(shape, output) {
-        Method::Winograd => forward_winograd(shape, output, x, w, epilogue, y),
+    Ok(match choice::forward(shape, output) {
         Method::Depthwise => {
             let Epilogue { bias, relu } = epilogue;
-            Depthwise { bias, relu, ..Depthwise::forward(shape, output) }.run(x, w, y);
+            Depthwise { bias, relu, ..Depthwise::forward(shape, output) }.run(x, w, y)
         }
         Method::Patches => {
             let Epilogue { bias, relu } = epilogue;
             let patches = Patches { bias, relu, ..Patches::forward(shape, output) };
             let (sources, targets) = (patches.source_channels, patches.target_channels);
             let taps = shape.kernel[0] * shape.kernel[1];
-            patches.run(x, |g, t, s, tap| w[((g * targets + t) * sources + s) * taps + tap], y);
+            patches.run(x, |g, t, s, tap| w[((g * targets + t) * sources + s) * taps + tap], y)
         }
-        Method::Direct | Method::Pointwise => forward_direct(shape, output, x, w, epilogue, y),
-    }
-    Ok(())
+        Method::Winograd => {
+            forward_winograd(shape, output, x, w, epilogue, y.zeroed());
+            false
+        }
+        Method::Direct | Method::Pointwise => {
+            forward_direct(shape, output, x, w, epilogue, y.zeroed());
+            false
+        }
+    })
 }
 
 /// dx = the transpose of x ↦ x ⋆ w applied to dy (also called transposed convolution). Shapes: see [`Conv2dShape`];
@@ -124,23 +142,38 @@ pub fn forward_fused<T: Real>(
 /// # Errors
 /// As [`forward`].
 pub fn input_gradient<T: Real>(shape: &Conv2dShape, dy: &[T], w: &[T], dx: &mut [T]) -> Result<()> {
+    refill(dx, |dx| input_gradient_seen(shape, dy, w, dx).map(|_| ()))
+}
+
+/// [`input_gradient`], and whether the loops have seen that all of dx is finite.
+pub(crate) fn input_gradient_seen<T: Real>(
+    shape: &Conv2dShape,
+    dy: &[T],
+    w: &[T],
+    dx: Fresh<'_, T>,
+) -> Result<bool> {
     const OPERATION: &str = "conv2d input_gradient";
     let output = shape.output()?;
     check_len(OPERATION, "dy", dy.len(), shape.output_len()?)?;
     check_len(OPERATION, "w", w.len(), shape.weight_len())?;
     check_len(OPERATION, "dx", dx.len(), shape.input_len())?;
-    match choice::input_gradient(shape, output) {
-        Method::Winograd => input_gradient_winograd(shape, output, dy, w, dx),
+    Ok(match choice::input_gradient(shape, output) {
         Method::Depthwise => Depthwise::backward(shape, output).run(dy, w, dx),
         Method::Patches => {
             let patches = Patches::backward(shape, output);
             let (sources, targets) = (patches.source_channels, patches.target_channels);
             let taps = shape.kernel[0] * shape.kernel[1];
-            patches.run(dy, |g, t, s, tap| w[((g * sources + s) * targets + t) * taps + tap], dx);
+            patches.run(dy, |g, t, s, tap| w[((g * sources + s) * targets + t) * taps + tap], dx)
         }
-        Method::Direct | Method::Pointwise => input_gradient_direct(shape, output, dy, w, dx),
-    }
-    Ok(())
+        Method::Winograd => {
+            input_gradient_winograd(shape, output, dy, w, dx.zeroed());
+            false
+        }
+        Method::Direct | Method::Pointwise => {
+            input_gradient_direct(shape, output, dy, w, dx.zeroed());
+            false
+        }
+    })
 }
 
 fn forward_direct<T: Real>(

@@ -12,6 +12,7 @@
 
 use std::ops::Range;
 
+use pullback_core_graph::{Fresh, Top};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -110,27 +111,27 @@ impl<T: Real> Patches<'_, T> {
         (PATCH_BYTES / (STRIP * self.taps() * size_of::<T>())).clamp(1, self.source_channels)
     }
 
-    /// Computes all of `target`. `weight(group, target, source, tap)` reads the weights.
+    /// Computes all of `target`. `weight(group, target, source, tap)` reads the weights. Whether all is finite.
     pub(super) fn run(
         &self,
         source: &[T],
         weight: impl Fn(usize, usize, usize, usize) -> T + Sync,
-        target: &mut [T],
-    ) {
+        target: Fresh<'_, T>,
+    ) -> bool {
         if target.is_empty() {
-            return;
+            return true;
         }
         let (blocks, chunk) = (channel_blocks(self.target_channels), self.chunk());
         let weights = self.packed(&blocks, chunk, &weight);
         let (tasks, least) = self.split(target);
         let work = |task: Task<'_, T>| {
             let run = Run { of: self, source, blocks: &blocks, weights: &weights, chunk, task };
-            Arch::new().dispatch(run);
+            Arch::new().dispatch(run)
         };
         if tasks.len() > least {
-            tasks.into_par_iter().with_min_len(least).for_each(work);
+            tasks.into_par_iter().with_min_len(least).map(work).reduce(|| true, |a, b| a & b)
         } else {
-            tasks.into_iter().for_each(work);
+            tasks.into_iter().map(work).fold(true, |a, b| a & b)
         }
     }
 
@@ -180,7 +181,7 @@ impl<T: Real> Patches<'_, T> {
 
     /// Tasks of about equal size, with the parts of the target that each alone writes; and how many are worth a thread. A fixed
     /// function of the sizes.
-    fn split<'t>(&self, target: &'t mut [T]) -> (Vec<Task<'t, T>>, usize) {
+    fn split<'t>(&self, target: Fresh<'t, T>) -> (Vec<Task<'t, T>>, usize) {
         let (pixels, channels) = (self.target_pixels(), self.groups * self.target_channels);
         let reads = self.groups * self.source_channels * self.source_pixels();
         let flops = 2 * pixels * channels * self.source_channels * self.taps()
@@ -196,9 +197,9 @@ impl<T: Real> Patches<'_, T> {
                 Task { image: i / parts, range, planes: Vec::with_capacity(channels) }
             })
             .collect();
-        for (index, plane) in target.chunks_exact_mut(pixels).enumerate() {
+        for (index, plane) in target.chunks(pixels).enumerate() {
             let tasks = &mut tasks[index / channels * parts..][..parts];
-            for (task, part) in tasks.iter_mut().zip(plane.chunks_mut(step)) {
+            for (task, part) in tasks.iter_mut().zip(plane.chunks(step)) {
                 task.planes.push(part);
             }
         }
@@ -210,7 +211,7 @@ impl<T: Real> Patches<'_, T> {
 struct Task<'t, T> {
     image: usize,
     range: Range<usize>,
-    planes: Vec<&'t mut [T]>,
+    planes: Vec<Fresh<'t, T>>,
 }
 
 /// A task with all that it reads.
@@ -224,18 +225,20 @@ struct Run<'a, 'c, 't, T> {
 }
 
 impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
-    type Output = ();
+    /// Is all that it writes finite?
+    type Output = bool;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { of, source, blocks, weights, chunk, mut task } = self;
+    fn with_simd<S: Simd>(self, simd: S) -> bool {
+        let Self { of, source, blocks, weights, chunk, task } = self;
+        let mut planes: Vec<&mut [T]> = task.planes.into_iter().map(Fresh::zeroed).collect();
         let (taps, plane, channels) = (of.taps(), of.source_pixels(), of.source_channels);
         let unpacked = of.is_pointwise() && of.target_channels <= UNPACKED;
         let step = if unpacked { task.range.len() } else { STRIP };
         let mut patches = Scratch::new(if unpacked { 0 } else { chunk * taps * STRIP });
         // Lines for the outputs that fill up a block, which nobody wants.
         let mut spare = Scratch::new((lines(blocks) - of.target_channels) * step);
-        let mut segments = Vec::new();
+        let (mut segments, mut top) = (Vec::new(), Top::new());
         for at in task.range.clone().step_by(step) {
             let pixels = at..(at + step).min(task.range.end);
             of.segments(&pixels, &mut segments);
@@ -267,7 +270,7 @@ impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
                             accumulate: first > 0,
                         };
                         let from = at - task.range.start;
-                        let wanted = task.planes[targets.clone()].iter_mut();
+                        let wanted = planes[targets.clone()].iter_mut();
                         let wanted = wanted.map(|plane| &mut plane[from..][..pixels.len()]);
                         let mut rows: Rows<'_, T> =
                             wanted.chain(spare.chunks_exact_mut(step)).take(width).collect();
@@ -278,12 +281,16 @@ impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
                         for (row, target) in rows.iter_mut().zip(targets) {
                             let bias = of.bias.map_or(T::ZERO, |bias| bias[target]);
                             let finish = Finish { bias, relu: of.relu };
-                            row.iter_mut().for_each(|value| *value = finished(*value, finish));
+                            row.iter_mut().for_each(|value| {
+                                *value = finished(*value, finish);
+                                top.see(*value);
+                            });
                         }
                     }
                 }
             }
         }
+        top.finite()
     }
 }
 

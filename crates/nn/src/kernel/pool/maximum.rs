@@ -219,7 +219,7 @@ impl Planes {
         let (size, largest) = (self.pixels, index.iter().fold(0, |m: u32, &i| m.max(i)));
         if largest as usize >= size && !index.is_empty() {
             let position = index.iter().position(|&i| i == largest).unwrap_or(0);
-            return Err(Error::Index { operation, position, index: largest as usize, size });
+            return Err(Error::Index { operation, position, index: i64::from(largest), size });
         }
         Ok(())
     }

@@ -96,19 +96,19 @@ impl Pool2dShape {
         self.kernel[axis].min(self.size[axis] + 2 * self.padding[axis] - start)
     }
 
-    /// Elements of the input.
+    /// Elements of the input; `usize::MAX` if they are more.
     #[must_use]
     pub const fn input_len(&self) -> usize {
-        self.planes * self.size[0] * self.size[1]
+        self.planes.saturating_mul(self.size[0]).saturating_mul(self.size[1])
     }
 
-    /// Elements of the output.
+    /// Elements of the output; `usize::MAX` if they are more.
     ///
     /// # Errors
     /// As [`output`](Self::output).
     pub fn output_len(&self) -> Result<usize> {
         let [height, width] = self.output()?;
-        Ok(self.planes * height * width)
+        Ok(self.planes.saturating_mul(height).saturating_mul(width))
     }
 
     /// The pixels `start..end` of an axis that window `index` covers.

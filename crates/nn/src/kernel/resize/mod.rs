@@ -25,16 +25,16 @@ pub struct ResizeShape {
 }
 
 impl ResizeShape {
-    /// Elements of the input.
+    /// Elements of the input; `usize::MAX` if they are more.
     #[must_use]
     pub const fn input_len(&self) -> usize {
-        self.planes * self.from[0] * self.from[1]
+        self.planes.saturating_mul(self.from[0]).saturating_mul(self.from[1])
     }
 
-    /// Elements of the output.
+    /// Elements of the output; `usize::MAX` if they are more.
     #[must_use]
     pub const fn output_len(&self) -> usize {
-        self.planes * self.to[0] * self.to[1]
+        self.planes.saturating_mul(self.to[0]).saturating_mul(self.to[1])
     }
 
     /// Checks that no size is zero and that the slices have the lengths that the shape says.

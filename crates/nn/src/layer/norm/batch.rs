@@ -3,6 +3,7 @@
 use pullback_core_graph::{Error, Result, Var};
 
 use super::affine::{Affine, PIXELS};
+use crate::error::check_positive;
 use crate::kernel::normalization::{Grouping, Normalization};
 use crate::layer::Layer;
 use crate::ops::{normalized, standardize};
@@ -18,11 +19,14 @@ pub struct BatchNormSpec {
     pub momentum: f64,
     /// Whether a scale and a shift are learned.
     pub affine: bool,
+    /// Whether running statistics are kept for evaluation; without them evaluation too takes those of the batch
+    /// (PyTorch's `track_running_stats`).
+    pub running: bool,
 }
 
 impl Default for BatchNormSpec {
     fn default() -> Self {
-        Self { epsilon: 1e-5, momentum: 0.1, affine: true }
+        Self { epsilon: 1e-5, momentum: 0.1, affine: true, running: true }
     }
 }
 
@@ -34,14 +38,15 @@ impl Default for BatchNormSpec {
 #[derive(Debug, Clone)]
 struct BatchNorm {
     affine: Affine,
-    mean: String,
-    variance: String,
+    /// Names of the running mean and variance.
+    running: Option<[String; 2]>,
     channels: usize,
     spec: BatchNormSpec,
 }
 
 impl BatchNorm {
     fn new(scope: &mut Scope<'_>, channels: usize, spec: BatchNormSpec) -> crate::Result<Self> {
+        check_positive("BatchNorm", "channels", channels)?;
         if !(spec.epsilon > 0.0 && spec.epsilon.is_finite()) {
             let (value, reason) = (spec.epsilon, "must be positive and finite");
             return Err(crate::Error::Setting { name: "epsilon", value, reason });
@@ -52,8 +57,13 @@ impl BatchNorm {
         }
         Ok(Self {
             affine: Affine::new(scope, &[channels], [spec.affine; 2], 0)?,
-            mean: scope.buffer("running_mean", &[channels], 0.0)?,
-            variance: scope.buffer("running_var", &[channels], 1.0)?,
+            running: match spec.running {
+                true => Some([
+                    scope.buffer("running_mean", &[channels], 0.0)?,
+                    scope.buffer("running_var", &[channels], 1.0)?,
+                ]),
+                false => None,
+            },
             channels,
             spec,
         })
@@ -70,18 +80,16 @@ impl BatchNorm {
             let what = format!("{} channels along axis 1", self.channels);
             return Err(Error::shape(node, what, &[&dims]));
         }
-        let y = match parameters.mode() {
-            Mode::Training { .. } => return self.of_the_batch(node, parameters, x, &dims),
-            Mode::Evaluation => {
-                let mut along = vec![1; dims.len()];
-                along[1] = self.channels;
-                let get = |name: &str| -> Result<Var<'g>> {
-                    Ok(x.graph().constant(&parameters.buffer(name)?.reshape(along.as_slice())?))
-                };
-                let factor = (get(&self.variance)? + self.spec.epsilon).rsqrt();
-                ((x - get(&self.mean)?) * factor).ok()?
-            }
+        let (Some([mean, variance]), Mode::Evaluation) = (&self.running, parameters.mode()) else {
+            return self.of_the_batch(node, parameters, x, &dims);
         };
+        let mut along = vec![1; dims.len()];
+        along[1] = self.channels;
+        let get = |name: &str| -> Result<Var<'g>> {
+            Ok(x.graph().constant(&parameters.buffer(name)?.reshape(along.as_slice())?))
+        };
+        let factor = (get(variance)? + self.spec.epsilon).rsqrt();
+        let y = ((x - get(mean)?) * factor).ok()?;
         self.affine.trailed(dims.len() - 2).apply(parameters, y)
     }
 
@@ -92,9 +100,9 @@ impl BatchNorm {
         x: Var<'g>,
         dims: &[usize],
     ) -> Result<Var<'g>> {
-        let n = dims.iter().product::<usize>() / self.channels.max(1);
+        let n = dims.iter().product::<usize>() / self.channels;
         if n < 2 {
-            let what = format!("{n} number(s) for each channel: training needs at least two");
+            let what = format!("{n} number(s) for each channel: a variance needs at least two");
             return Err(Error::invalid(node, what));
         }
         let pixels = dims[2..].iter().product::<usize>();
@@ -111,9 +119,14 @@ impl BatchNorm {
             let y = self.affine.trailed(dims.len() - 2).apply(parameters, batch.value)?;
             (y, batch.mean, batch.variance)
         };
+        let (Some([running_mean, running_variance]), Mode::Training { .. }) =
+            (&self.running, parameters.mode())
+        else {
+            return Ok(y);
+        };
         let unbiased = n as f64 / (n as f64 - 1.0);
         for (name, of_batch, factor) in
-            [(&self.mean, mean, 1.0), (&self.variance, variance, unbiased)]
+            [(running_mean, mean, 1.0), (running_variance, variance, unbiased)]
         {
             let (running, momentum) = (parameters.buffer(name)?, self.spec.momentum);
             let new = of_batch.value()?.reshape(running.dims())?.affine(momentum * factor, 0.0)?;
@@ -135,7 +148,8 @@ impl BatchNorm1d {
     /// Makes `weight`, `bias` and the buffers.
     ///
     /// # Errors
-    /// As [`Scope::parameter`]; [`Error::Setting`](crate::Error::Setting) for an ε that is not positive, a momentum outside \[0, 1\].
+    /// As [`Scope::parameter`]; [`Error::Setting`](crate::Error::Setting) for an ε that is not positive, a momentum outside \[0, 1\];
+    /// [`Error::Argument`](crate::Error::Argument) for 0 channels.
     pub fn new(scope: &mut Scope<'_>, channels: usize, spec: BatchNormSpec) -> crate::Result<Self> {
         Ok(Self(BatchNorm::new(scope, channels, spec)?))
     }

@@ -3,6 +3,7 @@
 use pullback_core_graph::{Error, Result, Var};
 
 use super::affine::{Affine, PIXELS};
+use crate::error::check_positive;
 use crate::kernel::normalization::{Grouping, Normalization};
 use crate::layer::Layer;
 use crate::ops::{normalized, standardize};
@@ -25,7 +26,8 @@ impl GroupNorm {
     /// Makes `weight` (ones) and `bias` (zeros), with ε = 10⁻⁵.
     ///
     /// # Errors
-    /// As [`Scope::parameter`]; [`Error::Argument`](crate::Error::Argument) if the groups do not divide the channels.
+    /// As [`Scope::parameter`]; [`Error::Argument`](crate::Error::Argument) for 0 channels, and groups
+    /// that do not divide them.
     pub fn new(scope: &mut Scope<'_>, groups: usize, channels: usize) -> crate::Result<Self> {
         Self::with_epsilon(scope, groups, channels, 1e-5, true)
     }
@@ -41,6 +43,7 @@ impl GroupNorm {
         epsilon: f64,
         affine: bool,
     ) -> crate::Result<Self> {
+        check_positive("GroupNorm", "channels", channels)?;
         if groups == 0 || !channels.is_multiple_of(groups) {
             return Err(crate::Error::Argument {
                 operation: "GroupNorm",
@@ -60,7 +63,7 @@ impl GroupNorm {
             return Err(Error::shape(node, what, &[&dims]));
         }
         let elements: usize = dims[1..].iter().product();
-        let pixels = elements / self.channels.max(1);
+        let pixels = elements / self.channels;
         if x.device()?.is_cpu() && pixels >= PIXELS && elements * dims[0] > 0 {
             let (channels, size) = (self.channels, self.channels / self.groups);
             let grouping = Grouping::Successive { channels, size };
