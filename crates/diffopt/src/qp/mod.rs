@@ -8,6 +8,7 @@
 
 mod data;
 mod derivative;
+mod direction;
 mod directional;
 mod group;
 mod infeasible;
