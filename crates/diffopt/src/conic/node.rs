@@ -6,8 +6,9 @@ use pullback_core_graph::candle::Tensor;
 use pullback_core_graph::tensor::to_f64;
 use pullback_core_graph::{Direction, Function, LinearMap, Result as NetworkResult, Wrt};
 
+use super::derivative::{ConicDerivative, ConicTangent};
 use super::problem::{CONIC_ARGUMENTS, Conic, ConicData};
-use super::solution::{ConicDerivative, ConicSolution, ConicTangent};
+use super::solution::ConicSolution;
 use crate::node::{Call, Like, external};
 use crate::{Degenerate, Error, Unsolved};
 

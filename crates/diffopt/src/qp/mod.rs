@@ -18,6 +18,7 @@ mod local;
 mod node;
 mod polish;
 mod residual;
+mod second;
 mod sensitivity;
 mod solution;
 mod solve;
@@ -28,4 +29,4 @@ pub use sensitivity::{QpDerivative, QpTangent};
 pub use solution::{ItemStats, QpSolution};
 pub use solve::{Qp, Settings};
 
-pub(crate) use local::eigen as symmetric;
+pub(crate) use local::{Local, eigen as symmetric};

@@ -20,7 +20,9 @@ use crate::{Degenerate, Error, Unsolved};
 /// by the batch, and their cotangents are sums over it. Outputs: x […, n], ν […, p] if p > 0, λ […, m] if m > 0; with
 /// [`Unsolved::Mask`] also u32 […], 1 where there is a solution.
 ///
-/// Linearizing solves once and keeps the factor for all pushes and pulls. Derivatives of the derivative are not offered.
+/// Linearizing solves once and keeps the factor for all pushes and pulls. Derivatives of the derivative are exact to every order where no row
+/// is weakly active, and on the side that [`Degenerate::Active`] or [`Degenerate::Inactive`] takes; else an error that names the item. There are
+/// none on the central path.
 ///
 /// # Errors
 /// Shapes and element types; [`Error::NotSolved`] and [`Error::NotDifferentiable`], to be had back from the network's error by
@@ -46,9 +48,9 @@ use crate::{Degenerate, Error, Unsolved};
 /// ```
 #[derive(Debug, Clone)]
 pub struct QpFunction {
-    qp: Qp,
-    policy: Degenerate,
-    unsolved: Unsolved,
+    pub(super) qp: Qp,
+    pub(super) policy: Degenerate,
+    pub(super) unsolved: Unsolved,
 }
 
 impl Qp {
@@ -172,6 +174,14 @@ impl Function for QpFunction {
         }
         let name = self.qp.name.clone();
         Ok((y, Box::new(Map { name, derivative, call, outputs, marked })))
+    }
+
+    fn tangent(&self, wrt: Wrt<'_>) -> NetworkResult<Arc<dyn Function>> {
+        self.tangent_rule(wrt)
+    }
+
+    fn adjoint(&self, wrt: Wrt<'_>) -> NetworkResult<Arc<dyn Function>> {
+        self.adjoint_rule(wrt)
     }
 }
 
