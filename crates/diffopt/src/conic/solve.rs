@@ -256,7 +256,7 @@ impl Conic {
             if next.residual.is_nan() || item.residual <= next.residual {
                 return;
             }
-            let done = next.residual < 1e-15 || 0.5 * item.residual < next.residual;
+            let done = next.residual < 1e-13 || 0.5 * item.residual < next.residual;
             *item = next;
             if done {
                 return;

@@ -10,7 +10,7 @@ use super::data::{ARGUMENTS, QpData};
 use super::sensitivity::{QpDerivative, QpTangent};
 use super::solution::QpSolution;
 use super::solve::Qp;
-use crate::node::{Call, Like, external};
+use crate::node::{Call, Like, external, settings_of_node};
 use crate::{Degenerate, Error, Unsolved};
 
 /// A [`Qp`] as a [`Function`]: (Q, q, A, b, G, h) ↦ (x, ν, λ).
@@ -60,26 +60,9 @@ impl Qp {
     }
 }
 
+settings_of_node!(QpFunction);
+
 impl QpFunction {
-    /// What a derivative is where a solution has none. Default: [`Degenerate::Average`].
-    #[must_use]
-    pub fn degenerate(mut self, policy: Degenerate) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// What happens where a problem has no solution. Default: an error.
-    #[must_use]
-    pub fn unsolved(mut self, unsolved: Unsolved) -> Self {
-        self.unsolved = unsolved;
-        self
-    }
-
-    /// The node.
-    pub fn build(self) -> Arc<dyn Function> {
-        Arc::new(self)
-    }
-
     fn call(&self, x: &[Tensor]) -> NetworkResult<Call> {
         let (n, p, m) = self.qp.sizes();
         let shapes: [&[usize]; 6] = [&[n, n], &[n], &[p, n], &[p], &[m, n], &[m]];
