@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used)] // a failed step is a failed test
 
 #[path = "common/maros_meszaros.rs"]
-#[allow(dead_code)] // other tests use the rest
+#[allow(dead_code, unreachable_pub)] // other tests use the rest
 mod maros_meszaros;
 #[path = "../examples/solve_qp/qps.rs"]
 mod qps;
 #[path = "common/random.rs"]
-#[allow(dead_code)] // other tests use the rest
+#[allow(dead_code, unreachable_pub)] // other tests use the rest
 mod random;
 
 use std::collections::HashMap;
