@@ -1,5 +1,5 @@
-//! `cargo xtask bench diffopt`: dense batches of quadratic programs, forward and with gradients, against moreau, proxsuite and qpth; tiny
-//! programs; sparse programs against clarabel and diffcp.
+//! `cargo xtask bench diffopt`: dense batches of quadratic programs, forward and with gradients, against moreau, proxsuite, qpth and cvxpylayers; tiny
+//! programs; sparse and cone programs against clarabel, moreau and diffcp.
 //!
 //! Each comparison first compares all numbers that both sides compute; the row that says so stands before the times.
 
@@ -50,7 +50,7 @@ impl Bench {
         &mut self,
         name: &str,
         (case, parameters): (&str, Value),
-        limit: f64,
+        limit: impl Into<Option<f64>>,
         values: &[f64],
         mut work: impl FnMut() -> Result<()>,
     ) -> Result<()> {
@@ -70,7 +70,10 @@ impl Bench {
         let name = format!("{name}, against {}", loaded.system);
         let row = Row::new(name, "ms", t.ours * 1e3).spread(t.spread);
         self.output.push(match t.peer {
-            Some(theirs) => row.against(loaded.system, theirs * 1e3).ratio_at_most(limit),
+            Some(theirs) => {
+                let row = row.against(loaded.system, theirs * 1e3);
+                limit.into().map_or(row.clone(), |limit| row.ratio_at_most(limit))
+            }
             None => row,
         })
     }

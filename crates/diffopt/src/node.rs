@@ -18,6 +18,33 @@ pub enum Unsolved {
     Mask,
 }
 
+/// What all nodes of problems have: `policy` and `unsolved`, and how they are set.
+macro_rules! settings_of_node {
+    ($node:ty) => {
+        impl $node {
+            /// What a derivative is where a solution has none. Default: [`Degenerate::Average`](crate::Degenerate::Average).
+            #[must_use]
+            pub fn degenerate(mut self, policy: $crate::Degenerate) -> Self {
+                self.policy = policy;
+                self
+            }
+
+            /// What happens where a problem has no solution. Default: an error.
+            #[must_use]
+            pub fn unsolved(mut self, unsolved: $crate::Unsolved) -> Self {
+                self.unsolved = unsolved;
+                self
+            }
+
+            /// The node.
+            pub fn build(self) -> std::sync::Arc<dyn pullback_core_graph::Function> {
+                std::sync::Arc::new(self)
+            }
+        }
+    };
+}
+pub(crate) use settings_of_node;
+
 /// The shape, element type and device of a tensor.
 #[derive(Debug, Clone)]
 pub(crate) struct Like {

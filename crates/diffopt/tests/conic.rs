@@ -119,35 +119,20 @@ fn an_item_that_fails_does_not_hinder_the_others() {
 }
 
 #[test]
-fn kinks_of_cones_are_flagged_and_follow_the_policy() {
-    // The projection of (θ, 0) onto the second-order cone of dimension 2 at its apex: s = max(0, θ)/… by either side; here x ∈ K, min ½‖x − c‖².
-    let (a, values) = dense(3, 3, &[-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, -1.0]);
-    let (p, p_values) = dense(3, 3, &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
-    for (cone, c) in [
-        (Cone::NonNegative(3), [1.0, 0.0, -1.0]),
-        (Cone::SecondOrder(3), [1.0, 1.0, 0.0]),
-        (Cone::SecondOrder(3), [-1.0, 1.0, 0.0]),
-        (Cone::Semidefinite(2), [1.0, 0.0, 0.0]),
-    ] {
-        let conic = Conic::new(p.clone(), a.clone(), vec![cone]).unwrap();
-        let q = c.map(|c: f64| -c);
-        let data = ConicData { p: &p_values, q: &q, a: &values, b: &[0.0; 3] };
-        let solution = Arc::new(conic.solve(1, &data).unwrap());
-        assert!(solution.is_solved(0), "{cone:?}: {}", solution.status(0));
-        let certificate = solution.certificate(0).unwrap();
-        assert_eq!(certificate.weakly_active, [0], "{cone:?}: {certificate:?}");
-        let slope = |policy: Degenerate| {
-            let derivative = solution.derivative(&policy)?;
-            let cotangent = ConicTangent { x: vec![0.3, -0.5, 0.7], z: vec![] };
-            derivative.pull(&cotangent, [true; 4], [false; 4]).map(|[_, q, ..]| q)
-        };
-        assert!(matches!(slope(Degenerate::Refuse), Err(Error::NotDifferentiable { .. })));
-        let [up, down, mean] = [Degenerate::Active, Degenerate::Inactive, Degenerate::Average]
-            .map(|p| slope(p).unwrap());
-        assert!(apart(&up, &down) > 1e-2, "{cone:?}: {up:?} {down:?}");
-        let middle: Vec<f64> = up.iter().zip(&down).map(|(a, b)| 0.5 * (a + b)).collect();
-        assert!(apart(&middle, &mean) < 1e-12, "{cone:?}");
-        assert!(matches!(slope(Degenerate::CentralPath(1e-3)), Err(Error::Invalid { .. })));
+fn a_start_that_is_near_needs_no_iterations() {
+    let mut random = Random::new(9);
+    for program in &forty() {
+        let name = &program.name;
+        let start = program.conic.solve(1, &program.data()).unwrap();
+        let [p, q, a, b] = program.moved(&program.direction(&mut random), 1e-6);
+        let data = ConicData { p: &p, q: &q, a: &a, b: &b };
+        let (warm, cold) = (
+            program.conic.solve_from(&start, 1, &data).unwrap(),
+            program.conic.solve(1, &data).unwrap(),
+        );
+        assert!(warm.is_solved(0) && warm.iterations(0) == 0, "{name}: {}", warm.iterations(0));
+        assert!(apart(warm.x(0), cold.x(0)) < 1e-8, "{name}");
+        assert!(program.conic.solve_from(&start, 2, &data).is_err());
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sparse programs: forward against clarabel, the adjoint against diffcp.
+//! Sparse and conic programs: forward against clarabel, both ways against moreau, the adjoint against diffcp.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use pullback_diffopt::conic::{Cone, Conic, ConicData, ConicTangent, Pattern};
 use serde_json::json;
 
 use crate::Bench;
+use crate::common::conic_problems::ConicProblem;
 use crate::common::random::Random;
 
 /// min ½xᵀPx + qᵀx, Ax + s = b, s ≥ 0, dense row-major: P, q, A, b; the same numbers as in benches/peers/cases_diffopt.py.
@@ -81,7 +82,104 @@ pub(crate) fn all(bench: &mut Bench) -> Result<()> {
     bench.output.push(row.at_most(0.2))?;
     let case = ("clarabel/diffopt_sparse", parameters.clone());
     bench.against(&format!("{name}: forward"), case, 1.1, solution.x(0), forward)?;
+    let batch = if bench.quick { 8 } else { 32 };
+    for items in [1, batch] {
+        let slopes: Vec<f64> =
+            (0..items).flat_map(|i| q.iter().map(move |q| q * (1.0 + 0.01 * i as f64))).collect();
+        let data = ConicData { q: &slopes, ..data };
+        let name = format!("sparse QPs, n = m = {n}, batch {items}");
+        let mut parameters = parameters.clone();
+        parameters["batch"] = json!(items);
+        both(bench, &name, "moreau/diffopt_sparse", parameters, (&conic, items, &data))?;
+    }
+    cones(bench)?;
     linear(bench, n, [&q, &a, &b], parameters)
+}
+
+/// Forward, and forward with the gradients of Σ x by all data.
+fn both(
+    bench: &mut Bench,
+    name: &str,
+    case: &str,
+    parameters: serde_json::Value,
+    (conic, batch, data): (&Conic, usize, &ConicData<'_>),
+) -> Result<()> {
+    let cotangent = ConicTangent { x: vec![1.0; batch * conic.sizes().0], z: vec![] };
+    let forward = || {
+        conic.solve(batch, data)?;
+        Ok(())
+    };
+    let gradients = || {
+        let solution = Arc::new(conic.solve(batch, data)?);
+        let derivative = solution.derivative(&Degenerate::Average)?;
+        Ok((derivative.pull(&cotangent, [true; 4], [false; 4])?, solution))
+    };
+    let ([_, dq, _, db], solution): ([Vec<f64>; 4], _) = gradients()?;
+    let x: Vec<f64> = (0..batch).flat_map(|i| solution.x(i)).copied().collect();
+    let numbers = [&x[..], &dq, &db].concat();
+    if batch == 1 {
+        differences(bench, name, conic, data, [&dq, &db])?;
+    }
+    for backward in [false, true] {
+        let mut parameters = parameters.clone();
+        parameters["backward"] = json!(backward);
+        if backward {
+            let name = format!("{name}: forward and backward");
+            bench.against(&name, (case, parameters), None, &numbers, || gradients().map(|_| ()))?;
+        } else {
+            bench.against(&format!("{name}: forward"), (case, parameters), None, &x, forward)?;
+        }
+    }
+    Ok(())
+}
+
+/// Our gradients of Σ x against fourth-order differences along one direction of q and b: says who is right where systems differ.
+fn differences(
+    bench: &mut Bench,
+    name: &str,
+    conic: &Conic,
+    data: &ConicData<'_>,
+    [dq, db]: [&[f64]; 2],
+) -> Result<()> {
+    let mut random = Random::new(3);
+    let (along_q, along_b) = (random.normals(dq.len()), random.normals(db.len()));
+    let sum = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let ours = sum(dq, &along_q) + sum(db, &along_b);
+    let mut error = f64::INFINITY;
+    for h in [1e-5, 1e-6, 1e-7] {
+        let at = |t: f64| -> Result<f64> {
+            let moved = |v: &[f64], d: &[f64]| -> Vec<f64> {
+                v.iter().zip(d).map(|(v, d)| v + t * h * d).collect()
+            };
+            let (q, b) = (moved(data.q, &along_q), moved(data.b, &along_b));
+            let solution = conic.solve(1, &ConicData { q: &q, b: &b, ..*data })?;
+            Ok(solution.x(0).iter().sum())
+        };
+        let difference = (at(-2.0)? - 8.0 * at(-1.0)? + 8.0 * at(1.0)? - at(2.0)?) / (12.0 * h);
+        error = error.min((difference - ours).abs() / difference.abs());
+    }
+    let row = Row::new(format!("{name}: our gradients against differences"), "relative", error);
+    bench.output.push(row.at_most(1e-6))
+}
+
+/// A program with second-order and exponential cones.
+fn cones(bench: &mut Bench) -> Result<()> {
+    let n = 60;
+    let mut cones = vec![Cone::Zero(20), Cone::NonNegative(60)];
+    cones.extend([Cone::SecondOrder(5); 20]);
+    cones.extend([Cone::Exponential; 10]);
+    let Some(program) = ConicProblem::random("cones", 1, n, cones, false) else {
+        anyhow::bail!("the conic program is refused");
+    };
+    let name = format!("cone program, n = {n}, 210 rows");
+    let (conic, data) = (&program.conic, program.data());
+    let solution = conic.solve(1, &data)?;
+    let case = ("clarabel/diffopt_conic", json!({"n": n}));
+    bench.against(&format!("{name}: forward"), case, 1.1, solution.x(0), || {
+        conic.solve(1, &data)?;
+        Ok(())
+    })?;
+    both(bench, &name, "moreau/diffopt_conic", json!({"n": n}), (conic, 1, &data))
 }
 
 /// The linear program with bounds ±10, which diffcp can differentiate.

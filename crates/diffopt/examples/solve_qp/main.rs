@@ -66,7 +66,7 @@ fn report(program: &Bounded) -> Result<(), String> {
     program.conic.curvature_product(&program.p, x, &mut px);
     let value: f64 = x.iter().zip(&px).zip(&program.q).map(|((x, p), q)| x * (0.5 * p + q)).sum();
     println!("objective    {:.12e}", value + program.constant);
-    let certificate = solution.certificate(0).map_err(text)?;
+    let certificate = solution.estimate(0).map_err(text)?;
     let active = solution.multipliers(0).iter().filter(|z| 1e-9 < z.abs()).count();
     println!("multipliers  {active} of {} are not 0", solution.multipliers(0).len());
     println!(

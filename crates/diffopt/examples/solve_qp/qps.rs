@@ -24,7 +24,7 @@ pub(crate) fn parse(text: &str) -> Result<File, String> {
     let (mut a, mut p): (Entries, Entries) = (vec![], vec![]);
     let mut objective: Option<usize> = None;
     let mut bounds: Vec<[f64; 2]> = vec![];
-    let mut section = String::new();
+    let (mut section, mut complete) = (String::new(), false);
     for (k, line) in text.lines().enumerate() {
         let bad = |what: &str| format!("line {}: {what}: {line:?}", k + 1);
         if line.starts_with('*') || line.trim().is_empty() {
@@ -35,6 +35,10 @@ pub(crate) fn parse(text: &str) -> Result<File, String> {
             section = words[0].to_uppercase();
             if section == "NAME" {
                 name = words.get(1).copied().unwrap_or("QPS").to_owned();
+            }
+            if section == "ENDATA" {
+                complete = true;
+                break;
             }
             continue;
         }
@@ -49,7 +53,9 @@ pub(crate) fn parse(text: &str) -> Result<File, String> {
                 if kind == 'N' && objective.is_none() {
                     objective = Some(rows.len());
                 }
-                row_of.insert(row.to_owned(), rows.len());
+                if row_of.insert(row.to_owned(), rows.len()).is_some() {
+                    return Err(bad("a row that is there already"));
+                }
                 rows.push(Row { kind, right: 0.0, range: None });
             }
             "COLUMNS" => {
@@ -80,8 +86,8 @@ pub(crate) fn parse(text: &str) -> Result<File, String> {
             "BOUNDS" => {
                 let kind = words[0].to_uppercase();
                 let valued = !["FR", "MI", "PL", "BV"].contains(&kind.as_str());
-                let at = words.len() - 1 - usize::from(valued);
-                let column = words.get(at).and_then(|w| column_of.get(*w));
+                let at = (words.len() - 1).checked_sub(usize::from(valued)).filter(|at| *at > 0);
+                let column = at.and_then(|at| words.get(at)).and_then(|w| column_of.get(*w));
                 let column = *column.ok_or_else(|| bad("an unknown column"))?;
                 let value = if valued { number(words[words.len() - 1])? } else { 0.0 };
                 let bound = &mut bounds[column];
@@ -105,9 +111,11 @@ pub(crate) fn parse(text: &str) -> Result<File, String> {
                     p.push((j, i, value));
                 }
             }
-            "ENDATA" => break,
             other => return Err(bad(&format!("the section {other} is not known"))),
         }
+    }
+    if !complete {
+        return Err("cut short: no ENDATA".into());
     }
     let n = column_of.len();
     if n == 0 {

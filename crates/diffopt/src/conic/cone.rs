@@ -29,14 +29,14 @@ pub enum Cone {
 /// The derivative of Π_{K*} at v in one cone: eigenvectors as columns, with their eigenvalues; those with eigenvalue 0 are left out.
 #[derive(Debug, Clone)]
 pub(super) enum Jacobian {
-    /// Each row is by itself: 0 or 1.
-    Rows(Vec<bool>),
+    /// Each row is by itself, with this eigenvalue.
+    Rows(Vec<f64>),
     /// `vectors`: dimension × values.len(), column by column.
     Block { vectors: Vec<f64>, values: Vec<f64> },
 }
 
 /// An eigenvalue at most this is 0.
-const NOTHING: f64 = 1e-11;
+pub(super) const NOTHING: f64 = 1e-11;
 
 impl Cone {
     /// The number of rows.
@@ -98,9 +98,9 @@ impl Cone {
     /// The derivative of Π_{K*} at v. Where v is within `kink` (relative) of a kink, the eigenvalues there are 1 if `up`, else 0.
     pub(super) fn jacobian(&self, v: &[f64], kink: f64, up: bool) -> Jacobian {
         match *self {
-            Cone::Zero(k) => Jacobian::Rows(vec![true; k]),
+            Cone::Zero(k) => Jacobian::Rows(vec![1.0; k]),
             Cone::NonNegative(_) => {
-                let row = |v: &f64| if v.abs() <= kink { up } else { *v > 0.0 };
+                let row = |v: &f64| one_if(if v.abs() <= kink { up } else { *v > 0.0 });
                 Jacobian::Rows(v.iter().map(row).collect())
             }
             Cone::SecondOrder(_) => second_order(v, kink, up),
@@ -138,6 +138,10 @@ impl Cone {
     }
 }
 
+fn one_if(yes: bool) -> f64 {
+    f64::from(u8::from(yes))
+}
+
 pub(super) fn norm(v: &[f64]) -> f64 {
     v.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
@@ -150,33 +154,37 @@ fn second_order(v: &[f64], kink: f64, up: bool) -> Jacobian {
     let below = if (head + size).abs() <= kink { !up } else { head < -size };
     if above && below {
         // At the apex both hold only by the kink's width.
-        return Jacobian::Rows(vec![up; k]);
+        return Jacobian::Rows(vec![one_if(up); k]);
     }
     if above || below {
-        return Jacobian::Rows(vec![above; k]);
+        return Jacobian::Rows(vec![one_if(above); k]);
     }
     let unit: Vec<f64> = v[1..].iter().map(|v| v / size).collect();
     let half = std::f64::consts::FRAC_1_SQRT_2;
     let mut vectors = vec![half];
     vectors.extend(unit.iter().map(|u| half * u));
     let mut values = vec![1.0];
-    // A Householder reflection that takes the first axis to ±unit has the rest of a basis as its other columns.
-    let sign = if unit[0] < 0.0 { -1.0 } else { 1.0 };
-    let mut w = unit.clone();
-    w[0] += sign;
-    let square: f64 = w.iter().map(|w| w * w).sum();
     let value = 0.5 * (1.0 + head / size);
     if NOTHING < value {
-        for j in 1..k - 1 {
-            vectors.push(0.0);
-            for i in 0..k - 1 {
-                let identity = f64::from(u8::from(i == j));
-                vectors.push(identity - 2.0 * w[i] * w[j] / square);
-            }
-            values.push(value);
-        }
+        complement(&unit, value, &mut vectors, &mut values);
     }
     Jacobian::Block { vectors, values }
+}
+
+/// Appends (0, w) with this eigenvalue for the w of an orthonormal basis of what is at right angles to `unit`.
+pub(super) fn complement(unit: &[f64], value: f64, vectors: &mut Vec<f64>, values: &mut Vec<f64>) {
+    // A Householder reflection that takes the first axis to ±unit has the rest of a basis as its other columns.
+    let mut w = unit.to_vec();
+    w[0] += if unit[0] < 0.0 { -1.0 } else { 1.0 };
+    let square: f64 = w.iter().map(|w| w * w).sum();
+    for j in 1..unit.len() {
+        vectors.push(0.0);
+        for i in 0..unit.len() {
+            let identity = f64::from(u8::from(i == j));
+            vectors.push(identity - 2.0 * w[i] * w[j] / square);
+        }
+        values.push(value);
+    }
 }
 
 /// 3×3: I − E for the derivative E of the projection onto the primal cone.
@@ -187,7 +195,7 @@ fn three(e: [[f64; 3]; 3]) -> Jacobian {
             m[3 * i + j] = f64::from(u8::from(i == j)) - 0.5 * (e[i][j] + e[j][i]);
         }
     }
-    let Some((w, q)) = symmetric(3, &m) else { return Jacobian::Rows(vec![true; 3]) };
+    let Some((w, q)) = symmetric(3, &m) else { return Jacobian::Rows(vec![1.0; 3]) };
     let (mut vectors, mut values) = (Vec::new(), Vec::new());
     for j in 0..3 {
         let value = w[j].clamp(0.0, 1.0);
@@ -206,7 +214,7 @@ fn place(i: usize, j: usize) -> usize {
 }
 
 /// Eigenvalues and eigenvectors (columns) of the matrix that v stands for.
-fn eigen(k: usize, v: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
+pub(super) fn eigen(k: usize, v: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
     let mut m = vec![0.0; k * k];
     for j in 0..k {
         for i in 0..=j {
@@ -219,7 +227,7 @@ fn eigen(k: usize, v: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
 }
 
 /// Σ f(w)·qqᵀ as a triangle.
-fn assemble(k: usize, w: &[f64], q: &[f64], f: impl Fn(f64) -> f64) -> Vec<f64> {
+pub(super) fn assemble(k: usize, w: &[f64], q: &[f64], f: impl Fn(f64) -> f64) -> Vec<f64> {
     let mut out = vec![0.0; k * (k + 1) / 2];
     for (e, w) in w.iter().enumerate() {
         let value = f(*w);
@@ -238,7 +246,7 @@ fn assemble(k: usize, w: &[f64], q: &[f64], f: impl Fn(f64) -> f64) -> Vec<f64> 
 
 /// Eigenvectors sym(qᵢqⱼᵀ) with eigenvalues 1, 0 or λᵢ⁺/(λᵢ⁺ + λⱼ⁻) (Sun and Sun, Semismooth matrix-valued functions, 2002).
 fn semidefinite(k: usize, v: &[f64], kink: f64, up: bool) -> Jacobian {
-    let Some((w, q)) = eigen(k, v) else { return Jacobian::Rows(vec![true; v.len()]) };
+    let Some((w, q)) = eigen(k, v) else { return Jacobian::Rows(vec![1.0; v.len()]) };
     let positive = |w: f64| if w.abs() <= kink { up } else { w > 0.0 };
     let (mut vectors, mut values) = (Vec::new(), Vec::new());
     for b in 0..k {
@@ -253,17 +261,23 @@ fn semidefinite(k: usize, v: &[f64], kink: f64, up: bool) -> Jacobian {
                 continue;
             }
             values.push(value);
-            let scale = if a == b { 1.0 } else { std::f64::consts::FRAC_1_SQRT_2 };
-            for j in 0..k {
-                for i in 0..=j {
-                    let x = q[i * k + a] * q[j * k + b];
-                    // The matrix is (q_a q_bᵀ + q_b q_aᵀ)·scale for a ≠ b, q_a q_aᵀ for a = b.
-                    let x = if a == b { x } else { x + q[j * k + a] * q[i * k + b] };
-                    let off = if i == j { 1.0 } else { std::f64::consts::SQRT_2 };
-                    vectors.push(scale * off * x);
-                }
-            }
+            vectors.extend(symmetric_axis(k, &q, a, b));
         }
     }
     Jacobian::Block { vectors, values }
+}
+
+/// The triangle of the unit matrix (q_a q_bᵀ + q_b q_aᵀ)/√2 for a ≠ b, q_a q_aᵀ for a = b.
+pub(super) fn symmetric_axis(k: usize, q: &[f64], a: usize, b: usize) -> Vec<f64> {
+    let scale = if a == b { 1.0 } else { std::f64::consts::FRAC_1_SQRT_2 };
+    let mut out = Vec::with_capacity(k * (k + 1) / 2);
+    for j in 0..k {
+        for i in 0..=j {
+            let x = q[i * k + a] * q[j * k + b];
+            let x = if a == b { x } else { x + q[j * k + a] * q[i * k + b] };
+            let off = if i == j { 1.0 } else { std::f64::consts::SQRT_2 };
+            out.push(scale * off * x);
+        }
+    }
+    out
 }

@@ -6,7 +6,12 @@
 //! splitting where there are semidefinite cones); Newton steps on the optimality conditions sharpen; every claim is verified by us before it
 //! becomes a [`Status`](crate::Status). [`ConicSolution::derivative`] is the linear map of (P, q, A, b) ↦ (x, z).
 
+mod central;
+mod certificate;
 mod cone;
+mod critical;
+mod derivative;
+mod directional;
 mod ldl;
 mod node;
 mod problem;
@@ -18,7 +23,8 @@ mod system;
 mod three;
 
 pub use cone::Cone;
+pub use derivative::{ConicDerivative, ConicTangent};
 pub use node::ConicFunction;
 pub use problem::{CONIC_ARGUMENTS, Conic, ConicData, ConicSettings};
-pub use solution::{ConicCertificate, ConicDerivative, ConicSolution, ConicTangent};
+pub use solution::{ConicEstimate, ConicSolution};
 pub use sparse::Pattern;

@@ -6,9 +6,10 @@ use pullback_core_graph::candle::Tensor;
 use pullback_core_graph::tensor::to_f64;
 use pullback_core_graph::{Direction, Function, LinearMap, Result as NetworkResult, Wrt};
 
+use super::derivative::{ConicDerivative, ConicTangent};
 use super::problem::{CONIC_ARGUMENTS, Conic, ConicData};
-use super::solution::{ConicDerivative, ConicSolution, ConicTangent};
-use crate::node::{Call, Like, external};
+use super::solution::ConicSolution;
+use crate::node::{Call, Like, external, settings_of_node};
 use crate::{Degenerate, Error, Unsolved};
 
 /// A [`Conic`] as a [`Function`] of the values on its patterns: (P, q, A, b) ↦ (x, z).
@@ -30,26 +31,9 @@ impl Conic {
     }
 }
 
+settings_of_node!(ConicFunction);
+
 impl ConicFunction {
-    /// What a derivative is where a solution has none. Default: [`Degenerate::Average`].
-    #[must_use]
-    pub fn degenerate(mut self, policy: Degenerate) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// What happens where a problem has no solution. Default: an error.
-    #[must_use]
-    pub fn unsolved(mut self, unsolved: Unsolved) -> Self {
-        self.unsolved = unsolved;
-        self
-    }
-
-    /// The node.
-    pub fn build(self) -> Arc<dyn Function> {
-        Arc::new(self)
-    }
-
     fn call(&self, x: &[Tensor]) -> NetworkResult<Call> {
         let lengths = self.conic.lengths();
         let shapes: Vec<_> = CONIC_ARGUMENTS

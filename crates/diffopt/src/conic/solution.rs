@@ -1,17 +1,14 @@
-//! Solutions of conic programs, and their derivatives.
+//! Solutions of conic programs, and what is near a kink in them.
 
 use std::sync::Arc;
-
-use rayon::prelude::*;
 
 use super::cone::Jacobian;
 use super::problem::{Conic, ConicData};
 use super::system::System;
-use crate::degenerate::{Degenerate, SINGULAR};
 use crate::{Error, Result, Status};
 
 /// Above this relative residual a linear system counts as unsolvable.
-const UNSOLVABLE: f64 = 1e-6;
+pub(super) const UNSOLVABLE: f64 = 1e-6;
 
 /// One item.
 #[derive(Debug, Clone)]
@@ -45,22 +42,22 @@ impl ConicItem {
 /// The solutions of a batch of conic programs.
 #[derive(Debug, Clone)]
 pub struct ConicSolution {
-    problem: Conic,
-    items: Vec<ConicItem>,
-    p: Vec<f64>,
-    a: Vec<f64>,
+    pub(super) problem: Conic,
+    pub(super) items: Vec<ConicItem>,
+    /// P, q, A, b.
+    data: [Vec<f64>; 4],
     strides: [usize; 4],
 }
 
-/// What is known about the derivative of one conic solution.
-#[derive(Debug, Clone, PartialEq)]
+/// What one factorization tells about the derivative of one conic solution; [`ConicSolution::certificate`] tells all.
+#[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
-pub struct ConicCertificate {
+pub struct ConicEstimate {
     /// Relative distance of v = z − s from the nearest kink of the projection onto K*: 0 where strict complementarity fails; ∞ without
     /// inequalities.
     pub margin: f64,
-    /// The cones, by their number, with such a kink.
-    pub weakly_active: Vec<usize>,
+    /// Is v on such a kink, to the setting `weak`?
+    pub weakly_active: bool,
     /// Relative residual of the linear system for right-hand sides without structure: near rounding where the solution and its multipliers move in one way
     /// only.
     pub consistency: f64,
@@ -69,10 +66,10 @@ pub struct ConicCertificate {
     pub gradient_error: f64,
 }
 
-impl ConicCertificate {
-    /// Are x and z differentiable?
+impl ConicEstimate {
+    /// Are x and z differentiable, as far as this tells?
     pub fn is_differentiable(&self) -> bool {
-        self.weakly_active.is_empty() && self.consistency < UNSOLVABLE
+        !self.weakly_active && self.consistency < UNSOLVABLE
     }
 }
 
@@ -83,7 +80,8 @@ impl ConicSolution {
         data: &ConicData<'_>,
         strides: [usize; 4],
     ) -> Self {
-        ConicSolution { problem, items, p: data.p.to_vec(), a: data.a.to_vec(), strides }
+        let data = [data.p, data.q, data.a, data.b].map(<[f64]>::to_vec);
+        ConicSolution { problem, items, data, strides }
     }
 
     /// The number of items.
@@ -136,13 +134,24 @@ impl ConicSolution {
         &self.problem
     }
 
-    fn values(&self, item: usize) -> (&[f64], &[f64]) {
-        let [p, _, a, _] = self.problem.lengths();
-        let (at_p, at_a) = (item * self.strides[0], item * self.strides[2]);
-        (&self.p[at_p..at_p + p], &self.a[at_a..at_a + a])
+    /// The data of an item.
+    pub(super) fn data(&self, item: usize) -> ConicData<'_> {
+        let [p, q, a, b] = &self.data;
+        ConicData { p, q, a, b }.item(self.problem.lengths(), self.strides, item)
     }
 
-    fn ensure_solved(&self, item: usize) -> Result<()> {
+    /// The entries of P and of A.
+    pub(super) fn values(&self, item: usize) -> (&[f64], &[f64]) {
+        let d = self.data(item);
+        (d.p, d.a)
+    }
+
+    /// v = z − s of an item.
+    pub(super) fn normal(&self, item: usize) -> &[f64] {
+        &self.items[item].v
+    }
+
+    pub(super) fn ensure_solved(&self, item: usize) -> Result<()> {
         let status = self.status(item);
         if status.is_solved() {
             return Ok(());
@@ -151,7 +160,7 @@ impl ConicSolution {
     }
 
     /// Which cones have v on a kink, and how near the nearest one is.
-    fn kinks(&self, item: usize) -> (Vec<usize>, f64) {
+    pub(super) fn kinks(&self, item: usize) -> (Vec<usize>, f64) {
         let v = &self.items[item].v;
         let (mut out, mut least) = (Vec::new(), f64::INFINITY);
         for (k, (cone, rows)) in self.problem.blocks().enumerate() {
@@ -165,15 +174,14 @@ impl ConicSolution {
     }
 
     /// The setting, or more where the solution is known less exactly.
-    fn weak(&self, item: usize) -> f64 {
+    pub(super) fn weak(&self, item: usize) -> f64 {
         let residual = self.items[item].residual;
         let floor = if residual < 1e-12 { 0.0 } else { 10.0 * residual.sqrt() };
         self.problem.settings.weak.max(floor.min(1e-3))
     }
 
-    fn system(&self, item: usize, up: bool) -> Result<Arc<System>> {
+    pub(super) fn system(&self, item: usize, up: bool) -> Result<Arc<System>> {
         let v = &self.items[item].v;
-        let (p, a) = self.values(item);
         let jacobians: Vec<Jacobian> = self
             .problem
             .blocks()
@@ -182,19 +190,29 @@ impl ConicSolution {
                 cone.jacobian(&v[rows], kink, up)
             })
             .collect();
-        System::new(&self.problem, p, a, &jacobians).map(Arc::new).ok_or_else(|| {
+        self.factored(item, &jacobians)
+    }
+
+    /// The system with these derivatives of the projections.
+    pub(super) fn factored(&self, item: usize, jacobians: &[Jacobian]) -> Result<Arc<System>> {
+        let (p, a) = self.values(item);
+        System::new(&self.problem, p, a, jacobians).map(Arc::new).ok_or_else(|| {
             let why =
                 "the factorization of the optimality conditions' linear system broke down".into();
             Error::NotDifferentiable { node: self.problem.name.clone(), item, why }
         })
     }
 
-    /// What is known about the derivative of an item's solution; costs one factorization.
+    /// What one factorization tells about the derivative of an item's solution.
     ///
     /// # Errors
     /// [`Error::NotSolved`].
-    pub fn certificate(&self, item: usize) -> Result<ConicCertificate> {
+    pub fn estimate(&self, item: usize) -> Result<ConicEstimate> {
         self.ensure_solved(item)?;
+        Ok(self.estimate_of(item))
+    }
+
+    pub(super) fn estimate_of(&self, item: usize) -> ConicEstimate {
         let (weakly_active, margin) = self.kinks(item);
         let (n, m) = self.problem.sizes();
         let noise = |k: usize, shift: f64| -> Vec<f64> {
@@ -210,209 +228,7 @@ impl ConicSolution {
         } else {
             f64::INFINITY
         };
-        Ok(ConicCertificate { margin, weakly_active, consistency, gradient_error })
-    }
-
-    /// The derivative of all solutions. Items that have none do not hinder the others: a direction or a cotangent that is not 0 there is
-    /// the error of that item.
-    ///
-    /// At kinks [`Degenerate::Active`] takes the side on which multipliers move and slacks stay 0, [`Degenerate::Inactive`] the other,
-    /// [`Degenerate::Average`] the mean.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for the other policies, which are not offered for cones.
-    pub fn derivative(self: &Arc<Self>, policy: &Degenerate) -> Result<ConicDerivative> {
-        let share = match policy {
-            Degenerate::Refuse => f64::NAN,
-            Degenerate::Active => 1.0,
-            Degenerate::Inactive => 0.0,
-            Degenerate::Average => 0.5,
-            other => {
-                let what = format!("the policy {other:?} is not offered for conic programs");
-                return Err(Error::invalid(&self.problem.name, what));
-            }
-        };
-        let one = |item: usize| -> Result<Vec<(f64, Arc<System>)>> {
-            self.ensure_solved(item)?;
-            let (weak, margin) = self.kinks(item);
-            if weak.is_empty() {
-                return Ok(vec![(1.0, self.system(item, true)?)]);
-            }
-            if share.is_nan() {
-                let why =
-                    format!("the cones {weak:?} are weakly active (relative margin {margin:e})");
-                return Err(Error::NotDifferentiable {
-                    node: self.problem.name.clone(),
-                    item,
-                    why,
-                });
-            }
-            let mut out = Vec::new();
-            if share > 0.0 {
-                out.push((share, self.system(item, true)?));
-            }
-            if share < 1.0 {
-                out.push((1.0 - share, self.system(item, false)?));
-            }
-            Ok(out)
-        };
-        let systems = (0..self.batch()).into_par_iter().map(one).collect();
-        Ok(ConicDerivative { solution: self.clone(), systems })
-    }
-}
-
-/// Directions or cotangents of the solution: x \[batch×n\], z \[batch×m\].
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ConicTangent {
-    /// Of x.
-    pub x: Vec<f64>,
-    /// Of z.
-    pub z: Vec<f64>,
-}
-
-/// The derivative of a batch of conic solutions: one factorization for each item, for all pushes and pulls.
-#[derive(Debug, Clone)]
-pub struct ConicDerivative {
-    solution: Arc<ConicSolution>,
-    systems: Vec<Result<Vec<(f64, Arc<System>)>>>,
-}
-
-impl ConicDerivative {
-    /// The solutions that this is the derivative at.
-    pub fn solution(&self) -> &ConicSolution {
-        &self.solution
-    }
-
-    /// Why an item has no derivative; `None` if it has one.
-    pub fn refusal(&self, item: usize) -> Option<&Error> {
-        self.systems.get(item).and_then(|s| s.as_ref().err())
-    }
-
-    /// The forward chain rule. An empty slice is a zero direction; a slice of one item's length is shared.
-    ///
-    /// # Errors
-    /// [`Error::Length`]; [`Error::NotDifferentiable`] where no direction of the solution belongs to this one of the data.
-    pub fn push(&self, direction: &ConicData<'_>) -> Result<ConicTangent> {
-        let problem = self.solution.problem();
-        let strides = direction.strides(problem, self.solution.batch(), true)?;
-        let one = |item: usize| {
-            let d = direction.item(problem.lengths(), strides, item);
-            let (n, m) = problem.sizes();
-            let at = &self.solution.items[item];
-            let (mut r1, mut r2) = (vec![0.0; n], vec![0.0; m]);
-            if !d.p.is_empty() {
-                problem.p.add_symmetric(d.p, &at.x, &mut r1);
-            }
-            if !d.a.is_empty() {
-                problem.a.add_transposed(d.a, &at.z, &mut r1);
-                problem.a.add_product(d.a, &at.x, &mut r2);
-            }
-            for (j, r) in r1.iter_mut().enumerate() {
-                *r = -*r - d.q.get(j).copied().unwrap_or(0.0);
-            }
-            for (i, r) in r2.iter_mut().enumerate() {
-                *r = d.b.get(i).copied().unwrap_or(0.0) - *r;
-            }
-            self.solve(item, &r1, &r2)
-        };
-        let mut out = ConicTangent::default();
-        let parts: Vec<Result<_>> = (0..self.solution.batch()).into_par_iter().map(one).collect();
-        for part in parts {
-            let (dx, dz) = part?;
-            out.x.extend(dx);
-            out.z.extend(dz);
-        }
-        Ok(out)
-    }
-
-    /// The backward chain rule: cotangents of P, q, A, b that are marked in `wrt`, empty for the others; those marked in `shared` are
-    /// summed over the batch.
-    ///
-    /// # Errors
-    /// As of [`ConicDerivative::push`]. Empty slices of `cotangent` are zero.
-    pub fn pull(
-        &self,
-        cotangent: &ConicTangent,
-        wrt: [bool; 4],
-        shared: [bool; 4],
-    ) -> Result<[Vec<f64>; 4]> {
-        let problem = self.solution.problem();
-        let (batch, (n, m)) = (self.solution.batch(), problem.sizes());
-        for (argument, slice, one) in
-            [("the cotangent of x", &cotangent.x, n), ("the cotangent of z", &cotangent.z, m)]
-        {
-            if !slice.is_empty() && slice.len() != one * batch {
-                let (node, got) = (problem.name.clone(), slice.len());
-                return Err(Error::Length { node, argument, one, batch, got });
-            }
-        }
-        let one = |item: usize| -> Result<[Vec<f64>; 4]> {
-            let part = |slice: &[f64], one: usize| {
-                if slice.is_empty() {
-                    vec![0.0; one]
-                } else {
-                    slice[item * one..(item + 1) * one].to_vec()
-                }
-            };
-            let (u, up) = self.solve(item, &part(&cotangent.x, n), &part(&cotangent.z, m))?;
-            let at = &self.solution.items[item];
-            let mut out: [Vec<f64>; 4] = Default::default();
-            if wrt[0] {
-                let entry = |(i, j): (usize, usize)| {
-                    if i == j { -u[i] * at.x[i] } else { -(u[i] * at.x[j] + at.x[i] * u[j]) }
-                };
-                out[0] = problem.p.entries().map(entry).collect();
-            }
-            if wrt[2] {
-                let entry = |(i, j): (usize, usize)| -(at.z[i] * u[j] + up[i] * at.x[j]);
-                out[2] = problem.a.entries().map(entry).collect();
-            }
-            if wrt[1] {
-                out[1] = u.iter().map(|u| -u).collect();
-            }
-            if wrt[3] {
-                out[3] = up;
-            }
-            Ok(out)
-        };
-        let parts: Vec<Result<_>> = (0..batch).into_par_iter().map(one).collect();
-        let mut out: [Vec<f64>; 4] = Default::default();
-        for part in parts {
-            for (k, part) in part?.into_iter().enumerate() {
-                if shared[k] && !out[k].is_empty() {
-                    out[k].iter_mut().zip(part).for_each(|(out, x)| *out += x);
-                } else {
-                    out[k].extend(part);
-                }
-            }
-        }
-        Ok(out)
-    }
-
-    fn solve(&self, item: usize, r1: &[f64], r2: &[f64]) -> Result<(Vec<f64>, Vec<f64>)> {
-        let systems = match &self.systems[item] {
-            Ok(systems) => systems,
-            Err(error) => {
-                if r1.iter().chain(r2).all(|x| *x == 0.0) {
-                    return Ok((vec![0.0; r1.len()], vec![0.0; r2.len()]));
-                }
-                return Err(error.clone());
-            }
-        };
-        let (mut dx, mut dz) = (vec![0.0; r1.len()], vec![0.0; r2.len()]);
-        for (weight, system) in systems {
-            let (x, z, error) = system.solve(r1, r2);
-            if error.is_nan() || UNSOLVABLE.max(SINGULAR) < error {
-                let why = format!(
-                    "the optimality conditions' linear system leaves a relative residual of {error:e}: the solution or its \
-                     multipliers are not unique"
-                );
-                let node = self.solution.problem().name.clone();
-                return Err(Error::NotDifferentiable { node, item, why });
-            }
-            dx.iter_mut().zip(&x).for_each(|(d, x)| *d += weight * x);
-            dz.iter_mut().zip(&z).for_each(|(d, z)| *d += weight * z);
-        }
-        Ok((dx, dz))
+        let weakly_active = !weakly_active.is_empty();
+        ConicEstimate { margin, weakly_active, consistency, gradient_error }
     }
 }

@@ -11,7 +11,7 @@ use super::problem::{Conic, ConicData};
 use super::solution::{ConicItem, ConicSolution};
 use super::splitting::split;
 use super::system::System;
-use crate::{Result, Status};
+use crate::{Error, Result, Status};
 
 /// A proof's defect times this must stay below what it proves.
 const SURE: f64 = 1e8;
@@ -51,15 +51,64 @@ impl Conic {
     /// [`crate::Error::Length`]; [`crate::Error::Invalid`] for settings outside their domain. What is wrong with one item's numbers is
     /// its [`Status`].
     pub fn solve(&self, batch: usize, data: &ConicData<'_>) -> Result<ConicSolution> {
+        self.run(batch, data, None)
+    }
+
+    /// Solves a batch, starting from another solution of the same program: Newton steps from its point. Where they do not end at a
+    /// solution, and where there was none, the item starts cold.
+    ///
+    /// # Errors
+    /// As of [`Conic::solve`]; [`crate::Error::Invalid`] if the start is of another batch or of other sizes.
+    pub fn solve_from(
+        &self,
+        start: &ConicSolution,
+        batch: usize,
+        data: &ConicData<'_>,
+    ) -> Result<ConicSolution> {
+        let sizes = start.problem().sizes();
+        if start.batch() != batch || sizes != self.sizes() {
+            let what = format!(
+                "a start of sizes {sizes:?} and batch {}, for sizes {:?} and batch {batch}",
+                start.batch(),
+                self.sizes()
+            );
+            return Err(Error::invalid(&self.name, what));
+        }
+        self.run(batch, data, Some(start))
+    }
+
+    fn run(
+        &self,
+        batch: usize,
+        data: &ConicData<'_>,
+        start: Option<&ConicSolution>,
+    ) -> Result<ConicSolution> {
         self.check()?;
         let strides = data.strides(self, batch, false)?;
-        let one = |i: usize| self.item(&data.item(self.lengths(), strides, i));
+        let one = |i: usize| {
+            let d = data.item(self.lengths(), strides, i);
+            start.and_then(|s| self.warm(&s.items[i], &d)).unwrap_or_else(|| self.item(&d))
+        };
         let items = if batch < 2 || rayon::current_num_threads() == 1 {
             (0..batch).map(one).collect()
         } else {
             (0..batch).into_par_iter().map(one).collect()
         };
         Ok(ConicSolution::new(self.clone(), items, data, strides))
+    }
+
+    /// The solution that Newton steps from a start lead to.
+    fn warm(&self, start: &ConicItem, d: &ConicData<'_>) -> Option<ConicItem> {
+        if !start.status.is_solved()
+            || d.first_not_finite().is_some()
+            || self.not_convex(d).is_some()
+        {
+            return None;
+        }
+        let mut item = ConicItem { iterations: 0, ..start.clone() };
+        item.residual = self.residual(d, &item);
+        self.polish(d, &mut item);
+        (item.residual <= self.settings.tolerance).then_some(item)
     }
 
     fn item(&self, d: &ConicData<'_>) -> ConicItem {
@@ -207,7 +256,7 @@ impl Conic {
             if next.residual.is_nan() || item.residual <= next.residual {
                 return;
             }
-            let done = next.residual < 1e-15 || 0.5 * item.residual < next.residual;
+            let done = next.residual < 1e-13 || 0.5 * item.residual < next.residual;
             *item = next;
             if done {
                 return;

@@ -12,7 +12,7 @@
 
 use clarabel::algebra::CscMatrix;
 
-use super::cone::Jacobian;
+use super::cone::{Jacobian, NOTHING};
 use super::ldl::Ldl;
 use super::problem::Conic;
 
@@ -77,8 +77,9 @@ impl System {
         let mut column = 0;
         for (jacobian, (_, rows)) in jacobians.iter().zip(problem.blocks()) {
             let block = match jacobian {
-                Jacobian::Rows(active) => {
-                    let picks: Vec<usize> = (0..active.len()).filter(|&i| active[i]).collect();
+                Jacobian::Rows(eigenvalues) => {
+                    let kept = |i: &usize| NOTHING < eigenvalues[*i];
+                    let picks: Vec<usize> = (0..eigenvalues.len()).filter(kept).collect();
                     for (c, &i) in picks.iter().enumerate() {
                         let row = rows.start + i;
                         for &(j, k) in &by_rows[starts[row]..starts[row + 1]] {
@@ -86,7 +87,7 @@ impl System {
                             values.push(a[k]);
                         }
                         indices.push(n + column + c);
-                        values.push(0.0);
+                        values.push(-(1.0 - eigenvalues[i]) / eigenvalues[i]);
                         pointers.push(indices.len());
                     }
                     let count = picks.len();

@@ -1,4 +1,6 @@
-//! Working memory, aligned to cache lines.
+//! Working memory, aligned to cache lines, and what is kept of it from solve to solve.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 const LINE: usize = 64;
 
@@ -50,5 +52,24 @@ impl Arena {
             rest = tail;
             head
         })
+    }
+}
+
+/// Blocks that are not in use, kept for the next solve: fresh memory costs a page fault for each 4 KiB.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pool(Arc<Mutex<Vec<Arena>>>);
+
+impl Pool {
+    /// At least `length` numbers, with any contents.
+    pub(crate) fn take(&self, length: usize) -> Arena {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut arena = kept.unwrap_or_default();
+        arena.reserve(length);
+        arena
+    }
+
+    /// Keeps a block.
+    pub(crate) fn give(&self, arena: Arena) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(arena);
     }
 }

@@ -6,8 +6,9 @@
 use pullback_core_graph::linalg::{Triangle, View, matmul, solve_triangular};
 use pulp::Simd;
 
-use super::TILE;
+use super::fixed::{MOST, with_size};
 use super::product::four_rows;
+use super::{TILE, Task, call};
 
 /// H (lower triangle) = Q + ρ·I + Cᵀ·diag(w)·C, for Q of n×n, C of r×n and w of r; n is a multiple of the tile.
 ///
@@ -23,10 +24,50 @@ pub(crate) fn gram<S: Simd>(
     h: &mut [f64],
     scratch: &mut [f64],
 ) {
-    if S::F64_LANES == 1 {
-        gram_alone((n, r), q, rho, c, w, h, scratch);
-        return;
+    call(simd, Gram { n, r, q, rho, c, w, h, scratch });
+}
+
+struct Gram<'a> {
+    n: usize,
+    r: usize,
+    q: &'a [f64],
+    rho: f64,
+    c: &'a [f64],
+    w: &'a [f64],
+    h: &'a mut [f64],
+    scratch: &'a mut [f64],
+}
+
+impl Task for Gram<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Gram { n, r, q, rho, c, w, h, scratch } = self;
+        if S::F64_LANES == 1 {
+            gram_alone((n, r), q, rho, c, w, h, scratch);
+        } else if n <= MOST {
+            let (q, c, w) = (S::as_simd_f64s(q).0, S::as_simd_f64s(c).0, S::as_simd_f64s(w).0);
+            let (h, rho) = (S::as_mut_simd_f64s(h).0, simd.splat_f64s(rho));
+            let w = &w[..r];
+            with_size!(n, gram::<S, N>(simd, q, rho, c, w, h));
+        } else {
+            gram_tiled(simd, (n, r), q, rho, c, w, h, scratch);
+        }
     }
+}
+
+#[inline(always)]
+fn gram_tiled<S: Simd>(
+    simd: S,
+    (n, r): (usize, usize),
+    q: &[f64],
+    rho: f64,
+    c: &[f64],
+    w: &[f64],
+    h: &mut [f64],
+    scratch: &mut [f64],
+) {
     let (q, c, w) = (S::as_simd_f64s(q).0, S::as_simd_f64s(c).0, S::as_simd_f64s(w).0);
     let (h, panel) = (S::as_mut_simd_f64s(h).0, &mut S::as_mut_simd_f64s(scratch).0[..TILE * r]);
     let rho = simd.splat_f64s(rho);
@@ -109,10 +150,48 @@ pub(crate) fn cholesky<S: Simd>(
     inverse: &mut [f64],
     failed: &mut [usize],
 ) {
-    if S::F64_LANES == 1 {
-        failed[0] = cholesky_alone(n, least, h, inverse);
-        return;
+    call(simd, Cholesky { n, least, h, inverse, failed });
+}
+
+struct Cholesky<'a> {
+    n: usize,
+    least: f64,
+    h: &'a mut [f64],
+    inverse: &'a mut [f64],
+    failed: &'a mut [usize],
+}
+
+impl Task for Cholesky<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Cholesky { n, least, h, inverse, failed } = self;
+        if S::F64_LANES == 1 {
+            failed[0] = cholesky_alone(n, least, h, inverse);
+            return;
+        }
+        let replaced = if n <= MOST {
+            let (h, inverse) = (S::as_mut_simd_f64s(h).0, S::as_mut_simd_f64s(inverse).0);
+            with_size!(n, cholesky::<S, N>(simd, least, h, inverse))
+        } else {
+            cholesky_tiled(simd, n, least, h, inverse)
+        };
+        let replaced = pulp::bytemuck::cast_slice::<S::f64s, f64>(std::slice::from_ref(&replaced));
+        for (count, x) in failed.iter_mut().zip(replaced) {
+            *count = *x as usize;
+        }
     }
+}
+
+#[inline(always)]
+fn cholesky_tiled<S: Simd>(
+    simd: S,
+    n: usize,
+    least: f64,
+    h: &mut [f64],
+    inverse: &mut [f64],
+) -> S::f64s {
     let h = S::as_mut_simd_f64s(h).0;
     let all = &mut S::as_mut_simd_f64s(inverse).0[..n];
     let (one, least, huge) = (simd.splat_f64s(1.0), simd.splat_f64s(least), simd.splat_f64s(1e300));
@@ -163,10 +242,7 @@ pub(crate) fn cholesky<S: Simd>(
             }
         }
     }
-    let replaced = pulp::bytemuck::cast_slice::<S::f64s, f64>(std::slice::from_ref(&replaced));
-    for (count, x) in failed.iter_mut().zip(replaced) {
-        *count = *x as usize;
-    }
+    replaced
 }
 
 /// Blocked by hand, because the pivots that fail are replaced instead of refused.
@@ -236,6 +312,34 @@ fn cholesky_alone(n: usize, least: f64, h: &mut [f64], inverse: &mut [f64]) -> u
 /// b ← (L·Lᵀ)⁻¹·b.
 #[inline(always)]
 pub(crate) fn substitute<S: Simd>(simd: S, n: usize, l: &[f64], inverse: &[f64], b: &mut [f64]) {
+    call(simd, Substitute { n, l, inverse, b });
+}
+
+struct Substitute<'a> {
+    n: usize,
+    l: &'a [f64],
+    inverse: &'a [f64],
+    b: &'a mut [f64],
+}
+
+impl Task for Substitute<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Substitute { n, l, inverse, b } = self;
+        if S::F64_LANES > 1 && n <= MOST {
+            let (l, inverse) = (S::as_simd_f64s(l).0, S::as_simd_f64s(inverse).0);
+            let b = S::as_mut_simd_f64s(b).0;
+            with_size!(n, substitute::<S, N>(simd, l, inverse, b));
+        } else {
+            substitute_any(simd, n, l, inverse, b);
+        }
+    }
+}
+
+#[inline(always)]
+fn substitute_any<S: Simd>(simd: S, n: usize, l: &[f64], inverse: &[f64], b: &mut [f64]) {
     if S::F64_LANES == 1 && 256 < n {
         let right = b[..n].to_vec();
         let mut middle = vec![0.0; n];

@@ -6,13 +6,14 @@
 
 mod arena;
 mod factor;
+mod fixed;
 mod product;
 mod reduce;
 
-pub(crate) use arena::Arena;
+pub(crate) use arena::{Arena, Pool};
 pub(crate) use factor::{cholesky, gram, substitute};
 pub(crate) use product::{add_transposed, gather, product};
-pub(crate) use reduce::{dot, largest, largest_times, load, longest, step};
+pub(crate) use reduce::{Largest, all_finite, largest, load, magnitude, step, store};
 
 use pulp::{Arch, Scalar, Simd, WithSimd};
 
@@ -42,6 +43,17 @@ impl<K: Task> WithSimd for Vectorized<K> {
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
         self.0.run(simd)
     }
+}
+
+/// A kernel as a function of its own, compiled for the instruction set of its caller: once, not at each place where it is called.
+#[inline(always)]
+pub(crate) fn call<S: Simd, K: Task>(simd: S, task: K) -> K::Output {
+    simd.vectorize(Vectorized(task))
+}
+
+/// The unknowns with padding: a multiple of the tile, or as they are where they are few.
+pub(crate) fn padded(unknowns: usize) -> usize {
+    if unknowns <= fixed::MOST && width() > 1 { unknowns } else { unknowns.next_multiple_of(TILE) }
 }
 
 /// How many problems this machine puts side by side.

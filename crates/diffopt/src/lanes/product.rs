@@ -2,6 +2,12 @@
 
 use pulp::Simd;
 
+use super::fixed::{MOST, with_size};
+use super::{Task, WIDEST, call};
+
+/// So many entries of each lane are read before they are written side by side.
+const BLOCK: usize = 8;
+
 /// Four rows of n entries, with lengths that the compiler knows to be n. (An array's `map` would be a call, not compiled for the instruction
 /// set of its caller.)
 #[inline(always)]
@@ -12,6 +18,41 @@ pub(super) fn four_rows<V>(rows: &[V], n: usize) -> [&[V]; 4] {
 /// out = A·x for A of rows×n.
 #[inline(always)]
 pub(crate) fn product<S: Simd>(
+    simd: S,
+    (rows, n): (usize, usize),
+    a: &[f64],
+    x: &[f64],
+    out: &mut [f64],
+) {
+    call(simd, Product { rows, n, a, x, out });
+}
+
+struct Product<'a> {
+    rows: usize,
+    n: usize,
+    a: &'a [f64],
+    x: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl Task for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Product { rows, n, a, x, out } = self;
+        if S::F64_LANES > 1 && n <= MOST {
+            let (a, x) = (S::as_simd_f64s(a).0, S::as_simd_f64s(x).0);
+            let out = &mut S::as_mut_simd_f64s(out).0[..rows];
+            with_size!(n, product::<S, N>(simd, a, x, out));
+        } else {
+            product_tiled(simd, (rows, n), a, x, out);
+        }
+    }
+}
+
+#[inline(always)]
+fn product_tiled<S: Simd>(
     simd: S,
     (rows, n): (usize, usize),
     a: &[f64],
@@ -54,6 +95,41 @@ pub(crate) fn add_transposed<S: Simd>(
     y: &[f64],
     out: &mut [f64],
 ) {
+    call(simd, AddTransposed { rows, n, a, y, out });
+}
+
+struct AddTransposed<'a> {
+    rows: usize,
+    n: usize,
+    a: &'a [f64],
+    y: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl Task for AddTransposed<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let AddTransposed { rows, n, a, y, out } = self;
+        if S::F64_LANES > 1 && n <= MOST {
+            let (a, y) = (S::as_simd_f64s(a).0, &S::as_simd_f64s(y).0[..rows]);
+            let out = S::as_mut_simd_f64s(out).0;
+            with_size!(n, add_transposed::<S, N>(simd, a, y, out));
+        } else {
+            add_transposed_tiled(simd, (rows, n), a, y, out);
+        }
+    }
+}
+
+#[inline(always)]
+fn add_transposed_tiled<S: Simd>(
+    simd: S,
+    (rows, n): (usize, usize),
+    a: &[f64],
+    y: &[f64],
+    out: &mut [f64],
+) {
     let (a, y) = (S::as_simd_f64s(a).0, &S::as_simd_f64s(y).0[..rows]);
     let out = &mut S::as_mut_simd_f64s(out).0[..n];
     let mut i = 0;
@@ -77,20 +153,37 @@ pub(crate) fn add_transposed<S: Simd>(
     }
 }
 
-/// Writes a matrix of `rows` rows of `n` numbers into lane `lane` of a matrix whose rows are `padded` vectors long.
+/// Writes a matrix of `rows` rows of `n` numbers from each lane's source into one whose rows are `padded` vectors long.
 #[inline(always)]
-pub(crate) fn gather(
-    width: usize,
-    lane: usize,
+pub(crate) fn gather<S: Simd>(
+    _: S,
     (rows, n, padded): (usize, usize, usize),
-    source: &[f64],
+    sources: &[&[f64]; WIDEST],
     target: &mut [f64],
 ) {
-    // An empty row has no lane to begin at.
-    for i in 0..if n == 0 { 0 } else { rows } {
-        let row = &mut target[i * padded * width..(i + 1) * padded * width];
-        for (slot, x) in row[lane..].iter_mut().step_by(width).zip(&source[i * n..(i + 1) * n]) {
-            *slot = *x;
+    let width = S::F64_LANES;
+    // Rows without padding between them are one row.
+    let (rows, n, padded) = if n == padded { (1, rows * n, rows * n) } else { (rows, n, padded) };
+    for i in 0..rows {
+        let row = &mut target[i * padded * width..(i * padded + n) * width];
+        let whole = n / BLOCK * BLOCK;
+        let (blocks, rest) = row.split_at_mut(whole * width);
+        for (k, out) in blocks.chunks_exact_mut(BLOCK * width).enumerate() {
+            let at = i * n + k * BLOCK;
+            let mut block = [[0.0; BLOCK]; WIDEST];
+            for l in 0..width {
+                block[l].copy_from_slice(&sources[l][at..at + BLOCK]);
+            }
+            for e in 0..BLOCK {
+                for l in 0..width {
+                    out[e * width + l] = block[l][e];
+                }
+            }
+        }
+        for (k, out) in rest.chunks_exact_mut(width).enumerate() {
+            for l in 0..width {
+                out[l] = sources[l][i * n + whole + k];
+            }
         }
     }
 }

@@ -12,46 +12,74 @@ pub(crate) fn load<S: Simd>(_: S, v: &PerLane) -> S::f64s {
 
 /// The numbers of a vector.
 #[inline(always)]
-fn store<S: Simd>(_: S, v: S::f64s) -> PerLane {
+pub(crate) fn store<S: Simd>(_: S, v: S::f64s) -> PerLane {
     let mut out = [0.0; WIDEST];
     S::as_mut_simd_f64s(&mut out[..S::F64_LANES]).0[0] = v;
     out
 }
 
+/// |v|. (`abs_f64s` and `neg_f64s` of AVX-512 are calls: they ask for instructions that `pulp` does not switch on.)
+#[inline(always)]
+pub(crate) fn magnitude<S: Simd>(simd: S, v: S::f64s) -> S::f64s {
+    simd.max_f64s(v, simd.sub_f64s(simd.splat_f64s(0.0), v))
+}
+
 /// max |vᵢ|; NaN where one is NaN.
 #[inline(always)]
 pub(crate) fn largest<S: Simd>(simd: S, v: &[f64]) -> PerLane {
-    let zero = simd.splat_f64s(0.0);
-    // v·0 sums to 0, or to NaN where a number is NaN or infinite.
-    let (mut most, mut odd) = (zero, zero);
+    let mut most = Largest::new(simd);
     for v in S::as_simd_f64s(v).0 {
-        most = simd.max_f64s(most, simd.abs_f64s(*v));
-        odd = simd.mul_add_e_f64s(*v, zero, odd);
+        most = most.with(simd, *v);
     }
-    store(simd, simd.add_f64s(most, odd))
+    store(simd, most.found(simd))
 }
 
-/// max |vᵢ·dᵢ|; NaN where one is NaN.
+/// A maximum of magnitudes in the making; NaN where one is NaN.
+#[derive(Clone, Copy)]
+pub(crate) struct Largest<V> {
+    most: V,
+    odd: V,
+}
+
+impl<V: Copy> Largest<V> {
+    #[inline(always)]
+    pub(crate) fn new<S: Simd<f64s = V>>(simd: S) -> Self {
+        Largest { most: simd.splat_f64s(0.0), odd: simd.splat_f64s(0.0) }
+    }
+
+    /// With one more.
+    #[inline(always)]
+    pub(crate) fn with<S: Simd<f64s = V>>(self, simd: S, x: V) -> Self {
+        let zero = simd.splat_f64s(0.0);
+        Largest {
+            most: simd.max_f64s(self.most, magnitude(simd, x)),
+            // x·0 sums to 0, or to NaN where a number is NaN or infinite.
+            odd: simd.mul_add_e_f64s(x, zero, self.odd),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn found<S: Simd<f64s = V>>(self, simd: S) -> V {
+        simd.add_f64s(self.most, self.odd)
+    }
+}
+
+/// In which lanes are all numbers finite?
 #[inline(always)]
-pub(crate) fn largest_times<S: Simd>(simd: S, v: &[f64], d: &[f64]) -> PerLane {
+pub(crate) fn all_finite<S: Simd>(simd: S, parts: [&[f64]; 4]) -> PerLane<bool> {
     let zero = simd.splat_f64s(0.0);
-    let (mut most, mut odd) = (zero, zero);
-    for (v, d) in S::as_simd_f64s(v).0.iter().zip(S::as_simd_f64s(d).0) {
-        let x = simd.mul_f64s(*v, *d);
-        most = simd.max_f64s(most, simd.abs_f64s(x));
-        odd = simd.mul_add_e_f64s(x, zero, odd);
+    let mut odd = zero;
+    for part in parts {
+        for v in S::as_simd_f64s(part).0 {
+            odd = simd.mul_add_e_f64s(*v, zero, odd);
+        }
     }
-    store(simd, simd.add_f64s(most, odd))
-}
-
-/// Σ aᵢ·bᵢ
-#[inline(always)]
-pub(crate) fn dot<S: Simd>(simd: S, a: &[f64], b: &[f64]) -> PerLane {
-    let mut sum = simd.splat_f64s(0.0);
-    for (a, b) in S::as_simd_f64s(a).0.iter().zip(S::as_simd_f64s(b).0) {
-        sum = simd.mul_add_e_f64s(*a, *b, sum);
+    let odd = store(simd, odd);
+    let mut out = [true; WIDEST];
+    for l in 0..WIDEST {
+        out[l] = odd[l] == 0.0;
     }
-    store(simd, sum)
+    out
 }
 
 /// v ← v + α·dv, with an α for each lane; where α is 0, v stays whatever dv is.
@@ -62,18 +90,4 @@ pub(crate) fn step<S: Simd>(simd: S, v: &mut [f64], dv: &[f64], alpha: &PerLane)
     for (v, dv) in S::as_mut_simd_f64s(v).0.iter_mut().zip(S::as_simd_f64s(dv).0) {
         *v = simd.select_f64s(moving, simd.mul_add_e_f64s(alpha, *dv, *v), *v);
     }
-}
-
-/// The longest α, at most the one given, with v + α·dv ≥ 0 for v > 0.
-#[inline(always)]
-pub(crate) fn longest<S: Simd>(simd: S, v: &[f64], dv: &[f64], alpha: &mut PerLane) {
-    let zero = simd.splat_f64s(0.0);
-    let mut most = load(simd, alpha);
-    for (v, dv) in S::as_simd_f64s(v).0.iter().zip(S::as_simd_f64s(dv).0) {
-        // Where dv ≥ 0 nothing limits the step.
-        let ratio = simd.div_f64s(simd.neg_f64s(*v), *dv);
-        let shorter = simd.select_f64s(simd.less_than_f64s(ratio, most), ratio, most);
-        most = simd.select_f64s(simd.less_than_f64s(*dv, zero), shorter, most);
-    }
-    *alpha = store(simd, most);
 }

@@ -7,12 +7,12 @@
 use pulp::Simd;
 
 use super::data::QpData;
-use crate::lanes::{Arena, PerLane, TILE, WIDEST, gather};
+use crate::lanes::{Arena, PerLane, Pool, WIDEST, all_finite, gather, magnitude, padded};
 
 /// Sizes of the problems of a group.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
-    /// Unknowns, padded to a multiple of the tile.
+    /// Unknowns, padded for the kernels.
     pub(crate) n: usize,
     /// Unknowns of the user.
     pub(crate) unknowns: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Size {
 
 impl Size {
     pub(crate) fn new(unknowns: usize, p: usize, m: usize) -> Self {
-        Size { n: unknowns.next_multiple_of(TILE), unknowns, p, r: p + m }
+        Size { n: padded(unknowns), unknowns, p, r: p + m }
     }
 
     /// Are problems of this size worked on side by side? Their matrices must fit into the second-level cache.
@@ -41,8 +41,16 @@ pub(crate) struct Group {
     /// How many lanes hold a problem of their own; the others repeat the last one.
     pub(crate) count: usize,
     arena: Arena,
+    /// Where the memory goes afterwards.
+    pool: Pool,
     /// k
     pub(crate) cost: PerLane,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.pool.give(std::mem::take(&mut self.arena));
+    }
 }
 
 /// The parts of a group's memory, to write and to read. Matrices by rows; one vector of W numbers an entry.
@@ -106,10 +114,9 @@ parts!(
 );
 
 impl Group {
-    pub(crate) fn new(size: Size, width: usize) -> Self {
-        let mut arena = Arena::default();
-        arena.reserve(Group::lengths(size, width).iter().sum());
-        Group { size, width, count: width, arena, cost: [1.0; WIDEST] }
+    pub(crate) fn new(size: Size, width: usize, pool: &Pool) -> Self {
+        let arena = pool.take(Group::lengths(size, width).iter().sum());
+        Group { size, width, count: width, arena, pool: pool.clone(), cost: [1.0; WIDEST] }
     }
 
     fn lengths(size: Size, width: usize) -> [usize; 15] {
@@ -117,7 +124,7 @@ impl Group {
         [n * size.n, r * size.n, n * size.n, n, r, n, r, n, r, n, r, n, r, r, r]
     }
 
-    /// Loads problems `first .. first + count` and scales them.
+    /// Loads problems `first .. first + count` and scales them. Which lanes have finite numbers only?
     #[inline(always)]
     pub(crate) fn load<S: Simd>(
         &mut self,
@@ -126,24 +133,34 @@ impl Group {
         first: usize,
         count: usize,
         passes: usize,
-    ) {
+    ) -> PerLane<bool> {
         let (size, width) = (self.size, S::F64_LANES);
         let Size { n, unknowns, p, r } = size;
         self.count = count;
         let mut cost = [1.0; WIDEST];
         let f = self.fields();
+        let mut sources = [[&[][..]; WIDEST]; 6];
         for lane in 0..width {
-            let item = first + lane.min(count - 1);
-            let [q_matrix, q, a, b, g, h] = data.item(item);
-            gather(width, lane, (unknowns, unknowns, n), q_matrix, f.q_matrix);
-            gather(width, lane, (1, unknowns, n), q, f.q);
-            let (upper, lower) = f.c_matrix.split_at_mut(p * n * width);
-            gather(width, lane, (p, unknowns, n), a, upper);
-            gather(width, lane, (r - p, unknowns, n), g, lower);
-            let (upper, lower) = f.c.split_at_mut(p * width);
-            gather(width, lane, (1, p, p), b, upper);
-            gather(width, lane, (1, r - p, r - p), h, lower);
+            let item = data.item(first + lane.min(count - 1));
+            for (sources, slice) in sources.iter_mut().zip(item) {
+                sources[lane] = slice;
+            }
         }
+        if unknowns < n {
+            f.q_matrix.fill(0.0);
+            f.c_matrix.fill(0.0);
+            f.q.fill(0.0);
+        }
+        let (c_upper, c_lower) = f.c_matrix.split_at_mut(p * n * width);
+        let (upper, lower) = f.c.split_at_mut(p * width);
+        let [q_matrix, q, a, b, g, h] = &sources;
+        gather(simd, (unknowns, unknowns, n), q_matrix, f.q_matrix);
+        gather(simd, (1, unknowns, n), q, f.q);
+        gather(simd, (p, unknowns, n), a, c_upper);
+        gather(simd, (1, p, p), b, upper);
+        gather(simd, (r - p, unknowns, n), g, c_lower);
+        gather(simd, (1, r - p, r - p), h, lower);
+        let finite = all_finite(simd, [&*f.q_matrix, &*f.q, &*f.c_matrix, &*f.c]);
         // The padding: unknowns that nothing else touches, with curvature 1.
         for i in unknowns..n {
             f.q_matrix[(i * n + i) * width..(i * n + i + 1) * width].fill(1.0);
@@ -152,7 +169,9 @@ impl Group {
         f.d.fill(1.0);
         f.e.fill(1.0);
         for _ in 0..passes {
-            if !equilibrate(simd, size, f.q_matrix, f.c_matrix, f.d, f.e) {
+            // Not in use yet: the places of x and y.
+            let (matrices, scales) = ([&mut *f.q_matrix, &mut *f.c_matrix], [&mut *f.d, &mut *f.e]);
+            if !equilibrate(simd, size, matrices, scales, [&mut *f.x, &mut *f.y]) {
                 break;
             }
         }
@@ -164,8 +183,12 @@ impl Group {
             f.c[i] *= f.e[i];
             f.e_inverse[i] = 1.0 / f.e[i];
         }
+        for part in [&mut *f.x, &mut *f.y, &mut *f.s, &mut *f.active] {
+            part.fill(0.0);
+        }
         scale_cost(simd, size, f.q_matrix, f.q, &mut cost);
         self.cost = cost;
+        finite
     }
 }
 
@@ -200,30 +223,34 @@ fn root_scale(x: f64) -> f64 {
 /// One pass: columns of [Q; C] and rows of C towards largest entries of about 1. Is anything changed?
 #[inline(always)]
 fn equilibrate<S: Simd>(
-    _: S,
+    simd: S,
     Size { n, unknowns, r, .. }: Size,
-    q: &mut [f64],
-    c: &mut [f64],
-    d: &mut [f64],
-    e: &mut [f64],
+    [q, c]: [&mut [f64]; 2],
+    [d, e]: [&mut [f64]; 2],
+    [columns, rows]: [&mut [f64]; 2],
 ) -> bool {
     let width = S::F64_LANES;
-    let (mut columns, mut rows) = (vec![0.0f64; n * width], vec![0.0f64; r * width]);
-    for i in 0..n {
-        let row = &q[i * n * width..(i + 1) * n * width];
-        for (m, x) in columns.iter_mut().zip(row) {
-            *m = if x.abs() > *m { x.abs() } else { *m };
-        }
-    }
-    for k in 0..r {
-        let row = &c[k * n * width..(k + 1) * n * width];
-        let largest = &mut rows[k * width..(k + 1) * width];
-        for (m, x) in columns.chunks_exact_mut(width).zip(row.chunks_exact(width)) {
-            for l in 0..width {
-                let x = x[l].abs();
-                m[l] = if x > m[l] { x } else { m[l] };
-                largest[l] = if x > largest[l] { x } else { largest[l] };
+    columns.fill(0.0);
+    rows.fill(0.0);
+    {
+        let largest = &mut S::as_mut_simd_f64s(columns).0[..n];
+        let all = &mut S::as_mut_simd_f64s(rows).0[..r];
+        let (q, c) = (S::as_simd_f64s(q).0, S::as_simd_f64s(c).0);
+        for i in 0..n {
+            let row = &q[i * n..(i + 1) * n];
+            for j in 0..n {
+                largest[j] = simd.max_f64s(magnitude(simd, row[j]), largest[j]);
             }
+        }
+        for k in 0..r {
+            let row = &c[k * n..(k + 1) * n];
+            let mut most = all[k];
+            for j in 0..n {
+                let x = magnitude(simd, row[j]);
+                largest[j] = simd.max_f64s(x, largest[j]);
+                most = simd.max_f64s(x, most);
+            }
+            all[k] = most;
         }
     }
     let mut changed = false;
@@ -231,7 +258,7 @@ fn equilibrate<S: Simd>(
         *x = if i < unknowns * width { root_scale(*x) } else { 1.0 };
         changed |= *x != 1.0;
     }
-    for x in &mut rows {
+    for x in rows.iter_mut() {
         *x = root_scale(*x);
         changed |= *x != 1.0;
     }
@@ -252,8 +279,8 @@ fn equilibrate<S: Simd>(
             }
         }
     }
-    d.iter_mut().zip(&columns).for_each(|(d, x)| *d *= x);
-    e.iter_mut().zip(&rows).for_each(|(e, x)| *e *= x);
+    d.iter_mut().zip(&*columns).for_each(|(d, x)| *d *= x);
+    e.iter_mut().zip(&*rows).for_each(|(e, x)| *e *= x);
     true
 }
 

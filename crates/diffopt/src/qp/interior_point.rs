@@ -10,17 +10,16 @@
 
 use pulp::Simd;
 
+use super::direction::{aim, slide, weigh};
 use super::group::{Fields, Size};
 use super::kkt::{Kkt, Refinement, Scratch};
 use super::residual::{Relative, Residuals, worst};
 use crate::lanes::{
-    Arena, PerLane, WIDEST, add_transposed, cholesky, dot, gram, load, longest, product, step,
-    substitute,
+    Arena, PerLane, WIDEST, add_transposed, cholesky, gram, product, step, store, substitute,
 };
 
-/// ρ and δ, in scaled units.
+/// ρ, in scaled units.
 const RHO: f64 = 1e-9;
-const DELTA: f64 = 1e-8;
 /// How close a step may come to the boundary.
 const TO_BOUNDARY: f64 = 0.995;
 /// A step shorter than this is followed by one that mostly centres.
@@ -86,6 +85,8 @@ struct Parts<'a> {
     dy: &'a mut [f64],
     ds: &'a mut [f64],
     sigma: &'a mut [f64],
+    over_s: &'a mut [f64],
+    over_y: &'a mut [f64],
     b_d: &'a mut [f64],
     b_p: &'a mut [f64],
     scratch: Scratch<'a>,
@@ -96,12 +97,31 @@ impl Work {
     fn parts(&mut self, size: Size, width: usize) -> Parts<'_> {
         let (n, r) = (size.n * width, size.r * width);
         let panel = if width == 1 { (size.r + 96) * size.n } else { 4 * r };
-        let lengths = [n, r, r, n, r, n, n, n, r, r, r, n, r, n, r, n, r, panel];
+        let lengths = [n, r, r, n, r, n, n, n, r, r, r, r, r, n, r, n, r, n, r, panel];
         self.arena.reserve(lengths.iter().sum());
-        let [x, y, s, r_d, r_p, qx, cy, dx, dy, ds, sigma, b_d, b_p, e_d, e_p, t_x, t_y, panel] =
+        let [x, y, s, r_d, r_p, qx, cy, dx, dy, ds, sigma, over_s, over_y, rest @ ..] =
             self.arena.cut(lengths);
+        let [b_d, b_p, e_d, e_p, t_x, t_y, panel] = rest;
         let scratch = Scratch { e_d, e_p, t_x, t_y };
-        Parts { x, y, s, r_d, r_p, qx, cy, dx, dy, ds, sigma, b_d, b_p, scratch, panel }
+        Parts {
+            x,
+            y,
+            s,
+            r_d,
+            r_p,
+            qx,
+            cy,
+            dx,
+            dy,
+            ds,
+            sigma,
+            over_s,
+            over_y,
+            b_d,
+            b_p,
+            scratch,
+            panel,
+        }
     }
 
     /// The iterate of the last run: x, y, s.
@@ -139,7 +159,6 @@ pub(crate) fn interior_point<S: Simd>(
     loop {
         let residuals = Residuals { r_d: v.r_d, r_p: v.r_p, qx: v.qx, cy: v.cy };
         let relative = residuals.compute(simd, size, f, cost, [v.x, v.y, v.s]);
-        let mu = dot(simd, &v.s[from..], &v.y[from..]);
         let off = match target.central {
             None => relative.gap,
             Some(mu) => off_center(simd, &v.s[from..], &v.y[from..], &mu),
@@ -148,8 +167,16 @@ pub(crate) fn interior_point<S: Simd>(
         if !progress.state[..width].contains(&State::Running) {
             return;
         }
+        let central = target.central;
+        // Far from the solution a direction need not be exact; where it does not help, it is refined.
+        let mut exact = [false; WIDEST];
+        for l in 0..width {
+            let near = p > 0 || central.is_some() || progress.error[l] < 1e-3 || stalls[l] > 0;
+            exact[l] = near && progress.state[l] == State::Running;
+        }
         // The factor of this iteration: σ = s/y + δ, and w = 1/σ.
-        weigh(simd, from, v.s, v.y, v.sigma, f.w);
+        let weights = [&mut *v.sigma, &mut *f.w, &mut *v.over_s, &mut *v.over_y];
+        let mu = store(simd, weigh(simd, from, [v.s, v.y], weights));
         gram(simd, (n, r), f.q_matrix, RHO, f.c_matrix, f.w, f.l, v.panel);
         cholesky(simd, n, 1e-300, f.l, f.inverse, &mut [0; WIDEST]);
         let kkt = Kkt {
@@ -162,32 +189,28 @@ pub(crate) fn interior_point<S: Simd>(
             sigma: Some(v.sigma),
             rho: RHO,
         };
-        let refine = Refinement { most: 3, tolerance: 1e-10 };
+        let refine = Refinement { most: 3, tolerance: 1e-10, floor: 0.0 };
         // The predictor only says where to aim.
-        let rough = Refinement { most: 0, tolerance: 1.0 };
-        let central = target.central;
+        let rough = Refinement { most: 0, tolerance: 1.0, floor: 0.0 };
+        for (b, r) in v.b_d.iter_mut().zip(&*v.r_d) {
+            *b = -r;
+        }
+        for (b, r) in v.b_p[..from].iter_mut().zip(&v.r_p[..from]) {
+            *b = -r;
+        }
         // Predictor: towards μ = 0. Right-hand side −r_p + r_c/y with r_c = s∘y.
         let mut center = [0.0; WIDEST];
         if central.is_none() && r > p {
-            let (given, aimed) =
-                ([&*v.s, &*v.y, &*v.r_d, &*v.r_p, &*v.dy], [&mut *v.b_d, &mut *v.b_p, &mut *v.ds]);
-            aim(simd, from, given, aimed, None);
-            kkt.solve(simd, (v.b_d, v.b_p), (v.dx, v.dy), &mut v.scratch, rough);
-            slide(simd, &v.s[from..], &v.y[from..], &v.dy[from..], &mut v.ds[from..]);
-            let mut alpha = [1.0; WIDEST];
-            longest(simd, &v.s[from..], &v.ds[from..], &mut alpha);
-            longest(simd, &v.y[from..], &v.dy[from..], &mut alpha);
-            let [a, b, c] = [
-                dot(simd, &v.s[from..], &v.dy[from..]),
-                dot(simd, &v.ds[from..], &v.y[from..]),
-                dot(simd, &v.ds[from..], &v.dy[from..]),
-            ];
-            let mut ahead = [0.0; WIDEST];
+            let given = [&*v.s, &*v.over_y, &*v.r_p, &*v.dy];
+            aim(simd, from, given, [&mut *v.b_p, &mut *v.ds], None);
+            kkt.solve(simd, (v.b_d, v.b_p), (v.dx, v.dy), &mut v.scratch, rough, &exact);
+            let given = [&*v.s, &*v.y, &*v.over_s, &*v.over_y, &*v.dy];
+            let slope = slide(simd, from, given, v.ds, 1.0);
+            let (first, second) = (store(simd, slope.first), store(simd, slope.second));
+            let shortest = store(simd, slope.shortest);
             for l in 0..width {
-                ahead[l] = mu[l] + alpha[l] * (a[l] + b[l] + alpha[l] * c[l]);
-            }
-            for l in 0..width {
-                let ratio = ahead[l] / mu[l];
+                let alpha = 1.0 / shortest[l];
+                let ratio = (mu[l] + alpha * (first[l] + alpha * second[l])) / mu[l];
                 let sigma = if blocked[l] { 0.5 } else { ratio * ratio * ratio };
                 center[l] = sigma * mu[l] / m;
             }
@@ -200,91 +223,21 @@ pub(crate) fn interior_point<S: Simd>(
         for l in 0..width {
             second[l] = if central.is_some() || blocked[l] { 0.0 } else { 1.0 };
         }
-        let (given, aimed) =
-            ([&*v.s, &*v.y, &*v.r_d, &*v.r_p, &*v.dy], [&mut *v.b_d, &mut *v.b_p, &mut *v.ds]);
-        aim(simd, from, given, aimed, Some((&second, &center)));
-        kkt.solve(simd, (v.b_d, v.b_p), (v.dx, v.dy), &mut v.scratch, refine);
-        slide(simd, &v.s[from..], &v.y[from..], &v.dy[from..], &mut v.ds[from..]);
-        let mut alpha = [1.0 / TO_BOUNDARY; WIDEST];
-        longest(simd, &v.s[from..], &v.ds[from..], &mut alpha);
-        longest(simd, &v.y[from..], &v.dy[from..], &mut alpha);
+        let given = [&*v.s, &*v.over_y, &*v.r_p, &*v.dy];
+        aim(simd, from, given, [&mut *v.b_p, &mut *v.ds], Some((&second, &center)));
+        kkt.solve(simd, (v.b_d, v.b_p), (v.dx, v.dy), &mut v.scratch, refine, &exact);
+        let given = [&*v.s, &*v.y, &*v.over_s, &*v.over_y, &*v.dy];
+        let shortest = store(simd, slide(simd, from, given, v.ds, TO_BOUNDARY).shortest);
+        let mut alpha = [0.0; WIDEST];
         for l in 0..width {
             let moving = progress.state[l] == State::Running;
-            alpha[l] = if moving { alpha[l] * TO_BOUNDARY } else { 0.0 };
+            alpha[l] = if moving { TO_BOUNDARY / shortest[l] } else { 0.0 };
             blocked[l] = alpha[l] < SHORT || 3 <= stalls[l];
             progress.iterations[l] += usize::from(moving);
         }
         step(simd, v.x, v.dx, &alpha);
         step(simd, v.y, v.dy, &alpha);
         step(simd, &mut v.s[from..], &v.ds[from..], &alpha);
-    }
-}
-
-/// σ = s/y + δ in inequalities, δ in equalities, which are the numbers before `from`; w = 1/σ.
-#[inline(always)]
-fn weigh<S: Simd>(simd: S, from: usize, s: &[f64], y: &[f64], sigma: &mut [f64], w: &mut [f64]) {
-    sigma[..from].fill(DELTA);
-    w[..from].fill(1.0 / DELTA);
-    let (s, y) = (S::as_simd_f64s(&s[from..]).0, S::as_simd_f64s(&y[from..]).0);
-    let sigma = S::as_mut_simd_f64s(&mut sigma[from..]).0;
-    let w = S::as_mut_simd_f64s(&mut w[from..]).0;
-    let (delta, one) = (simd.splat_f64s(DELTA), simd.splat_f64s(1.0));
-    for ((sigma, w), (s, y)) in sigma.iter_mut().zip(w).zip(s.iter().zip(y)) {
-        *sigma = simd.add_f64s(simd.div_f64s(*s, *y), delta);
-        *w = simd.div_f64s(one, *sigma);
-    }
-}
-
-/// The right-hand sides −r_d and −r_p + r_c/y, and r_c/y into ds: r_c = s∘y for the predictor, s∘y + c·ds∘dy − σμ for the corrector with
-/// (c, σμ).
-#[inline(always)]
-fn aim<S: Simd>(
-    simd: S,
-    from: usize,
-    [s, y, r_d, r_p, dy]: [&[f64]; 5],
-    [b_d, b_p, ds]: [&mut [f64]; 3],
-    corrector: Option<(&PerLane, &PerLane)>,
-) {
-    for (b, r) in b_d.iter_mut().zip(r_d) {
-        *b = -r;
-    }
-    for (b, r) in b_p[..from].iter_mut().zip(&r_p[..from]) {
-        *b = -r;
-    }
-    let (s, y) = (S::as_simd_f64s(&s[from..]).0, S::as_simd_f64s(&y[from..]).0);
-    let (r_p, dy) = (S::as_simd_f64s(&r_p[from..]).0, S::as_simd_f64s(&dy[from..]).0);
-    let b_p = S::as_mut_simd_f64s(&mut b_p[from..]).0;
-    let ds = S::as_mut_simd_f64s(&mut ds[from..]).0;
-    let rows = s.len();
-    let (y, r_p, dy) = (&y[..rows], &r_p[..rows], &dy[..rows]);
-    let (b_p, ds) = (&mut b_p[..rows], &mut ds[..rows]);
-    match corrector {
-        None => {
-            for i in 0..rows {
-                ds[i] = s[i];
-                b_p[i] = simd.sub_f64s(s[i], r_p[i]);
-            }
-        }
-        Some((second, center)) => {
-            let (second, center) = (load(simd, second), load(simd, center));
-            for i in 0..rows {
-                let product = simd.mul_f64s(second, simd.mul_f64s(ds[i], dy[i]));
-                let more = simd.div_f64s(simd.sub_f64s(product, center), y[i]);
-                ds[i] = simd.add_f64s(s[i], more);
-                b_p[i] = simd.sub_f64s(ds[i], r_p[i]);
-            }
-        }
-    }
-}
-
-/// ds ← −r_c/y − (s/y)∘dy, where ds holds r_c/y.
-#[inline(always)]
-fn slide<S: Simd>(simd: S, s: &[f64], y: &[f64], dy: &[f64], ds: &mut [f64]) {
-    let (s, y) = (S::as_simd_f64s(s).0, S::as_simd_f64s(y).0);
-    let (dy, ds) = (S::as_simd_f64s(dy).0, S::as_mut_simd_f64s(ds).0);
-    for ((ds, dy), (s, y)) in ds.iter_mut().zip(dy).zip(s.iter().zip(y)) {
-        let ratio = simd.div_f64s(*s, *y);
-        *ds = simd.neg_f64s(simd.mul_add_e_f64s(ratio, *dy, *ds));
     }
 }
 

@@ -12,7 +12,7 @@
 use pulp::Simd;
 
 use super::group::Size;
-use crate::lanes::{PerLane, WIDEST, add_transposed, largest, product, substitute};
+use crate::lanes::{Largest, PerLane, WIDEST, add_transposed, largest, product, store, substitute};
 
 /// The factored system.
 pub(crate) struct Kkt<'a> {
@@ -42,6 +42,8 @@ pub(crate) struct Refinement {
     pub(crate) most: usize,
     /// Residual relative to the right-hand side.
     pub(crate) tolerance: f64,
+    /// Residual in scaled units that is as good as none.
+    pub(crate) floor: f64,
 }
 
 impl Kkt<'_> {
@@ -50,14 +52,20 @@ impl Kkt<'_> {
     fn once<S: Simd>(&self, simd: S, r_d: &[f64], r_p: &[f64], t_x: &mut [f64], t_y: &mut [f64]) {
         let Size { n, r, .. } = self.size;
         t_x.copy_from_slice(r_d);
-        for (t, (w, r)) in t_y.iter_mut().zip(self.w.iter().zip(r_p)) {
-            *t = w * r;
+        {
+            let [w, r_p] = [self.w, r_p].map(|v| &S::as_simd_f64s(v).0[..r]);
+            let t = &mut S::as_mut_simd_f64s(t_y).0[..r];
+            for i in 0..r {
+                t[i] = simd.mul_f64s(w[i], r_p[i]);
+            }
         }
         add_transposed(simd, (r, n), self.c_matrix, t_y, t_x);
         substitute(simd, n, self.l, self.inverse, t_x);
         product(simd, (r, n), self.c_matrix, t_x, t_y);
-        for (t, (w, r)) in t_y.iter_mut().zip(self.w.iter().zip(r_p)) {
-            *t = w * (*t - r);
+        let [w, r_p] = [self.w, r_p].map(|v| &S::as_simd_f64s(v).0[..r]);
+        let t = &mut S::as_mut_simd_f64s(t_y).0[..r];
+        for i in 0..r {
+            t[i] = simd.mul_f64s(w[i], simd.sub_f64s(t[i], r_p[i]));
         }
     }
 
@@ -93,7 +101,8 @@ impl Kkt<'_> {
         }
     }
 
-    /// Solves into (dx, dy); gives the residual, relative to the right-hand side, of each lane. Without refinement it is not looked at.
+    /// Solves into (dx, dy), and refines the wanted lanes; gives their residuals, relative to the right-hand side. Without refinement they are
+    /// not looked at.
     #[inline(always)]
     pub(crate) fn solve<S: Simd>(
         &self,
@@ -102,22 +111,25 @@ impl Kkt<'_> {
         (dx, dy): (&mut [f64], &mut [f64]),
         scratch: &mut Scratch<'_>,
         refinement: Refinement,
+        wanted: &PerLane<bool>,
     ) -> PerLane {
         let width = S::F64_LANES;
         self.once(simd, r_d, r_p, dx, dy);
-        if refinement.most == 0 {
+        if refinement.most == 0 || !wanted[..width].contains(&true) {
             return [0.0; WIDEST];
         }
-        let mut size = largest(simd, r_d);
-        for i in 0..self.size.r {
-            for l in 0..width {
-                let at = i * width + l;
-                let x = if self.w[at] == 0.0 { 0.0 } else { r_p[at].abs() };
-                size[l] = if x > size[l] || x.is_nan() { x } else { size[l] };
-            }
+        let mut size = Largest::new(simd);
+        for r in S::as_simd_f64s(r_d).0 {
+            size = size.with(simd, *r);
         }
+        let zero = simd.splat_f64s(0.0);
+        for (w, r) in S::as_simd_f64s(self.w).0.iter().zip(S::as_simd_f64s(r_p).0) {
+            let present = simd.less_than_f64s(zero, *w);
+            size = size.with(simd, simd.select_f64s(present, *r, zero));
+        }
+        let size = store(simd, size.found(simd));
         let mut best = [f64::INFINITY; WIDEST];
-        let mut open = [true; WIDEST];
+        let mut open = *wanted;
         for round in 0..=refinement.most {
             let (e_d, e_p) = (&mut *scratch.e_d, &mut *scratch.e_p);
             self.residual(simd, (r_d, r_p), (dx, dy), (e_d, e_p));
@@ -128,10 +140,11 @@ impl Kkt<'_> {
                     continue;
                 }
                 let e = if a[l] > b[l] || a[l].is_nan() { a[l] } else { b[l] };
+                let done = e <= refinement.floor;
                 let e = if size[l] > 0.0 { e / size[l] } else { e };
                 if e < best[l] {
                     // A round that gains little is the last one.
-                    open[l] = refinement.tolerance < e && e < 0.25 * best[l];
+                    open[l] = !done && refinement.tolerance < e && e < 0.25 * best[l];
                     best[l] = e;
                 } else {
                     // The round made it worse (or not a number): without it.

@@ -9,7 +9,7 @@ use crate::degenerate::{Certificate, SINGULAR};
 use crate::lanes::PerLane;
 
 /// A solved item: Q̂ \[n×n\], Ĉ \[r×n\], and its solution.
-pub(super) struct Local {
+pub(crate) struct Local {
     pub(super) n: usize,
     pub(super) p: usize,
     pub(super) r: usize,
@@ -57,6 +57,14 @@ impl Local {
         }
     }
 
+    /// Only a Hessian and rows, of another kind of problem.
+    pub(crate) fn of_rows(n: usize, q_matrix: Vec<f64>, c_matrix: Vec<f64>) -> Self {
+        let r = c_matrix.len() / n.max(1);
+        let empty = Vec::new;
+        let (d, e, x, y, s) = (empty(), empty(), empty(), empty(), empty());
+        Local { n, p: 0, r, q_matrix, c_matrix, d, e, x, y, s, cost: 1.0 }
+    }
+
     pub(super) fn row(&self, i: usize) -> &[f64] {
         &self.c_matrix[i * self.n..(i + 1) * self.n]
     }
@@ -93,7 +101,7 @@ impl Local {
     }
 
     /// The least singular value of the rows, scaled to norm 1; ∞ without rows.
-    pub(super) fn independence(&self, rows: &[usize]) -> f64 {
+    pub(crate) fn independence(&self, rows: &[usize]) -> f64 {
         let k = rows.len();
         if k == 0 {
             return f64::INFINITY;
@@ -117,7 +125,7 @@ impl Local {
     }
 
     /// The least eigenvalue of Q̂ along directions that leave the rows as they are; ∞ where there are none.
-    pub(super) fn curvature(&self, rows: &[usize]) -> f64 {
+    pub(crate) fn curvature(&self, rows: &[usize]) -> f64 {
         let n = self.n;
         let basis = self.basis(rows);
         if basis.len() == n {
@@ -187,7 +195,7 @@ impl Local {
     }
 
     /// Is some combination of the rows 0, with weights ≥ 0, not all 0, on the weak ones? Then multipliers can be moved along it.
-    fn positive_dependence(&self, strong: &[usize], weak: &[usize]) -> bool {
+    pub(crate) fn positive_dependence(&self, strong: &[usize], weak: &[usize]) -> bool {
         if weak.is_empty() {
             return false;
         }

@@ -8,6 +8,7 @@
 
 mod data;
 mod derivative;
+mod direction;
 mod directional;
 mod group;
 mod infeasible;
@@ -17,6 +18,7 @@ mod local;
 mod node;
 mod polish;
 mod residual;
+mod second;
 mod sensitivity;
 mod solution;
 mod solve;
@@ -27,4 +29,4 @@ pub use sensitivity::{QpDerivative, QpTangent};
 pub use solution::{ItemStats, QpSolution};
 pub use solve::{Qp, Settings};
 
-pub(crate) use local::eigen as symmetric;
+pub(crate) use local::{Local, eigen as symmetric};

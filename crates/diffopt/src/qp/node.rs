@@ -10,7 +10,7 @@ use super::data::{ARGUMENTS, QpData};
 use super::sensitivity::{QpDerivative, QpTangent};
 use super::solution::QpSolution;
 use super::solve::Qp;
-use crate::node::{Call, Like, external};
+use crate::node::{Call, Like, external, settings_of_node};
 use crate::{Degenerate, Error, Unsolved};
 
 /// A [`Qp`] as a [`Function`]: (Q, q, A, b, G, h) ↦ (x, ν, λ).
@@ -20,7 +20,9 @@ use crate::{Degenerate, Error, Unsolved};
 /// by the batch, and their cotangents are sums over it. Outputs: x […, n], ν […, p] if p > 0, λ […, m] if m > 0; with
 /// [`Unsolved::Mask`] also u32 […], 1 where there is a solution.
 ///
-/// Linearizing solves once and keeps the factor for all pushes and pulls. Derivatives of the derivative are not offered.
+/// Linearizing solves once and keeps the factor for all pushes and pulls. Derivatives of the derivative are exact to every order where no row
+/// is weakly active, and on the side that [`Degenerate::Active`] or [`Degenerate::Inactive`] takes; else an error that names the item. There are
+/// none on the central path.
 ///
 /// # Errors
 /// Shapes and element types; [`Error::NotSolved`] and [`Error::NotDifferentiable`], to be had back from the network's error by
@@ -46,9 +48,9 @@ use crate::{Degenerate, Error, Unsolved};
 /// ```
 #[derive(Debug, Clone)]
 pub struct QpFunction {
-    qp: Qp,
-    policy: Degenerate,
-    unsolved: Unsolved,
+    pub(super) qp: Qp,
+    pub(super) policy: Degenerate,
+    pub(super) unsolved: Unsolved,
 }
 
 impl Qp {
@@ -58,26 +60,9 @@ impl Qp {
     }
 }
 
+settings_of_node!(QpFunction);
+
 impl QpFunction {
-    /// What a derivative is where a solution has none. Default: [`Degenerate::Average`].
-    #[must_use]
-    pub fn degenerate(mut self, policy: Degenerate) -> Self {
-        self.policy = policy;
-        self
-    }
-
-    /// What happens where a problem has no solution. Default: an error.
-    #[must_use]
-    pub fn unsolved(mut self, unsolved: Unsolved) -> Self {
-        self.unsolved = unsolved;
-        self
-    }
-
-    /// The node.
-    pub fn build(self) -> Arc<dyn Function> {
-        Arc::new(self)
-    }
-
     fn call(&self, x: &[Tensor]) -> NetworkResult<Call> {
         let (n, p, m) = self.qp.sizes();
         let shapes: [&[usize]; 6] = [&[n, n], &[n], &[p, n], &[p], &[m, n], &[m]];
@@ -172,6 +157,14 @@ impl Function for QpFunction {
         }
         let name = self.qp.name.clone();
         Ok((y, Box::new(Map { name, derivative, call, outputs, marked })))
+    }
+
+    fn tangent(&self, wrt: Wrt<'_>) -> NetworkResult<Arc<dyn Function>> {
+        self.tangent_rule(wrt)
+    }
+
+    fn adjoint(&self, wrt: Wrt<'_>) -> NetworkResult<Arc<dyn Function>> {
+        self.adjoint_rule(wrt)
     }
 }
 

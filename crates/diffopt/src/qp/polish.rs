@@ -10,7 +10,7 @@ use super::group::{Fields, Size};
 use super::interior_point::Work;
 use super::kkt::{Kkt, Refinement, Scratch};
 use super::residual::{Residuals, worst};
-use crate::lanes::{Arena, PerLane, WIDEST, cholesky, gram};
+use crate::lanes::{Arena, Largest, PerLane, WIDEST, cholesky, gram, store};
 
 /// ρ, and what stands for 1/δ of active rows, in scaled units.
 pub(crate) const RHO: f64 = 1e-9;
@@ -21,8 +21,10 @@ pub(crate) const LEAST: f64 = 1e-12;
 const SIGN: f64 = 1e-10;
 
 /// The refinement of the first step and of the second, whose right-hand side is small.
-const REFINE: Refinement = Refinement { most: 12, tolerance: 1e-13 };
-const AGAIN: Refinement = Refinement { most: 1, tolerance: 1e-6 };
+const REFINE: Refinement = Refinement { most: 12, tolerance: 1e-13, floor: 1e-15 };
+const AGAIN: Refinement = Refinement { most: 1, tolerance: 1e-6, floor: 1e-15 };
+/// A first step from a residual below this, relative to 1, leaves nothing for a second.
+const SMALL: f64 = 1e-2;
 
 /// What came out of polishing.
 #[derive(Debug, Clone, Copy)]
@@ -70,8 +72,13 @@ pub(crate) fn polish<S: Simd>(
     for pass in 0..passes.max(1) {
         factor(simd, size, f, room);
         // The second step removes what the first one's size rounded away.
-        for refinement in [REFINE, AGAIN] {
-            newton(simd, size, f, cost, room, &open, refinement);
+        let size_of_first = newton(simd, size, f, cost, room, &open, REFINE);
+        let mut again = open;
+        for l in 0..width {
+            again[l] &= size_of_first[l].is_nan() || SMALL < size_of_first[l];
+        }
+        if again[..width].contains(&true) {
+            newton(simd, size, f, cost, room, &again, AGAIN);
         }
         let relative = room.residuals(size, width).compute(simd, size, f, cost, [f.x, f.y, f.s]);
         let changed = repair(width, size, f, &open, pass + 1 < passes);
@@ -139,7 +146,7 @@ pub(crate) fn factor<S: Simd>(simd: S, size: Size, f: &mut Fields<'_>, room: &mu
     cholesky(simd, size.n, LEAST, f.l, f.inverse, &mut [0; WIDEST]);
 }
 
-/// (x, y) ← the solution of the equality-constrained problem, in open lanes; s ← c − Cx where inactive.
+/// (x, y) ← the solution of the equality-constrained problem, in open lanes; s ← c − Cx where inactive. Gives the largest residual before.
 #[inline(always)]
 fn newton<S: Simd>(
     simd: S,
@@ -149,16 +156,25 @@ fn newton<S: Simd>(
     room: &mut Room,
     open: &PerLane<bool>,
     refinement: Refinement,
-) {
+) -> PerLane {
     let width = S::F64_LANES;
     let (n, r) = (size.n * width, size.r * width);
     let [r_d, r_p, dx, dy, e_d, e_p, t_x, t_y] = room.arena.cut([n, r, n, r, n, r, n, r]);
     f.s.fill(0.0);
     let residuals = Residuals { r_d, r_p, qx: e_d, cy: t_x };
     residuals.compute(simd, size, f, cost, [f.x, f.y, f.s]);
-    for x in r_d.iter_mut().chain(r_p.iter_mut()) {
-        *x = -*x;
+    let mut before = Largest::new(simd);
+    let zero = simd.splat_f64s(0.0);
+    for x in &mut *S::as_mut_simd_f64s(r_d).0 {
+        *x = simd.sub_f64s(zero, *x);
+        before = before.with(simd, *x);
     }
+    let active = S::as_simd_f64s(f.active).0;
+    for (x, active) in S::as_mut_simd_f64s(r_p).0.iter_mut().zip(active) {
+        *x = simd.sub_f64s(zero, *x);
+        before = before.with(simd, simd.mul_f64s(*x, *active));
+    }
+    let before = store(simd, before.found(simd));
     let kkt = Kkt {
         size,
         q_matrix: f.q_matrix,
@@ -170,7 +186,7 @@ fn newton<S: Simd>(
         rho: 0.0,
     };
     let mut scratch = Scratch { e_d, e_p, t_x, t_y };
-    kkt.solve(simd, (r_d, r_p), (dx, dy), &mut scratch, refinement);
+    kkt.solve(simd, (r_d, r_p), (dx, dy), &mut scratch, refinement, open);
     for (x, dx) in [(&mut *f.x, &*dx), (&mut *f.y, &*dy)] {
         for (x, dx) in x.chunks_exact_mut(width).zip(dx.chunks_exact(width)) {
             for l in 0..width {
@@ -182,6 +198,7 @@ fn newton<S: Simd>(
     for i in 0..r {
         f.s[i] = if f.active[i] != 0.0 { 0.0 } else { f.c[i] - f.s[i] };
     }
+    before
 }
 
 /// Clips what is negative by rounding; rows of the wrong sign change sides if `change`. Which lanes have such rows?

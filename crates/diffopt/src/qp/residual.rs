@@ -3,7 +3,7 @@
 use pulp::Simd;
 
 use super::group::{Fields, Size};
-use crate::lanes::{PerLane, WIDEST, add_transposed, dot, largest, largest_times, product};
+use crate::lanes::{Largest, PerLane, WIDEST, add_transposed, product, store};
 
 /// Room for the residuals of a group, in scaled units: n, r, n, n vectors.
 pub(crate) struct Residuals<'a> {
@@ -44,30 +44,53 @@ impl Residuals<'_> {
         cost: &PerLane,
         [x, y, s]: [&[f64]; 3],
     ) -> Relative {
-        let Size { n, p, r, .. } = size;
-        let width = S::F64_LANES;
-        let from = p * width;
+        let Size { n, r, .. } = size;
         product(simd, (n, n), f.q_matrix, x, self.qx);
         self.cy.fill(0.0);
         add_transposed(simd, (r, n), f.c_matrix, y, self.cy);
-        for i in 0..self.r_d.len() {
-            self.r_d[i] = self.qx[i] + f.q[i] + self.cy[i];
-        }
         product(simd, (r, n), f.c_matrix, x, self.r_p);
-        let cx = largest_times(simd, self.r_p, f.e_inverse);
-        for i in 0..self.r_p.len() {
-            self.r_p[i] += s[i] - f.c[i];
+        let none = Largest::new(simd);
+        let [mut dual, mut q, mut qx, mut cy] = [none; 4];
+        let zero = simd.splat_f64s(0.0);
+        let [mut xqx, mut qtx, mut cty] = [zero; 3];
+        {
+            let vectors = [&*self.qx, &*self.cy, &*f.q, &*f.d_inverse, x];
+            let [of_qx, of_cy, of_q, scale, x] = vectors.map(|v| &S::as_simd_f64s(v).0[..n]);
+            let r_d = &mut S::as_mut_simd_f64s(self.r_d).0[..n];
+            for i in 0..n {
+                let e = simd.add_f64s(simd.add_f64s(of_qx[i], of_q[i]), of_cy[i]);
+                r_d[i] = e;
+                dual = dual.with(simd, simd.mul_f64s(e, scale[i]));
+                q = q.with(simd, simd.mul_f64s(of_q[i], scale[i]));
+                qx = qx.with(simd, simd.mul_f64s(of_qx[i], scale[i]));
+                cy = cy.with(simd, simd.mul_f64s(of_cy[i], scale[i]));
+                xqx = simd.mul_add_e_f64s(of_qx[i], x[i], xqx);
+                qtx = simd.mul_add_e_f64s(of_q[i], x[i], qtx);
+            }
         }
-        let primal = largest_times(simd, self.r_p, f.e_inverse);
-        let dual = largest_times(simd, self.r_d, f.d_inverse);
-        let c = largest_times(simd, f.c, f.e_inverse);
-        let slack = largest_times(simd, &s[from..], &f.e_inverse[from..]);
-        let (q, qx) =
-            (largest_times(simd, f.q, f.d_inverse), largest_times(simd, self.qx, f.d_inverse));
-        let cy = largest_times(simd, self.cy, f.d_inverse);
-        let (xqx, qtx) = (dot(simd, self.qx, x), dot(simd, f.q, x));
-        let cty = dot(simd, f.c, y);
-        let multiplier = largest(simd, y);
+        let [mut primal, mut cx, mut slack, mut c, mut multiplier] = [none; 5];
+        {
+            let vectors = [s, &*f.c, y, &*f.e_inverse];
+            let [s, of_c, y, scale] = vectors.map(|v| &S::as_simd_f64s(v).0[..r]);
+            let r_p = &mut S::as_mut_simd_f64s(self.r_p).0[..r];
+            for i in 0..r {
+                cx = cx.with(simd, simd.mul_f64s(r_p[i], scale[i]));
+                let e = simd.add_f64s(r_p[i], simd.sub_f64s(s[i], of_c[i]));
+                r_p[i] = e;
+                primal = primal.with(simd, simd.mul_f64s(e, scale[i]));
+                c = c.with(simd, simd.mul_f64s(of_c[i], scale[i]));
+                // 0 in equalities.
+                slack = slack.with(simd, simd.mul_f64s(s[i], scale[i]));
+                multiplier = multiplier.with(simd, y[i]);
+                cty = simd.mul_add_e_f64s(of_c[i], y[i], cty);
+            }
+        }
+        let (dual, q) = (store(simd, dual.found(simd)), store(simd, q.found(simd)));
+        let (qx, cy) = (store(simd, qx.found(simd)), store(simd, cy.found(simd)));
+        let (primal, cx) = (store(simd, primal.found(simd)), store(simd, cx.found(simd)));
+        let (slack, c) = (store(simd, slack.found(simd)), store(simd, c.found(simd)));
+        let multiplier = store(simd, multiplier.found(simd));
+        let (xqx, qtx, cty) = (store(simd, xqx), store(simd, qtx), store(simd, cty));
         let mut out = Relative {
             primal: [0.0; WIDEST],
             dual: [0.0; WIDEST],

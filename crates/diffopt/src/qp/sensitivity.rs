@@ -25,7 +25,7 @@ use crate::lanes::{Arena, PerLane, Task, WIDEST, dispatch};
 use crate::{Error, Result};
 
 /// How exactly the linear systems of derivatives are solved, and from which relative residual on they count as unsolvable.
-const REFINE: Refinement = Refinement { most: 10, tolerance: 1e-14 };
+const REFINE: Refinement = Refinement { most: 10, tolerance: 1e-14, floor: 0.0 };
 const UNSOLVABLE: f64 = 1e-6;
 
 /// Directions or cotangents of the solution: x \[batch×n\], ν \[batch×p\], λ \[batch×m\].
@@ -369,7 +369,8 @@ impl Task for Solve<'_> {
             };
             let mut scratch =
                 Scratch { e_d: &mut *e_d, e_p: &mut *e_p, t_x: &mut *t_x, t_y: &mut *t_y };
-            let residual = kkt.solve(simd, (r_d, r_p), (u, v), &mut scratch, REFINE);
+            let residual =
+                kkt.solve(simd, (r_d, r_p), (u, v), &mut scratch, REFINE, &[true; WIDEST]);
             for lane in 0..count {
                 let weight = piece.weight[lane];
                 if weight == 0.0 {

@@ -1,11 +1,12 @@
 //! Solutions of a batch: values, multipliers, statuses, and what they say about derivatives.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::group::{Fields, Group, Size};
 use super::solve::{Ended, Qp};
 use crate::Status;
-use crate::lanes::PerLane;
+use crate::lanes::{Arena, PerLane, Pool};
 
 /// How the solve of one item went.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,27 +25,95 @@ pub struct QpSolution {
     pub(super) qp: Qp,
     pub(super) batch: usize,
     pub(super) size: Size,
-    x: Vec<f64>,
-    equality: Vec<f64>,
-    inequality: Vec<f64>,
-    slack: Vec<f64>,
+    values: Values,
     status: Vec<Status>,
     stats: Vec<ItemStats>,
-    proofs: Vec<Vec<f64>>,
+    /// Of the items that have one.
+    proofs: BTreeMap<usize, Vec<f64>>,
     pub(super) groups: Vec<Arc<Group>>,
 }
 
+/// x, ν, λ and slacks of all items, one after the other.
+#[derive(Debug, Clone)]
+pub(super) struct Values {
+    arena: Arena,
+    /// Where the memory goes afterwards.
+    pool: Pool,
+    lengths: [usize; 4],
+}
+
+/// The same of the items of one group, to write.
+pub(super) struct Outputs<'a> {
+    parts: [&'a mut [f64]; 4],
+}
+
+impl Drop for Values {
+    fn drop(&mut self) {
+        self.pool.give(std::mem::take(&mut self.arena));
+    }
+}
+
+impl Values {
+    pub(super) fn new(batch: usize, (n, p, m): (usize, usize, usize), pool: &Pool) -> Self {
+        let lengths = [n, p, m, m].map(|k| k * batch);
+        Values { arena: pool.take(lengths.iter().sum()), pool: pool.clone(), lengths }
+    }
+
+    /// The places of groups of `width` items.
+    pub(super) fn outputs(&mut self, batch: usize, width: usize) -> Vec<Outputs<'_>> {
+        let mut rest = self.arena.cut(self.lengths);
+        let each = self.lengths.map(|all| all / batch.max(1));
+        let mut out = Vec::with_capacity(batch.div_ceil(width));
+        for first in (0..batch).step_by(width) {
+            let count = width.min(batch - first);
+            let mut parts: [&mut [f64]; 4] = Default::default();
+            for k in 0..4 {
+                let all = std::mem::take(&mut rest[k]);
+                (parts[k], rest[k]) = all.split_at_mut(count * each[k]);
+            }
+            out.push(Outputs { parts });
+        }
+        out
+    }
+
+    fn part(&self, k: usize) -> &[f64] {
+        self.arena.view(self.lengths)[k]
+    }
+}
+
+impl Outputs<'_> {
+    /// A group's solution, in the user's units.
+    #[inline(always)]
+    pub(super) fn write(self, f: &Fields<'_>, cost: &PerLane, width: usize, size: Size) {
+        let Size { unknowns, p, r, .. } = size;
+        let [x, equality, inequality, slack] = self.parts;
+        for lane in 0..x.len() / unknowns {
+            let over_k = 1.0 / cost[lane];
+            for i in 0..unknowns {
+                let at = i * width + lane;
+                x[lane * unknowns + i] = f.x[at] * f.d[at];
+            }
+            for i in 0..p {
+                let at = i * width + lane;
+                equality[lane * p + i] = f.y[at] * f.e[at] * over_k;
+            }
+            let m = r - p;
+            for i in 0..m {
+                let at = (p + i) * width + lane;
+                inequality[lane * m + i] = f.y[at] * f.e[at] * over_k;
+                slack[lane * m + i] = f.s[at] * f.e_inverse[at];
+            }
+        }
+    }
+}
+
 impl QpSolution {
-    pub(super) fn empty(qp: Qp, batch: usize, size: Size) -> Self {
-        let (n, p, m) = qp.sizes();
+    pub(super) fn new(qp: Qp, batch: usize, size: Size, values: Values) -> Self {
         QpSolution {
-            x: Vec::with_capacity(batch * n),
-            equality: Vec::with_capacity(batch * p),
-            inequality: Vec::with_capacity(batch * m),
-            slack: Vec::with_capacity(batch * m),
+            values,
             status: Vec::with_capacity(batch),
             stats: Vec::with_capacity(batch),
-            proofs: Vec::with_capacity(batch),
+            proofs: BTreeMap::new(),
             groups: Vec::new(),
             qp,
             batch,
@@ -52,18 +121,12 @@ impl QpSolution {
         }
     }
 
-    /// Appends the item of a lane, in the user's units.
-    pub(super) fn push(&mut self, group: &Group, lane: usize, ended: Ended, stats: ItemStats) {
-        let (width, k) = (group.width, group.cost[lane]);
-        let (n, p, m) = self.qp.sizes();
-        let f = group.view();
-        let at = |i: usize| i * width + lane;
-        self.x.extend((0..n).map(|i| f.x[at(i)] * f.d[at(i)]));
-        self.equality.extend((0..p).map(|i| f.y[at(i)] * f.e[at(i)] / k));
-        self.inequality.extend((p..p + m).map(|i| f.y[at(i)] * f.e[at(i)] / k));
-        self.slack.extend((p..p + m).map(|i| f.s[at(i)] / f.e[at(i)]));
+    /// Appends an item.
+    pub(super) fn push(&mut self, ended: Ended, stats: ItemStats) {
+        if !ended.proof.is_empty() {
+            self.proofs.insert(self.status.len(), ended.proof);
+        }
         self.status.push(ended.status);
-        self.proofs.push(ended.proof);
         self.stats.push(stats);
     }
 
@@ -74,27 +137,27 @@ impl QpSolution {
 
     /// x* of an item; without meaning unless it is solved.
     pub fn x(&self, item: usize) -> &[f64] {
-        &self.x[item * self.qp.n..(item + 1) * self.qp.n]
+        &self.all_x()[item * self.qp.n..(item + 1) * self.qp.n]
     }
 
     /// ν of an item's equalities.
     pub fn equality_multipliers(&self, item: usize) -> &[f64] {
-        &self.equality[item * self.qp.p..(item + 1) * self.qp.p]
+        &self.values.part(1)[item * self.qp.p..(item + 1) * self.qp.p]
     }
 
     /// λ of an item's inequalities.
     pub fn inequality_multipliers(&self, item: usize) -> &[f64] {
-        &self.inequality[item * self.qp.m..(item + 1) * self.qp.m]
+        &self.values.part(2)[item * self.qp.m..(item + 1) * self.qp.m]
     }
 
     /// h − Gx of an item.
     pub fn slacks(&self, item: usize) -> &[f64] {
-        &self.slack[item * self.qp.m..(item + 1) * self.qp.m]
+        &self.values.part(3)[item * self.qp.m..(item + 1) * self.qp.m]
     }
 
     /// All x, batch × n.
     pub fn all_x(&self) -> &[f64] {
-        &self.x
+        self.values.part(0)
     }
 
     /// How an item ended.
@@ -117,12 +180,12 @@ impl QpSolution {
     /// For [`Status::PrimalInfeasible`] multipliers (ν, λ ≥ 0) with Aᵀν + Gᵀλ = 0 and bᵀν + hᵀλ < 0; for
     /// [`Status::DualInfeasible`] a direction d with Qd = 0, Ad = 0, Gd ≤ 0 and qᵀd < 0.
     pub fn proof(&self, item: usize) -> Option<&[f64]> {
-        Some(self.proofs[item].as_slice()).filter(|p| !p.is_empty())
+        self.proofs.get(&item).map(Vec::as_slice)
     }
 
     /// Multipliers of all items: equalities, inequalities.
     pub fn all_multipliers(&self) -> (&[f64], &[f64]) {
-        (&self.equality, &self.inequality)
+        (self.values.part(1), self.values.part(2))
     }
 }
 

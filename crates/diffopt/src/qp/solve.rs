@@ -1,5 +1,7 @@
 //! The solver: groups of problems through interior point and polish, over all threads.
 
+use std::sync::Arc;
+
 use pulp::Simd;
 use rayon::prelude::*;
 
@@ -8,8 +10,8 @@ use super::group::{Group, Size};
 use super::infeasible::diagnose;
 use super::interior_point::{Progress, State, Target, Work, interior_point};
 use super::polish::{Polished, Room, factor, polish};
-use super::solution::{ItemStats, QpSolution};
-use crate::lanes::{PerLane, Task, WIDEST, cholesky, dispatch, gram, width};
+use super::solution::{ItemStats, Outputs, QpSolution, Values};
+use crate::lanes::{PerLane, Pool, Task, WIDEST, cholesky, dispatch, gram, width};
 use crate::{Error, Result, Status};
 
 /// What the solver is told. The defaults suit f64 data of any scale.
@@ -20,7 +22,7 @@ pub struct Settings {
     pub tolerance: f64,
     /// The most interior-point iterations. Default 100.
     pub iterations: usize,
-    /// Solve the equality-constrained problem of the active rows, starting as soon as the interior point is at 10⁻⁵. Default true.
+    /// Solve the equality-constrained problem of the active rows, starting as soon as the interior point is at 10⁻⁴. Default true.
     pub polish: bool,
     /// The most scaling passes. Default 8; data whose columns and rows are within a factor of 16 of each other are left alone.
     pub scaling: usize,
@@ -70,12 +72,23 @@ pub struct Qp {
     pub(super) p: usize,
     pub(super) m: usize,
     pub(super) settings: Settings,
+    /// Memory of solutions that are gone, for those to come: of groups, and of values.
+    pool: Pool,
+    outputs: Pool,
 }
 
 impl Qp {
     /// A problem of n unknowns without constraints.
     pub fn new(n: usize) -> Self {
-        Qp { name: "qp".into(), n, p: 0, m: 0, settings: Settings::default() }
+        Qp {
+            name: "qp".into(),
+            n,
+            p: 0,
+            m: 0,
+            settings: Settings::default(),
+            pool: Pool::default(),
+            outputs: Pool::default(),
+        }
     }
 
     /// The number of rows of Ax = b.
@@ -171,33 +184,36 @@ impl Qp {
         let size = Size::new(self.n, self.p, self.m);
         let wide = size.wide();
         let w = if wide { width() } else { 1 };
-        let solve = |work: &mut (Work, Room), k: usize| {
+        let mut values = Values::new(batch, self.sizes(), &self.outputs);
+        let solve = |work: &mut (Work, Room), (k, out): (usize, Outputs<'_>)| {
             let first = k * w;
             let count = w.min(batch - first);
             let warm = start.and_then(|s| s.groups.get(k)).map(|g| &**g).filter(|g| g.width == w);
-            let settings = self.settings;
-            dispatch(wide, One { settings, size, data: &data, first, count, warm, work })
-        };
-        let groups = batch.div_ceil(w);
-        let solved: Vec<(Group, Ends)> = if groups < 2 || rayon::current_num_threads() == 1 {
-            let mut work = Default::default();
-            (0..groups).map(|k| solve(&mut work, k)).collect()
-        } else {
-            (0..groups).into_par_iter().map_init(Default::default, solve).collect()
-        };
-        let mut out = QpSolution::empty(self.clone(), batch, size);
-        for (k, (group, ends)) in solved.into_iter().enumerate() {
-            for lane in 0..group.count {
-                let item = k * w + lane;
-                let status = self.status(&data, item, lane, &group, &ends);
+            let (settings, pool) = (self.settings, &self.pool);
+            let one = One { settings, size, data: &data, first, count, warm, pool, out, work };
+            let (group, ends) = dispatch(wide, one);
+            let item = |lane: usize| {
                 let stats = ItemStats {
                     iterations: ends.iterations[lane],
                     residual: ends.error[lane],
                     polished: ends.polished[lane],
                 };
-                out.push(&group, lane, status, stats);
-            }
-            out.groups.push(group.into());
+                (self.status(&data, first + lane, lane, &group, &ends), stats)
+            };
+            let items: Vec<(Ended, ItemStats)> = (0..count).map(item).collect();
+            (Arc::new(group), items)
+        };
+        let places: Vec<_> = values.outputs(batch, w).into_iter().enumerate().collect();
+        let solved: Vec<_> = if places.len() < 2 || rayon::current_num_threads() == 1 {
+            let mut work = Default::default();
+            places.into_iter().map(|place| solve(&mut work, place)).collect()
+        } else {
+            places.into_par_iter().map_init(Default::default, solve).collect()
+        };
+        let mut out = QpSolution::new(self.clone(), batch, size, values);
+        for (group, items) in solved {
+            items.into_iter().for_each(|(ended, stats)| out.push(ended, stats));
+            out.groups.push(group);
         }
         Ok(out)
     }
@@ -210,7 +226,9 @@ impl Qp {
         group: &Group,
         ends: &Ends,
     ) -> Ended {
-        if let Some((argument, index, value)) = data.first_not_finite(item) {
+        if !ends.finite[lane]
+            && let Some((argument, index, value)) = data.first_not_finite(item)
+        {
             return Ended::plain(Status::NotFinite { argument, index, value });
         }
         if ends.solved[lane] && !ends.curved[lane] {
@@ -245,6 +263,8 @@ impl Ended {
 
 /// How the lanes of a group ended.
 pub(super) struct Ends {
+    /// All numbers of the data are.
+    finite: PerLane<bool>,
     solved: PerLane<bool>,
     polished: PerLane<bool>,
     /// Q + a little has a pivot that is not positive: it may not be convex.
@@ -261,6 +281,8 @@ struct One<'a> {
     first: usize,
     count: usize,
     warm: Option<&'a Group>,
+    pool: &'a Pool,
+    out: Outputs<'a>,
     work: &'a mut (Work, Room),
 }
 
@@ -269,10 +291,10 @@ impl Task for One<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Self::Output {
-        let One { settings, size, data, first, count, warm, work: (work, room) } = self;
+        let One { settings, size, data, first, count, warm, pool, out, work: (work, room) } = self;
         let width = S::F64_LANES;
-        let mut group = Group::new(size, width);
-        group.load(simd, data, first, count, settings.scaling);
+        let mut group = Group::new(size, width, pool);
+        let finite = group.load(simd, data, first, count, settings.scaling);
         room.reserve(size, width);
         let curved = curved(simd, size, &mut group, room);
         let cost = group.cost;
@@ -281,6 +303,7 @@ impl Task for One<'_> {
         let mut open = [false; WIDEST];
         open[..width].fill(true);
         let mut ends = Ends {
+            finite,
             solved: [false; WIDEST],
             polished: [false; WIDEST],
             curved,
@@ -312,7 +335,7 @@ impl Task for One<'_> {
         if size.p < size.r && open[..width].contains(&true) {
             // Coarse and hopeful; to the tolerance; and as far as it goes, for rows that are weakly active or nearly so.
             let tolerance = settings.tolerance;
-            let stages = [(tolerance.max(1e-5), 3), (tolerance, 10), (tolerance.min(1e-13), 10)];
+            let stages = [(tolerance.max(1e-4), 3), (tolerance, 10), (tolerance.min(1e-13), 10)];
             for (stage, (accuracy, passes)) in stages.into_iter().enumerate() {
                 if stage != 1 && !settings.polish {
                     continue;
@@ -368,6 +391,7 @@ impl Task for One<'_> {
         if dirty {
             factor(simd, size, &mut f, room);
         }
+        out.write(&f, &cost, width, size);
         (group, ends)
     }
 }

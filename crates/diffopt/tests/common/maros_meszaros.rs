@@ -1,11 +1,14 @@
 //! The Maros–Mészáros problems in `../shared/data/maros_meszaros` beside the repository, where they are.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use pullback_diffopt::Status;
 use pullback_diffopt::conic::{Cone, Conic, ConicData, ConicSettings, Pattern};
+
+/// The most bytes that an archive may unpack to.
+const LARGEST: u64 = 1 << 30;
 
 /// min ½xᵀPx + qᵀx + r s.t. l ≤ Ax ≤ u, as it lies in a file.
 pub struct File {
@@ -86,16 +89,30 @@ impl File {
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
         let file = std::fs::File::open(path).map_err(|e| text(&e))?;
-        let mut archive = zip::ZipArchive::new(file).map_err(|e| text(&e))?;
-        let mut arrays = HashMap::new();
-        for i in 0..archive.len() {
-            let mut entry = archive.by_index(i).map_err(|e| text(&e))?;
-            let name = entry.name().map_err(|e| text(&e))?.trim_end_matches(".npy").to_owned();
-            let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes).map_err(|e| text(&e))?;
-            arrays.insert(name, npy(&bytes).map_err(|e| text(&e))?);
-        }
         let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        File::unpack(name, file).map_err(|e| text(&e))
+    }
+
+    /// The same from anything that holds the bytes.
+    pub fn unpack(name: String, from: impl Read + Seek) -> Result<Self, String> {
+        let text = |e: &dyn std::fmt::Display| e.to_string();
+        let mut archive = zip::ZipArchive::new(from).map_err(|e| text(&e))?;
+        let mut arrays = HashMap::new();
+        let mut left = LARGEST;
+        for i in 0..archive.len() {
+            let entry = archive.by_index(i).map_err(|e| text(&e))?;
+            let key = entry.name().map_err(|e| text(&e))?.trim_end_matches(".npy").to_owned();
+            let mut bytes = Vec::new();
+            // One more than allowed shows that there is more.
+            entry.take(left + 1).read_to_end(&mut bytes).map_err(|e| text(&e))?;
+            left = left
+                .checked_sub(bytes.len() as u64)
+                .ok_or_else(|| format!("{key} unpacks to more than {LARGEST} bytes in all"))?;
+            let values = npy(&bytes).map_err(|e| format!("{key}: {e}"))?;
+            if arrays.insert(key.clone(), values).is_some() {
+                return Err(format!("the array {key} is there twice"));
+            }
+        }
         Ok(File { name, arrays })
     }
 
@@ -104,27 +121,77 @@ impl File {
         found.ok_or_else(|| format!("{}: no array {name}", self.name))
     }
 
-    /// Rows with l = u become equalities, finite bounds inequalities.
-    pub fn conic(&self) -> Result<Bounded, String> {
-        let index = |name: &str| -> Result<Vec<usize>, String> {
-            Ok(self.array(name)?.iter().map(|x| *x as usize).collect())
+    /// An array of whole numbers, each at most `most`.
+    fn index(&self, name: &str, most: usize) -> Result<Vec<usize>, String> {
+        let whole = |(k, x): (usize, &f64)| {
+            if 0.0 <= *x && *x <= most as f64 && x.fract() == 0.0 {
+                return Ok(*x as usize);
+            }
+            Err(format!("{}: {name}[{k}] is {x}, no whole number from 0 to {most}", self.name))
         };
-        let shape = index("shape")?;
-        let (n, rows) = (shape[0], shape[1]);
-        let (starts, indices, values) =
-            (index("P_indptr")?, index("P_indices")?, self.array("P_data")?);
-        let mut columns = vec![Vec::new(); n];
-        for j in 0..n {
-            for k in starts[j]..starts[j + 1] {
-                if indices[k] <= j {
-                    columns[j].push((indices[k], values[k]));
-                }
+        self.array(name)?.iter().enumerate().map(whole).collect()
+    }
+
+    /// An array of this length.
+    fn vector(&self, name: &str, length: usize) -> Result<&[f64], String> {
+        let found = self.array(name)?;
+        if found.len() == length {
+            return Ok(found);
+        }
+        Err(format!("{}: {name} has {} numbers, not {length}", self.name, found.len()))
+    }
+
+    /// The columns of a matrix, as (row, value).
+    fn columns(
+        &self,
+        matrix: char,
+        (rows, n): (usize, usize),
+    ) -> Result<Vec<Vec<(usize, f64)>>, String> {
+        let values = self.array(&format!("{matrix}_data"))?;
+        let starts = self.index(&format!("{matrix}_indptr"), values.len())?;
+        let indices = self.index(&format!("{matrix}_indices"), rows.saturating_sub(1))?;
+        let name = &self.name;
+        if starts.len() != n + 1 || indices.len() != values.len() {
+            return Err(format!(
+                "{name}: {matrix} has {} starts for {n} columns, and {} rows for {} values",
+                starts.len(),
+                indices.len(),
+                values.len()
+            ));
+        }
+        let one = |j: usize| {
+            let column = starts[j]..starts[j + 1];
+            if column.is_empty() && starts[j] != starts[j + 1] {
+                return Err(format!("{name}: the starts of {matrix} fall after column {j}"));
+            }
+            Ok(column.map(|k| (indices[k], values[k])).collect())
+        };
+        (0..n).map(one).collect()
+    }
+
+    /// Rows with l = u become equalities, finite bounds inequalities. Errors: arrays that are missing or do not fit together.
+    pub fn conic(&self) -> Result<Bounded, String> {
+        let q = self.array("q")?.to_vec();
+        let (n, rows) = (q.len(), self.array("l")?.len());
+        let [columns, lines] = self.index("shape", usize::MAX >> 12)?[..] else {
+            return Err(format!("{}: shape is not (columns, rows)", self.name));
+        };
+        if (columns, lines) != (n, rows) {
+            return Err(format!(
+                "{}: shape is ({columns}, {lines}), with {n} numbers in q and {rows} in l",
+                self.name
+            ));
+        }
+        let (l, u) = (self.array("l")?, self.vector("u", rows)?);
+        for i in 0..rows {
+            if l[i].is_nan() || u[i].is_nan() || l[i] >= 1e20 || u[i] <= -1e20 {
+                let (name, l, u) = (&self.name, l[i], u[i]);
+                return Err(format!("{name}: row {i} is between {l} and {u}"));
             }
         }
+        let mut columns = self.columns('P', (n, n))?;
+        columns.iter_mut().enumerate().for_each(|(j, c)| c.retain(|(i, _)| *i <= j));
         let (p, p_values) = compress(n, n, columns)?;
-        let (l, u) = (self.array("l")?, self.array("u")?);
-        let (starts, indices, values) =
-            (index("A_indptr")?, index("A_indices")?, self.array("A_data")?);
         // Where each row goes: its equality, its upper, its lower bound.
         let equal: Vec<usize> = (0..rows).filter(|&i| l[i] == u[i]).collect();
         let free = |x: f64| x.abs() >= 1e20;
@@ -139,18 +206,15 @@ impl File {
             }
         }
         let mut columns = vec![Vec::new(); n];
-        for j in 0..n {
-            for k in starts[j]..starts[j + 1] {
-                for &(row, sign) in &targets[indices[k]] {
-                    columns[j].push((row, sign * values[k]));
-                }
+        for (out, column) in columns.iter_mut().zip(self.columns('A', (rows, n))?) {
+            for (i, value) in column {
+                out.extend(targets[i].iter().map(|&(row, sign)| (row, sign * value)));
             }
         }
         let (a, a_values) = compress(b.len(), n, columns)?;
         let cones = vec![Cone::Zero(equal.len()), Cone::NonNegative(upper.len() + lower.len())];
         let conic = Conic::new(p, a, cones).map_err(|e| e.to_string())?.name(self.name.clone());
         let constant = self.array("r").ok().and_then(|r| r.first().copied()).unwrap_or(0.0);
-        let q = self.array("q")?.to_vec();
         Ok(Bounded { conic, p: p_values, q, a: a_values, b, constant })
     }
 }
@@ -187,6 +251,9 @@ fn npy(bytes: &[u8]) -> Result<Vec<f64>, String> {
     let data = &bytes[start + length..];
     let kind = header.split("'descr':").nth(1).and_then(|s| s.split('\'').nth(1)).unwrap_or("");
     let read = |width: usize, f: &dyn Fn(&[u8]) -> Option<f64>| -> Result<Vec<f64>, String> {
+        if !data.len().is_multiple_of(width) {
+            return Err(format!("npy array cut short: {} bytes of {width} each", data.len()));
+        }
         data.chunks_exact(width).map(|c| f(c).ok_or_else(|| "npy numbers".to_owned())).collect()
     };
     match kind {

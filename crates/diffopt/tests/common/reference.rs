@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pullback_diffopt::Degenerate;
-use pullback_diffopt::conic::ConicTangent;
+use pullback_diffopt::conic::{ConicData, ConicTangent};
 use pullback_diffopt::qp::QpTangent;
 use serde_json::Value;
 
@@ -103,10 +103,57 @@ pub fn conic() -> Result<Found, Box<dyn std::error::Error>> {
     Ok(found)
 }
 
+/// The worst errors of diffcp and of ours against fourth-order differences of the solution map, in the programs of [`conic`].
+pub fn conic_differences() -> Result<[f64; 2], Box<dyn std::error::Error>> {
+    let table: Value = serde_json::from_str(TABLE)?;
+    let programs = forty();
+    let mut worst = [0.0f64; 2];
+    for row in table["conic"].as_array().into_iter().flatten() {
+        let name = row["name"].as_str().unwrap_or_default();
+        let Some(program) = programs.iter().find(|p| p.name == name) else {
+            return Err(format!("no program {name:?}").into());
+        };
+        let solution = Arc::new(program.conic.solve(1, &program.data())?);
+        let derivative = solution.derivative(&Degenerate::Refuse)?;
+        let x = wave(9, program.conic.sizes().0);
+        let cotangent = ConicTangent { x: x.clone(), z: vec![] };
+        let gradients = derivative.pull(&cotangent, [true; 4], [false; 4])?;
+        let theirs = numbers(&row["diffcp"]);
+        for k in 1..4 {
+            let mut direction =
+                [&program.p, &program.q, &program.a, &program.b].map(|v| vec![0.0; v.len()]);
+            direction[k] = wave(k, direction[k].len());
+            let mut errors = [f64::INFINITY; 2];
+            let ours = dot(&gradients[k], &direction[k]);
+            let size = dot(&gradients[k], &gradients[k]).sqrt().max(1e-3);
+            for h in [1e-3, 1e-4, 1e-5] {
+                let at = |t: f64| -> Result<f64, Box<dyn std::error::Error>> {
+                    let [p, q, a, b] = program.moved(&direction, t * h);
+                    let data = ConicData { p: &p, q: &q, a: &a, b: &b };
+                    Ok(dot(&x, program.conic.solve(1, &data)?.x(0)))
+                };
+                let [a, b, c, d] = [at(-2.0)?, at(-1.0)?, at(1.0)?, at(2.0)?];
+                let difference = (a - 8.0 * b + 8.0 * c - d) / (12.0 * h);
+                let mine = (ours - difference).abs() / size;
+                // The step that suits ours best is the one that says most.
+                if mine < errors[1] {
+                    errors = [(theirs[k - 1] - difference).abs() / size, mine];
+                }
+            }
+            for (worst, error) in worst.iter_mut().zip(errors) {
+                *worst = if error.is_nan() || *worst < error { error } else { *worst };
+            }
+        }
+    }
+    Ok(worst)
+}
+
 fn empty(table: &Value, system: &str) -> Found {
-    let version = table["versions"][system].as_str().unwrap_or("");
+    // "qpth at the optimum" is qpth's version.
+    let (name, how) = system.split_once(' ').unwrap_or((system, ""));
+    let version = table["versions"][name].as_str().unwrap_or("");
     Found {
-        system: format!("{system} {version}"),
+        system: format!("{name} {version} {how}").trim_end().to_owned(),
         programs: 0,
         worst: 0.0,
         at: String::new(),

@@ -2,7 +2,7 @@
 //!
 //! Source: H. A. Friberg, Projection onto the exponential cone: a univariate root-finding problem, 2021, theorem 1.
 
-use super::{IDENTITY, Matrix, ZERO, root, smooth};
+use super::{IDENTITY, Kink, Matrix, ZERO, root, small, smooth};
 
 /// Exponents beyond this overflow.
 const FAR: f64 = 700.0;
@@ -105,6 +105,25 @@ pub(in super::super) fn jacobian(p: [f64; 3], kink: f64, up: bool) -> Matrix {
             smooth(normal, mu * growth / y.max(f64::MIN_POSITIVE), [1.0, -rho])
         }
     }
+}
+
+/// The kink at a point that is within `width` of one; `None` at the edges.
+pub(in super::super) fn kink(p: [f64; 3], width: f64) -> Option<Kink> {
+    if small(p, width) {
+        return Some(Kink::Apex);
+    }
+    let [r, s, t] = p;
+    if s > width && t > 0.0 {
+        // s itself is (ρ, 1, e^ρ)·s₁.
+        let (rho, growth) = (r / s, (r / s).exp());
+        return Some(Kink::Primal([-growth, -growth * (1.0 - rho), 1.0]));
+    }
+    if r > width && t < 0.0 {
+        // −p = z is a multiple of the normal at the ray (ρ, 1, e^ρ).
+        let rho = 1.0 - s / r;
+        return Some(Kink::Dual([rho, 1.0, rho.exp()])).filter(|_| rho < FAR);
+    }
+    None
 }
 
 /// About how far p is from the borders between the pieces.

@@ -8,6 +8,21 @@ pub(super) mod power;
 
 type Matrix = [[f64; 3]; 3];
 
+/// A kink of the projection at p = s − z.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kink {
+    /// s = z = 0.
+    Apex,
+    /// z = 0, and s on the smooth boundary, whose normal (into the cone) this is.
+    Primal([f64; 3]),
+    /// s = 0, and z on the smooth boundary of the dual cone, whose normal (into that cone) this is.
+    Dual([f64; 3]),
+}
+
+fn small(p: [f64; 3], width: f64) -> bool {
+    p.iter().all(|x| x.abs() <= width)
+}
+
 pub(super) const IDENTITY: Matrix = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
 pub(super) const ZERO: Matrix = [[0.0; 3]; 3];
 

@@ -2,7 +2,7 @@
 //!
 //! Source: L. T. K. Hien, Differential properties of Euclidean projection onto power cone, 2015, proposition 2.2.
 
-use super::{IDENTITY, Matrix, ZERO, root, smooth};
+use super::{IDENTITY, Kink, Matrix, ZERO, root, small, smooth};
 
 fn value(a: f64, x: f64, y: f64) -> f64 {
     x.max(0.0).powf(a) * y.max(0.0).powf(1.0 - a)
@@ -96,6 +96,23 @@ fn differences(a: f64, p: [f64; 3]) -> Matrix {
         }
     }
     out
+}
+
+/// The kink at a point that is within `width` of one; `None` at the edges.
+pub(in super::super) fn kink(a: f64, p: [f64; 3], width: f64) -> Option<Kink> {
+    if small(p, width) {
+        return Some(Kink::Apex);
+    }
+    let [x, y, z] = p;
+    if x.min(y).min(z.abs()) > width {
+        // ∇(xᵃy¹⁻ᵃ − |z|), divided by |z|.
+        return Some(Kink::Primal([a / x, (1.0 - a) / y, -1.0 / z]));
+    }
+    if (-x).min(-y).min(z.abs()) > width {
+        // The ray of K at right angles to −p.
+        return Some(Kink::Dual([-a / x, -(1.0 - a) / y, 1.0 / z]));
+    }
+    None
 }
 
 /// About how far p is from the borders between the pieces.
