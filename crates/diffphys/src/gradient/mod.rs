@@ -1,0 +1,14 @@
+//! Exact derivatives of a step, by the implicit-function theorem at the solution of the constrained problem.
+
+mod adjoint;
+mod contact;
+mod dense;
+mod forces;
+mod report;
+mod rows;
+mod smooth;
+mod step;
+
+pub use adjoint::Cotangent;
+pub use report::GradientReport;
+pub use step::StepDerivative;

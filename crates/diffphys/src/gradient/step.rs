@@ -1,0 +1,425 @@
+//! One step with its derivative: evaluated once, then pushed, pulled or written out as A and B.
+
+use super::adjoint::{Adjoint, Cotangent, pull_inertia};
+use super::contact::ContactMotions;
+use super::dense::{Dense, Which};
+use super::forces::{activation_slopes, slope_inputs};
+use super::smooth::{Composite, Motions};
+use super::GradientReport;
+use crate::dynamics::{factor, forward, solve, transmission};
+use crate::error::length;
+use crate::model::Integrator;
+use crate::solve::factor_hessian;
+use crate::spatial::Spatial;
+use crate::{Data, Error, Model, Result};
+
+/// A solve whose scaled gradient is above this has no derivative.
+const NEEDED: f64 = 1e-7;
+
+/// A step and its derivative. Room for one model; reused, it allocates nothing once contacts have reached their largest number.
+///
+/// The state is x = (qpos, qvel, act), its tangent (nv, nv, na) numbers as in MuJoCo (`mj_integratePos`): a rotation's are body axes. The
+/// derivative is that of the present piece: contact set, features and active rows frozen. At a clamped control, force or activation
+/// exactly on its bound it is the one from inside.
+///
+/// ```
+/// use pullback_diffphys::{Cotangent, Data, StepDerivative, mjcf};
+/// let model = mjcf::parse(r#"<mujoco><worldbody><geom type="plane" size="1 1 1"/>
+///     <body pos="0 0 0.095"><freejoint/><geom size="0.1"/></body></worldbody></mujoco>"#)?;
+/// let data = Data::new(&model);
+/// let mut step = StepDerivative::new(&model);
+/// step.evaluate(&model, &data)?;
+/// // d(height after the step): the contact pushes back harder the deeper it is.
+/// let mut height = Cotangent::zeros(&model);
+/// height.qpos[2] = 1.0;
+/// let mut slope = Cotangent::zeros(&model);
+/// step.pull(&model, &height, &mut slope)?;
+/// assert!(slope.qpos[2] < 1.0 && slope.qvel[2] > 0.0);
+/// # Ok::<(), pullback_diffphys::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct StepDerivative {
+    data: Data,
+    /// M·a, and the acceleration that the integrator steps by.
+    acceleration: Vec<f64>,
+    velocity: Vec<f64>,
+    next_qpos: Vec<f64>,
+    next_act: Vec<f64>,
+    hessian: Vec<f64>,
+    /// Factor of the integrator's matrix M̂ and its 1/D; used if `implicit`.
+    implicit: bool,
+    factor: Vec<f64>,
+    inverse: Vec<f64>,
+    motions: Motions,
+    still: Motions,
+    contacts: ContactMotions,
+    adjoint: Adjoint,
+    dense: Dense,
+    scratch: [Vec<Spatial>; 2],
+    rows: [Vec<f64>; 4],
+    prepared: bool,
+}
+
+impl StepDerivative {
+    /// Room for a model.
+    pub fn new(model: &Model) -> Self {
+        let nv = model.nv();
+        Self {
+            data: Data::new(model),
+            acceleration: vec![0.0; nv],
+            velocity: vec![0.0; nv],
+            next_qpos: vec![0.0; model.nq()],
+            next_act: vec![0.0; model.na],
+            hessian: vec![0.0; nv * nv],
+            implicit: false,
+            factor: vec![0.0; nv * nv],
+            inverse: vec![0.0; nv],
+            motions: Motions::default(),
+            still: Motions::default(),
+            contacts: ContactMotions::default(),
+            adjoint: Adjoint::default(),
+            dense: Dense::default(),
+            scratch: [Vec::new(), Vec::new()],
+            rows: [vec![0.0; nv], vec![0.0; nv], vec![0.0; nv], vec![0.0; nv]],
+            prepared: false,
+        }
+    }
+
+    /// Takes the step from the state and inputs of `data`, which stays as it is, and keeps what its derivative needs.
+    ///
+    /// # Errors
+    /// As of [`Model::step`]; [`Error::NotConverged`] if the solver's scaled gradient is above 10⁻⁷: raise `opt.iterations` or lower
+    /// `opt.tolerance`; [`Error::Invalid`] for the integrator Runge-Kutta, which has no derivative here.
+    pub fn evaluate(&mut self, model: &Model, data: &Data) -> Result<()> {
+        const NODE: &str = "step derivative";
+        self.prepared = false;
+        data.check(model, NODE)?;
+        length(NODE, "this StepDerivative's nv", self.velocity.len(), model.nv())?;
+        self.data.check(model, NODE)?;
+        if model.opt.integrator == Integrator::RungeKutta4 {
+            return Err(Error::invalid(NODE, "the integrator RK4 has no derivative here; use Euler or implicitfast"));
+        }
+        let own = &mut self.data;
+        own.time = data.time;
+        own.qpos.copy_from_slice(&data.qpos);
+        own.qvel.copy_from_slice(&data.qvel);
+        own.act.copy_from_slice(&data.act);
+        own.ctrl.copy_from_slice(&data.ctrl);
+        own.qfrc_applied.copy_from_slice(&data.qfrc_applied);
+        own.xfrc_applied.copy_from_slice(&data.xfrc_applied);
+        own.qacc_warmstart.copy_from_slice(&data.qacc_warmstart);
+        forward(model, own)?;
+        let stats = own.solve;
+        if stats.gradient > NEEDED {
+            return Err(Error::NotConverged {
+                node: NODE,
+                iterations: stats.iterations,
+                gradient: stats.gradient,
+                needed: NEEDED,
+            });
+        }
+        self.integrate(model);
+        crate::data::finite(NODE, "qvel", &self.velocity)?;
+        self.prepare(model);
+        self.prepared = true;
+        Ok(())
+    }
+
+    /// The integrator's acceleration and the next state.
+    fn integrate(&mut self, model: &Model) {
+        let (nv, h, data) = (model.nv(), model.opt.timestep, &self.data);
+        self.implicit = match model.opt.integrator {
+            Integrator::Euler => model.damps_implicitly(),
+            _ => true,
+        };
+        self.acceleration.copy_from_slice(&data.qacc);
+        if self.implicit {
+            self.factor.copy_from_slice(&data.qM);
+            if model.opt.integrator == Integrator::Euler {
+                for k in 0..nv {
+                    self.factor[k * nv + k] += h * model.dof_damping[k];
+                }
+            } else {
+                let factor = &mut self.factor;
+                model.velocity_slopes(data, |i, j, slope| factor[i * nv + j] -= h * slope);
+            }
+            factor(&model.dof_parentid, &mut self.factor, &mut self.inverse);
+            for k in 0..nv {
+                self.acceleration[k] = data.qfrc_smooth[k] + data.qfrc_constraint[k];
+            }
+            solve(&model.dof_parentid, &self.factor, &self.inverse, &mut self.acceleration);
+        }
+        for k in 0..nv {
+            self.velocity[k] = data.qvel[k] + h * self.acceleration[k];
+        }
+        self.next_qpos.copy_from_slice(&data.qpos);
+        model.move_along(&mut self.next_qpos, &self.velocity, h);
+        self.next_act.copy_from_slice(&data.act);
+        for actuator in 0..model.nu() {
+            let adr = model.actuator_actadr[actuator];
+            if adr < model.na {
+                self.next_act[adr] =
+                    crate::dynamics::next_activation(model, actuator, data.act[adr], data.act_dot[adr], h);
+            }
+        }
+    }
+
+    /// What pulls and Jacobians share.
+    fn prepare(&mut self, model: &Model) {
+        let data = &self.data;
+        factor_hessian(model, data, &mut self.hessian);
+        self.motions.fill(model, data, &data.qacc, false);
+        self.contacts.fill(model, data);
+        if self.implicit {
+            // a − â, whose inertial force the integrator's matrix leaves out.
+            for k in 0..model.nv() {
+                self.rows[0][k] = data.qacc[k] - self.acceleration[k];
+            }
+            self.still.fill(model, data, &self.rows[0], true);
+        }
+    }
+
+    /// The data of the step: forward dynamics at its start.
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// The next positions, velocities and activations.
+    pub fn next(&self) -> (&[f64], &[f64], &[f64]) {
+        (&self.next_qpos, &self.velocity, &self.next_act)
+    }
+
+    /// How near the step is to where its derivative changes.
+    pub fn report(&self) -> GradientReport {
+        GradientReport::new(&self.data)
+    }
+
+    fn ready(&self) -> Result<()> {
+        if self.prepared {
+            Ok(())
+        } else {
+            Err(Error::invalid("step derivative", "no step has been evaluated"))
+        }
+    }
+
+    /// Adds to `out` the cotangents of the start for the cotangents of the next state: out += (∂x⁺/∂(x, u))ᵀ·next. `next.ctrl` and
+    /// `next.qfrc_applied` are not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Length`]; [`Error::Invalid`] before the first `evaluate`; [`Error::NotFinite`].
+    pub fn pull(&mut self, model: &Model, next: &Cotangent, out: &mut Cotangent) -> Result<()> {
+        self.ready()?;
+        for (what, want, a, b) in [
+            ("qpos cotangent", model.nv(), &next.qpos, &out.qpos),
+            ("qvel cotangent", model.nv(), &next.qvel, &out.qvel),
+            ("act cotangent", model.na, &next.act, &out.act),
+        ] {
+            length("pull", what, a.len(), want)?;
+            length("pull", what, b.len(), want)?;
+        }
+        length("pull", "ctrl cotangent", out.ctrl.len(), model.nu())?;
+        length("pull", "qfrc_applied cotangent", out.qfrc_applied.len(), model.nv())?;
+        let (nv, h) = (model.nv(), model.opt.timestep);
+        let [turn, velocity, weight, qacc] = &mut self.rows;
+        // q⁺ = q ⊕ h·v⁺.
+        for k in 0..nv {
+            turn[k] = h * self.velocity[k];
+            weight[k] = 0.0;
+        }
+        model.pull_position(turn, &next.qpos, &mut out.qpos, weight);
+        for k in 0..nv {
+            velocity[k] = next.qvel[k] + h * weight[k];
+            out.qvel[k] += velocity[k];
+            qacc[k] = h * velocity[k];
+        }
+        let data = &self.data;
+        if self.implicit {
+            // â = M̂⁻¹·M·a: w = M̂⁻¹·h·v̄, ā = M·w, and wᵀ·(δM·(a − â) − h·δD·â).
+            weight.copy_from_slice(qacc);
+            solve(&model.dof_parentid, &self.factor, &self.inverse, weight);
+            qacc.fill(0.0);
+            crate::dynamics::multiply_inertia(&model.dof_parentid, &data.qM, weight, qacc);
+            pull_inertia(model, data, &self.still, weight, &mut self.scratch, &mut out.qpos);
+            if model.opt.integrator == Integrator::ImplicitFast {
+                pull_slopes(model, data, weight, &self.acceleration, out);
+            }
+        }
+        self.adjoint.pull(model, data, &self.hessian, &self.motions, &self.contacts, qacc, out);
+        for actuator in 0..model.nu() {
+            let adr = model.actuator_actadr[actuator];
+            if adr < model.na {
+                let (by_ctrl, by_act) = activation_slopes(model, data, actuator, h);
+                out.act[adr] += by_act * next.act[adr];
+                out.ctrl[actuator] += by_ctrl * next.act[adr];
+            }
+        }
+        crate::data::finite("pull", "the cotangent of qpos", &out.qpos)?;
+        crate::data::finite("pull", "the cotangent of qvel", &out.qvel)
+    }
+
+    /// A = ∂x⁺/∂x, (2·nv + na)², and B = ∂x⁺/∂ctrl, (2·nv + na) × nu, row-major, in tangents: those of `mjd_transitionFD`, exact.
+    ///
+    /// # Errors
+    /// [`Error::Length`]; [`Error::Invalid`] before the first `evaluate`; [`Error::NotFinite`].
+    pub fn jacobians(&mut self, model: &Model, a: &mut [f64], b: &mut [f64]) -> Result<()> {
+        self.ready()?;
+        let (nv, na, nu, h) = (model.nv(), model.na, model.nu(), model.opt.timestep);
+        let n = 2 * nv + na;
+        length("jacobians", "A", a.len(), n * n)?;
+        length("jacobians", "B", b.len(), n * nu)?;
+        a.fill(0.0);
+        b.fill(0.0);
+        self.velocity_jacobian(model);
+        let [turn, dq, dw, out] = &mut self.rows;
+        for k in 0..nv {
+            turn[k] = h * self.velocity[k];
+        }
+        // Column by column: dv⁺ = dv + h·dâ, dq⁺ by the tangent map.
+        let dense = &self.dense;
+        for column in 0..n + nu {
+            let (matrix, width, at) = match column {
+                c if c < nv => (&dense.dq, nv, c),
+                c if c < 2 * nv => (&dense.dv, nv, c - nv),
+                c if c < n => (&dense.da, na, c - 2 * nv),
+                c => (&dense.du, nu, c - n),
+            };
+            dq.fill(0.0);
+            if column < nv {
+                dq[column] = 1.0;
+            }
+            for k in 0..nv {
+                let own = f64::from(u8::from(column == nv + k));
+                dw[k] = own + h * matrix[k * width + at];
+            }
+            let target = |row: usize| if column < n { row * n + column } else { row * nu + column - n };
+            let slots: &mut [f64] = if column < n { a } else { b };
+            for k in 0..nv {
+                slots[target(nv + k)] = dw[k];
+                dw[k] *= h;
+            }
+            model.push_position(turn, dq, dw, out);
+            for k in 0..nv {
+                slots[target(k)] = out[k];
+            }
+        }
+        for actuator in 0..nu {
+            let adr = model.actuator_actadr[actuator];
+            if adr < na {
+                let (by_ctrl, by_act) = activation_slopes(model, &self.data, actuator, h);
+                a[(2 * nv + adr) * n + 2 * nv + adr] += by_act;
+                b[(2 * nv + adr) * nu + actuator] += by_ctrl;
+            }
+        }
+        crate::data::finite("jacobians", "A", a)?;
+        crate::data::finite("jacobians", "B", b)
+    }
+
+    /// ∂â for the integrator's acceleration in `dense`.
+    fn velocity_jacobian(&mut self, model: &Model) {
+        let (nv, na, nu) = (model.nv(), model.na, model.nu());
+        let data = &self.data;
+        self.dense.fill(model, data, &self.motions, &self.contacts);
+        for (which, width) in [
+            (Which::Positions, nv),
+            (Which::Velocities, nv),
+            (Which::Activations, na),
+            (Which::Controls, nu),
+        ] {
+            self.dense.solve(&self.hessian, which, nv, width);
+        }
+        if !self.implicit {
+            return;
+        }
+        // M̂·∂â = M·∂a + ∂M·(a − â) + h·∂D·â.
+        let parents = &model.dof_parentid;
+        let [column, moved, ..] = &mut self.rows;
+        let blocks = [
+            (&mut self.dense.dq, nv),
+            (&mut self.dense.dv, nv),
+            (&mut self.dense.da, na),
+            (&mut self.dense.du, nu),
+        ];
+        for (matrix, width) in blocks {
+            for c in 0..width {
+                for k in 0..nv {
+                    column[k] = matrix[k * width + c];
+                }
+                moved.fill(0.0);
+                crate::dynamics::multiply_inertia(parents, &data.qM, column, moved);
+                for k in 0..nv {
+                    matrix[k * width + c] = moved[k];
+                }
+            }
+        }
+        let composite: &Composite = &self.dense.composite;
+        let dq = &mut self.dense.dq;
+        composite.add_derivatives(model, data, &self.still, None, 1.0, dq, None);
+        if model.opt.integrator == Integrator::ImplicitFast {
+            let (da, du) = (&mut self.dense.da, &mut self.dense.du);
+            push_slopes(model, data, &self.acceleration, da, du);
+        }
+        let blocks = [
+            (&mut self.dense.dq, nv),
+            (&mut self.dense.dv, nv),
+            (&mut self.dense.da, na),
+            (&mut self.dense.du, nu),
+        ];
+        for (matrix, width) in blocks {
+            for c in 0..width {
+                for k in 0..nv {
+                    column[k] = matrix[k * width + c];
+                }
+                solve(parents, &self.factor, &self.inverse, column);
+                for k in 0..nv {
+                    matrix[k * width + c] = column[k];
+                }
+            }
+        }
+    }
+}
+
+/// h·wᵀ·(∂D/∂input)·â over the entries that implicitfast keeps.
+fn slope_form(model: &Model, data: &Data, actuator: usize, w: &[f64], acceleration: &[f64]) -> f64 {
+    let mut sum = 0.0;
+    transmission(model, actuator, |i, mi| {
+        transmission(model, actuator, |j, mj| {
+            if i >= j && model.is_ancestor(j, i) && !model.saturated(data, i) {
+                sum += mi * mj * w[i] * acceleration[j];
+                if i != j {
+                    sum += mi * mj * w[j] * acceleration[i];
+                }
+            }
+        });
+    });
+    model.opt.timestep * sum
+}
+
+fn pull_slopes(model: &Model, data: &Data, w: &[f64], acceleration: &[f64], out: &mut Cotangent) {
+    slope_inputs(model, data, |actuator, by| {
+        let form = by * slope_form(model, data, actuator, w, acceleration);
+        let (by_ctrl, by_act) = super::forces::input_slopes(model, data, actuator);
+        out.ctrl[actuator] += form * by_ctrl;
+        let adr = model.actuator_actadr[actuator];
+        if adr < model.na {
+            out.act[adr] += form * by_act;
+        }
+    });
+}
+
+fn push_slopes(model: &Model, data: &Data, acceleration: &[f64], da: &mut [f64], du: &mut [f64]) {
+    let (nv, na, nu) = (model.nv(), model.na, model.nu());
+    let mut unit = vec![0.0; nv];
+    slope_inputs(model, data, |actuator, by| {
+        let (by_ctrl, by_act) = super::forces::input_slopes(model, data, actuator);
+        let adr = model.actuator_actadr[actuator];
+        for k in 0..nv {
+            unit[k] = 1.0;
+            let form = by * slope_form(model, data, actuator, &unit, acceleration);
+            unit[k] = 0.0;
+            du[k * nu + actuator] += form * by_ctrl;
+            if adr < na {
+                da[k * na + adr] += form * by_act;
+            }
+        }
+    });
+}
