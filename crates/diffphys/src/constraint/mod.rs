@@ -6,7 +6,7 @@ mod impedance;
 mod instantiate;
 
 pub(crate) use build::{Chain, contact_column, contact_rows};
-pub(crate) use impedance::{clamp_impedance, impedance};
+pub(crate) use impedance::{clamp_impedance, impedance, impedance_partials};
 pub(crate) use instantiate::{make, polynomial_curvature, reference};
 
 use crate::model::arrays;

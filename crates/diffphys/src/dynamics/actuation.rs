@@ -67,8 +67,9 @@ pub(crate) fn next_activation(model: &Model, actuator: usize, act: f64, rate: f6
     }
 }
 
-/// An actuator's gain, its force, and (∂force/∂length, ∂force/∂velocity).
+/// What multiplies the gain (a control or activation), the gain, the force, and (∂force/∂length, ∂force/∂velocity).
 pub(crate) struct Law {
+    pub(crate) input: f64,
     pub(crate) gain: f64,
     pub(crate) force: f64,
     pub(crate) slope: [f64; 2],
@@ -103,9 +104,9 @@ pub(crate) fn law(model: &Model, data: &Data, actuator: usize) -> Law {
     let slope = [gain_slope[0] * input + bias_slope[0], gain_slope[1] * input + bias_slope[1]];
     let [low, high] = model.actuator_forcerange[actuator];
     if model.actuator_forcelimited[actuator] && (force < low || force > high) {
-        return Law { gain, force: force.clamp(low, high), slope, free: false };
+        return Law { input, gain, force: force.clamp(low, high), slope, free: false };
     }
-    Law { gain, force, slope, free: true }
+    Law { input, gain, force, slope, free: true }
 }
 
 /// `act_dot`, `actuator_force` and `qfrc_actuator`.

@@ -4,9 +4,11 @@ mod adjoint;
 mod contact;
 mod dense;
 mod forces;
+mod parameter;
 mod report;
 mod rows;
 mod smooth;
+mod softness;
 mod step;
 
 pub use adjoint::Cotangent;

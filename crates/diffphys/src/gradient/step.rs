@@ -4,11 +4,12 @@ use super::adjoint::{Adjoint, Cotangent, pull_inertia};
 use super::contact::ContactMotions;
 use super::dense::{Dense, Which};
 use super::forces::{activation_slopes, slope_inputs};
+use super::parameter::{Implicit, Pulled};
 use super::smooth::{Composite, Motions};
 use super::GradientReport;
 use crate::dynamics::{factor, forward, solve, transmission};
 use crate::error::length;
-use crate::model::Integrator;
+use crate::model::{Integrator, Parameter};
 use crate::solve::factor_hessian;
 use crate::spatial::Spatial;
 use crate::{Data, Error, Model, Result};
@@ -57,7 +58,12 @@ pub struct StepDerivative {
     dense: Dense,
     scratch: [Vec<Spatial>; 2],
     rows: [Vec<f64>; 4],
+    /// a − â.
+    change: Vec<f64>,
+    /// M̂⁻¹·h·v̄ of the last pull.
+    weight: Vec<f64>,
     prepared: bool,
+    pulled: bool,
 }
 
 impl StepDerivative {
@@ -81,7 +87,10 @@ impl StepDerivative {
             dense: Dense::default(),
             scratch: [Vec::new(), Vec::new()],
             rows: [vec![0.0; nv], vec![0.0; nv], vec![0.0; nv], vec![0.0; nv]],
+            change: vec![0.0; nv],
+            weight: vec![0.0; nv],
             prepared: false,
+            pulled: false,
         }
     }
 
@@ -92,7 +101,7 @@ impl StepDerivative {
     /// `opt.tolerance`; [`Error::Invalid`] for the integrator Runge-Kutta, which has no derivative here.
     pub fn evaluate(&mut self, model: &Model, data: &Data) -> Result<()> {
         const NODE: &str = "step derivative";
-        self.prepared = false;
+        (self.prepared, self.pulled) = (false, false);
         data.check(model, NODE)?;
         length(NODE, "this StepDerivative's nv", self.velocity.len(), model.nv())?;
         self.data.check(model, NODE)?;
@@ -173,9 +182,9 @@ impl StepDerivative {
         if self.implicit {
             // a − â, whose inertial force the integrator's matrix leaves out.
             for k in 0..model.nv() {
-                self.rows[0][k] = data.qacc[k] - self.acceleration[k];
+                self.change[k] = data.qacc[k] - self.acceleration[k];
             }
-            self.still.fill(model, data, &self.rows[0], true);
+            self.still.fill(model, data, &self.change, true);
         }
     }
 
@@ -220,7 +229,8 @@ impl StepDerivative {
         length("pull", "ctrl cotangent", out.ctrl.len(), model.nu())?;
         length("pull", "qfrc_applied cotangent", out.qfrc_applied.len(), model.nv())?;
         let (nv, h) = (model.nv(), model.opt.timestep);
-        let [turn, velocity, weight, qacc] = &mut self.rows;
+        let [turn, velocity, qacc, _] = &mut self.rows;
+        let weight = &mut self.weight;
         // q⁺ = q ⊕ h·v⁺.
         for k in 0..nv {
             turn[k] = h * self.velocity[k];
@@ -253,8 +263,42 @@ impl StepDerivative {
                 out.ctrl[actuator] += by_ctrl * next.act[adr];
             }
         }
+        self.pulled = true;
         crate::data::finite("pull", "the cotangent of qpos", &out.qpos)?;
         crate::data::finite("pull", "the cotangent of qvel", &out.qvel)
+    }
+
+    /// Adds to `out` the cotangent of a parameter that belongs to the last `pull`: out += (∂x⁺/∂parameter)ᵀ·next.
+    ///
+    /// Constants that the compiler derived (`invweight0`) are held, see [`Parameter`]. Contact parameters of explicit pairs are not geoms'.
+    ///
+    /// # Errors
+    /// [`Error::Length`]; [`Error::Invalid`] before the first `pull`; [`Error::NotFinite`].
+    pub fn pull_parameter(&self, model: &Model, parameter: Parameter, out: &mut [f64]) -> Result<()> {
+        self.ready()?;
+        if !self.pulled {
+            return Err(Error::invalid("pull_parameter", "nothing has been pulled since the step"));
+        }
+        let want = model.parameter(parameter).len();
+        length("pull_parameter", parameter.name(), out.len(), want)?;
+        let implicit = self.implicit.then(|| Implicit {
+            weight: &self.weight,
+            weight_bodies: &self.scratch[0],
+            change: &self.change,
+            change_bodies: &self.still.pure,
+            acceleration: &self.acceleration,
+        });
+        let pulled = Pulled {
+            model,
+            data: &self.data,
+            adjoint: &self.adjoint,
+            pure: &self.motions.pure,
+            accelerations: &self.motions.acceleration,
+            contacts: &self.contacts.list,
+            implicit,
+        };
+        pulled.add(parameter, out);
+        crate::data::finite("pull_parameter", parameter.name(), out)
     }
 
     /// A = ∂x⁺/∂x, (2·nv + na)², and B = ∂x⁺/∂ctrl, (2·nv + na) × nu, row-major, in tangents: those of `mjd_transitionFD`, exact.
@@ -379,7 +423,7 @@ impl StepDerivative {
 }
 
 /// h·wᵀ·(∂D/∂input)·â over the entries that implicitfast keeps.
-fn slope_form(model: &Model, data: &Data, actuator: usize, w: &[f64], acceleration: &[f64]) -> f64 {
+pub(super) fn slope_form(model: &Model, data: &Data, actuator: usize, w: &[f64], acceleration: &[f64]) -> f64 {
     let mut sum = 0.0;
     transmission(model, actuator, |i, mi| {
         transmission(model, actuator, |j, mj| {
