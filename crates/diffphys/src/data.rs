@@ -236,6 +236,18 @@ impl Data {
         Ok(())
     }
 
+    /// State and inputs of another data of the same model; nothing is allocated.
+    pub(crate) fn copy_inputs(&mut self, other: &Data) {
+        self.time = other.time;
+        self.qpos.copy_from_slice(&other.qpos);
+        self.qvel.copy_from_slice(&other.qvel);
+        self.act.copy_from_slice(&other.act);
+        self.ctrl.copy_from_slice(&other.ctrl);
+        self.qfrc_applied.copy_from_slice(&other.qfrc_applied);
+        self.xfrc_applied.copy_from_slice(&other.xfrc_applied);
+        self.qacc_warmstart.copy_from_slice(&other.qacc_warmstart);
+    }
+
     /// The inputs have the model's lengths and are finite.
     pub(crate) fn check(&self, model: &Model, node: &'static str) -> Result<()> {
         let nv = model.nv();

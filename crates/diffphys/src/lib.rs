@@ -8,6 +8,7 @@ mod error;
 mod gradient;
 pub mod mjcf;
 mod model;
+mod rollout;
 mod solve;
 mod spatial;
 mod spec;
@@ -21,6 +22,7 @@ pub use model::{
     Bias, Cone, Dynamics, EqualityType, Gain, GeomType, Integrator, JointType, Keyframe, Model,
     Options, Pair, Parameter, Solver, Transmission,
 };
+pub use rollout::Rollout;
 pub use spec::{
     Actuator, Body, ContactPair, Equality, Geom, InertiaRules, Inertial, Joint, Pose, Site,
     Softness, Spec, Target, Tendon,

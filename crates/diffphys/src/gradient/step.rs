@@ -17,6 +17,9 @@ use crate::{Data, Error, Model, Result};
 /// A solve whose scaled gradient is above this has no derivative.
 const NEEDED: f64 = 1e-7;
 
+/// A solve whose scaled gradient is above this is continued, as far as rounding lets it.
+const POLISHED: f64 = 1e-11;
+
 /// A step and its derivative. Room for one model; reused, it allocates nothing once contacts have reached their largest number.
 ///
 /// The state is x = (qpos, qvel, act), its tangent (nv, nv, na) numbers as in MuJoCo (`mj_integratePos`): a rotation's are body axes. The
@@ -109,15 +112,14 @@ impl StepDerivative {
             return Err(Error::invalid(NODE, "the integrator RK4 has no derivative here; use Euler or implicitfast"));
         }
         let own = &mut self.data;
-        own.time = data.time;
-        own.qpos.copy_from_slice(&data.qpos);
-        own.qvel.copy_from_slice(&data.qvel);
-        own.act.copy_from_slice(&data.act);
-        own.ctrl.copy_from_slice(&data.ctrl);
-        own.qfrc_applied.copy_from_slice(&data.qfrc_applied);
-        own.xfrc_applied.copy_from_slice(&data.xfrc_applied);
-        own.qacc_warmstart.copy_from_slice(&data.qacc_warmstart);
+        own.copy_inputs(data);
         forward(model, own)?;
+        if own.solve.gradient > POLISHED {
+            // A step may stop earlier than a derivative can.
+            own.qacc_warmstart.copy_from_slice(&own.qacc);
+            crate::solve::solve_to(model, own, 0.0);
+            crate::data::finite(NODE, "qacc", &own.qacc)?;
+        }
         let stats = own.solve;
         if stats.gradient > NEEDED {
             return Err(Error::NotConverged {

@@ -119,3 +119,83 @@ impl Model {
         }
     }
 }
+
+/// Ambient coordinates: quaternions as four numbers, beside tangents, where a rotation is three. A quaternion that is not of unit length
+/// stands for itself divided by its length, and derivatives are of that.
+impl Model {
+    /// A tangent from a change of the ambient coordinates: ω = 2·Im(q⁻¹·dq)/‖q‖ for quaternions.
+    pub(crate) fn push_ambient(&self, qpos: &[f64], dq: &[f64], out: &mut [f64]) {
+        self.copy_plain(|q, v| out[v] = dq[q]);
+        for joint in 0..self.njnt() {
+            if let Some((q, v)) = self.rotation(joint) {
+                let change = [dq[q], dq[q + 1], dq[q + 2], dq[q + 3]];
+                let turn = product(conjugate(quat(qpos, q)), change);
+                let by = 2.0 / quaternion_length(qpos, q);
+                for k in 0..3 {
+                    out[v + k] = by * turn[1 + k];
+                }
+            }
+        }
+    }
+
+    /// The transpose of `push_ambient`: from a cotangent in tangents to one of the ambient coordinates.
+    pub(crate) fn pull_ambient(&self, qpos: &[f64], tangent: &[f64], out: &mut [f64]) {
+        self.copy_plain(|q, v| out[q] = tangent[v]);
+        for joint in 0..self.njnt() {
+            if let Some((q, v)) = self.rotation(joint) {
+                // ⟨2·Im(q⁻¹·dq), c⟩ = 2·⟨dq, q·(0, c)⟩.
+                let c = [0.0, tangent[v], tangent[v + 1], tangent[v + 2]];
+                let back = product(quat(qpos, q), c);
+                let by = 2.0 / quaternion_length(qpos, q);
+                for k in 0..4 {
+                    out[q + k] = by * back[k];
+                }
+            }
+        }
+    }
+
+    /// The change of the ambient coordinates along a tangent: dq = ½·q·(0, ω).
+    pub(crate) fn push_tangent(&self, qpos: &[f64], tangent: &[f64], out: &mut [f64]) {
+        self.copy_plain(|q, v| out[q] = tangent[v]);
+        for joint in 0..self.njnt() {
+            if let Some((q, v)) = self.rotation(joint) {
+                let w = [0.0, tangent[v], tangent[v + 1], tangent[v + 2]];
+                let change = product(quat(qpos, q), w);
+                for k in 0..4 {
+                    out[q + k] = 0.5 * change[k];
+                }
+            }
+        }
+    }
+
+    /// The transpose of `push_tangent`.
+    pub(crate) fn pull_tangent(&self, qpos: &[f64], ambient: &[f64], out: &mut [f64]) {
+        self.copy_plain(|q, v| out[v] = ambient[q]);
+        for joint in 0..self.njnt() {
+            if let Some((q, v)) = self.rotation(joint) {
+                let c = [ambient[q], ambient[q + 1], ambient[q + 2], ambient[q + 3]];
+                let turn = product(conjugate(quat(qpos, q)), c);
+                for k in 0..3 {
+                    out[v + k] = 0.5 * turn[1 + k];
+                }
+            }
+        }
+    }
+
+    /// Visits the coordinates that are their own tangents: (place in qpos, place in qvel).
+    fn copy_plain(&self, mut visit: impl FnMut(usize, usize)) {
+        for joint in 0..self.njnt() {
+            let (q, v) = (self.jnt_qposadr[joint], self.jnt_dofadr[joint]);
+            match self.jnt_type[joint] {
+                JointType::Free => (0..3).for_each(|k| visit(q + k, v + k)),
+                JointType::Ball => {}
+                JointType::Slide | JointType::Hinge => visit(q, v),
+            }
+        }
+    }
+}
+
+fn quaternion_length(qpos: &[f64], q: usize) -> f64 {
+    let square: f64 = qpos[q..q + 4].iter().map(|x| x * x).sum();
+    if square > 0.0 { square.sqrt() } else { 1.0 }
+}

@@ -5,4 +5,4 @@ mod line_search;
 mod newton;
 
 pub(crate) use cost::{Curvature, Zone, forces, row_curvature};
-pub(crate) use newton::{Workspace, factor_hessian, solve, solve_factored};
+pub(crate) use newton::{Workspace, factor_hessian, solve, solve_factored, solve_to};

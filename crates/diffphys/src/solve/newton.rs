@@ -157,6 +157,11 @@ fn gauss(data: &Data, ws: &Workspace) -> f64 {
 
 /// Solves for `qacc`, `efc.force` and `qfrc_constraint`.
 pub(crate) fn solve(model: &Model, data: &mut Data) {
+    solve_to(model, data, model.opt.tolerance);
+}
+
+/// Solves to another tolerance than the model's.
+pub(crate) fn solve_to(model: &Model, data: &mut Data, tolerance: f64) {
     let nv = model.nv();
     data.solve = crate::SolveStats::default();
     data.qfrc_constraint.fill(0.0);
@@ -178,7 +183,7 @@ pub(crate) fn solve(model: &Model, data: &mut Data) {
             cost = evaluate(model, data, &mut ws);
         }
     }
-    iterate(model, data, &mut ws, cost);
+    iterate(model, data, &mut ws, cost, tolerance);
     data.qfrc_constraint.copy_from_slice(&ws.constraint);
     data.scratch.newton = ws;
 }
@@ -194,14 +199,20 @@ fn gradient(model: &Model, data: &Data, ws: &mut Workspace) -> (f64, f64) {
     (norm(&ws.gradient), size)
 }
 
-fn iterate(model: &Model, data: &mut Data, ws: &mut Workspace, mut cost: f64) {
+fn iterate(
+    model: &Model,
+    data: &mut Data,
+    ws: &mut Workspace,
+    mut cost: f64,
+    tolerance: f64,
+) {
     let (nv, opt) = (model.nv(), &model.opt);
     let trace: f64 = (0..nv).map(|k| data.qM[k * nv + k]).sum();
     let scale = 1.0 / trace.max(crate::spatial::MINVAL);
     let newton = opt.solver == Solver::Newton;
     let (mut norm_now, mut size) = gradient(model, data, ws);
     for iteration in 0..opt.iterations {
-        if norm_now <= 8.0 * f64::EPSILON * size || norm_now * scale < opt.tolerance {
+        if norm_now <= 8.0 * f64::EPSILON * size || norm_now * scale < tolerance {
             break;
         }
         data.solve.iterations = iteration + 1;
@@ -226,8 +237,8 @@ fn iterate(model: &Model, data: &mut Data, ws: &mut Workspace, mut cost: f64) {
             linear: dot(&ws.direction, &ws.momentum) - dot(&ws.direction, &data.qfrc_smooth),
             quadratic: dot(&ws.direction, &ws.moved),
         };
-        let tolerance = opt.tolerance * opt.ls_tolerance * norm(&ws.direction) / scale;
-        let alpha = line.search(tolerance, opt.ls_iterations);
+        let slope = tolerance * opt.ls_tolerance * norm(&ws.direction) / scale;
+        let alpha = line.search(slope, opt.ls_iterations);
         if alpha == 0.0 {
             break;
         }
