@@ -1,4 +1,5 @@
 //! Articulated rigid bodies with contact: MuJoCo's numbers, exact derivatives.
+#![doc = include_str!("../README.md")]
 
 mod collide;
 mod constraint;
@@ -8,20 +9,23 @@ mod error;
 mod gradient;
 pub mod mjcf;
 mod model;
+mod node;
 mod rollout;
 mod solve;
 mod spatial;
 mod spec;
+pub mod urdf;
 
 pub use collide::Contact;
 pub use constraint::{RowKind, RowState, Rows};
 pub use data::{Data, SolveStats};
 pub use error::{Error, Result};
-pub use gradient::{Cotangent, GradientReport, StepDerivative};
+pub use gradient::{Cotangent, DynamicsDerivative, GradientReport, StepDerivative};
 pub use model::{
     Bias, Cone, Dynamics, EqualityType, Gain, GeomType, Integrator, JointType, Keyframe, Model,
     Options, Pair, Parameter, Solver, Transmission,
 };
+pub use node::Simulation;
 pub use rollout::Rollout;
 pub use spec::{
     Actuator, Body, ContactPair, Equality, Geom, InertiaRules, Inertial, Joint, Pose, Site,

@@ -178,8 +178,8 @@ impl Rollout {
         outcome
     }
 
-    /// Moves tangents of the start, of controls and (none or all) forward through the last run: the tangents of the states at all T + 1
-    /// times, (T + 1) × (2·nv + na), by one Jacobian per step.
+    /// Moves tangents of the start, of controls and of parameters forward through the last run: the tangents of the states at all T + 1
+    /// times, (T + 1) × (2·nv + na), by one Jacobian per step. Parameters cost one pull for each number of the state.
     ///
     /// # Errors
     /// As of [`Rollout::pull`].
@@ -189,6 +189,7 @@ impl Rollout {
         controls: &[f64],
         start: &[f64],
         dcontrols: &[f64],
+        dparameters: &[(Parameter, Vec<f64>)],
         out: &mut Vec<f64>,
     ) -> Result<()> {
         const NODE: &str = "rollout push";
@@ -206,14 +207,43 @@ impl Rollout {
             self.data.ctrl.copy_from_slice(&controls[t * nu..(t + 1) * nu]);
             self.step.evaluate(model, &self.data)?;
             self.step.jacobians(model, &mut a, &mut b)?;
+            let moved = self.push_parameters(model, dparameters)?;
             for row in 0..n {
                 let x = &out[t * n..(t + 1) * n];
                 let u = &dcontrols[t * nu..(t + 1) * nu];
                 let from_x: f64 = a[row * n..(row + 1) * n].iter().zip(x).map(|(a, x)| a * x).sum();
                 let from_u: f64 = b[row * nu..(row + 1) * nu].iter().zip(u).map(|(b, u)| b * u).sum();
-                out.push(from_x + from_u);
+                out.push(from_x + from_u + moved.get(row).copied().unwrap_or(0.0));
             }
         }
         Ok(())
+    }
+
+    /// What tangents of parameters do to the step at hand, row by row; empty without any.
+    fn push_parameters(
+        &mut self,
+        model: &Model,
+        tangents: &[(Parameter, Vec<f64>)],
+    ) -> Result<Vec<f64>> {
+        let n = if tangents.is_empty() { 0 } else { 2 * model.nv() + model.na };
+        let [unit, bar] = &mut self.cotangents;
+        let mut out = Vec::with_capacity(n);
+        for row in 0..n {
+            unit.clear();
+            if let Some(x) =
+                unit.qpos.iter_mut().chain(&mut unit.qvel).chain(&mut unit.act).nth(row)
+            {
+                *x = 1.0;
+            }
+            self.step.pull(model, unit, bar)?;
+            let mut sum = 0.0;
+            for (parameter, tangent) in tangents {
+                let mut slope = vec![0.0; tangent.len()];
+                self.step.pull_parameter(model, *parameter, &mut slope)?;
+                sum += slope.iter().zip(tangent).map(|(a, b)| a * b).sum::<f64>();
+            }
+            out.push(sum);
+        }
+        Ok(out)
     }
 }

@@ -188,7 +188,7 @@ fn rollouts_pull_what_they_push() {
         assert_eq!(rollout.states().len(), (steps + 1) * (model.nq() + model.nv() + model.na()));
         let (dx, du) = (direction(n), direction(steps * nu + 1)[1..].to_vec());
         let mut tangents = Vec::new();
-        rollout.push(&model, &controls, &dx, &du, &mut tangents).unwrap();
+        rollout.push(&model, &controls, &dx, &du, &[], &mut tangents).unwrap();
         let dy = direction((steps + 1) * n);
         let mut bar = Cotangent::zeros(&model);
         let mut control_bar = vec![0.0; steps * nu];

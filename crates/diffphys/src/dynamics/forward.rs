@@ -24,11 +24,7 @@ pub(crate) fn velocities(model: &Model, data: &mut Data) {
     velocity::velocity(model, data);
     actuation::lengths(model, data);
     passive::passive(model, data);
-    let mut scratch = std::mem::take(&mut data.scratch);
-    let mut out = std::mem::take(&mut data.qfrc_bias);
-    bias::rne(model, data, None, &mut scratch.body, &mut scratch.force, &mut out);
-    data.qfrc_bias = out;
-    data.scratch = scratch;
+    super::bias_force(model, data);
     constraint::reference(model, data);
 }
 

@@ -80,6 +80,44 @@ pub(crate) fn solve(parents: &[usize], ld: &[f64], inverse: &[f64], x: &mut [f64
     }
 }
 
+/// X = M⁻¹·X for a matrix of `width` columns, row-major: the same substitutions on whole rows.
+pub(crate) fn solve_rows(
+    parents: &[usize],
+    ld: &[f64],
+    inverse: &[f64],
+    width: usize,
+    x: &mut [f64],
+) {
+    let nv = parents.len();
+    // Rows i < k.
+    let update = |x: &mut [f64], to: usize, from: usize, by: f64| {
+        let (low, high) = (to.min(from), to.max(from));
+        let (head, tail) = x.split_at_mut(high * width);
+        let (a, b) = (&mut head[low * width..(low + 1) * width], &mut tail[..width]);
+        let (target, source) = if to < from { (a, &*b) } else { (b, &*a) };
+        for (t, s) in target.iter_mut().zip(source) {
+            *t -= by * s;
+        }
+    };
+    for k in (0..nv).rev() {
+        let mut i = parents[k];
+        while i != NO_PARENT {
+            update(x, i, k, ld[k * nv + i]);
+            i = parents[i];
+        }
+    }
+    for (row, by) in x.chunks_exact_mut(width.max(1)).zip(inverse) {
+        row.iter_mut().for_each(|v| *v *= by);
+    }
+    for k in 0..nv {
+        let mut i = parents[k];
+        while i != NO_PARENT {
+            update(x, k, i, ld[k * nv + i]);
+            i = parents[i];
+        }
+    }
+}
+
 /// y = M·x over the entries of the tree.
 pub(crate) fn multiply_inertia(parents: &[usize], m: &[f64], x: &[f64], y: &mut [f64]) {
     let nv = parents.len();

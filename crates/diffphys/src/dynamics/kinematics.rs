@@ -15,6 +15,12 @@ fn placed(data: &Data, body: usize, pos: Vec3, quat: Quat) -> (Vec3, crate::spat
 
 /// Frames of everything at `qpos`.
 pub(crate) fn kinematics(model: &Model, data: &mut Data) {
+    bodies(model, data);
+    attached(model, data);
+}
+
+/// Frames of bodies and joints.
+pub(crate) fn bodies(model: &Model, data: &mut Data) {
     for body in 1..model.nbody() {
         let (joints, first) = (model.body_jntnum[body], model.body_jntadr[body]);
         let free = joints == 1 && model.jnt_type[first] == JointType::Free;
@@ -59,6 +65,10 @@ pub(crate) fn kinematics(model: &Model, data: &mut Data) {
         (data.xipos[body], data.ximat[body]) =
             placed(data, body, model.body_ipos[body], model.body_iquat[body]);
     }
+}
+
+/// Frames of geoms and sites.
+fn attached(model: &Model, data: &mut Data) {
     for geom in 0..model.ngeom() {
         let body = model.geom_bodyid[geom];
         (data.geom_xpos[geom], data.geom_xmat[geom]) =

@@ -3,6 +3,7 @@
 mod adjoint;
 mod contact;
 mod dense;
+mod dynamics;
 mod forces;
 mod parameter;
 mod report;
@@ -12,5 +13,6 @@ mod softness;
 mod step;
 
 pub use adjoint::Cotangent;
+pub use dynamics::DynamicsDerivative;
 pub use report::GradientReport;
 pub use step::StepDerivative;

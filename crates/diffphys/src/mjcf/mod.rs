@@ -13,13 +13,18 @@ mod xml;
 
 use crate::model::Keyframe;
 use crate::{Error, Model, Result, Spec};
-use attributes::Attributes;
 use defaults::Defaults;
 use settings::Settings;
 use std::path::Path;
-use xml::Element;
 
+pub(crate) use attributes::Attributes;
 pub use xml::Limits;
+pub(crate) use xml::{Element, read as read_file};
+
+/// XML from text, without includes.
+pub(crate) fn read_xml(name: &str, text: &str) -> Result<Element> {
+    xml::parse(name, text, None, &Limits::default())
+}
 
 /// Reads and compiles a model. Included files must lie in the model's folder or below.
 ///
