@@ -33,9 +33,12 @@ fn main() -> Result<()> {
     let (rounds, seconds) = if options.quick { (3, 0.02) } else { (9, 0.2) };
     let (output, peer) = (Output::new(&options)?, Peer::start(1)?);
     let mut bench = Bench { output, peer, rounds, seconds, quick: options.quick };
-    for (folder, name) in
-        [("gymnasium", "half_cheetah"), ("gymnasium", "ant"), ("gymnasium", "humanoid"), ("dm_control", "humanoid")]
-    {
+    for (folder, name) in [
+        ("gymnasium", "half_cheetah"),
+        ("gymnasium", "ant"),
+        ("gymnasium", "humanoid"),
+        ("dm_control", "humanoid"),
+    ] {
         bench.model(folder, name)?;
     }
     bench.memory()?;
@@ -118,21 +121,27 @@ impl Bench {
         let model = model(&path)?;
         let first = start(&model)?;
         let name = format!("{folder} {name}");
-        let case = self.load("mujoco/diffphys_steps", json!({"path": path, "warm": 300, "count": STEPS}))?;
+        let case =
+            self.load("mujoco/diffphys_steps", json!({"path": path, "warm": 300, "count": STEPS}))?;
         let mut data = first.clone();
         if let (Some(peer), Some(case)) = (&mut self.peer, &case) {
             let theirs = peer.values(case)?;
             let ours = [first.qpos.as_slice(), &first.qvel].concat();
             let e = apart(&ours, &theirs[..ours.len()]);
-            self.output.push(Row::new(format!("{name}: states apart after 300 steps"), "relative", e))?;
+            self.output.push(Row::new(
+                format!("{name}: states apart after 300 steps"),
+                "relative",
+                e,
+            ))?;
         }
-        let step = self.against(&format!("{name}: step"), case.as_ref(), (1.5, STEPS as f64), || {
-            data.clone_from(&first);
-            for _ in 0..STEPS {
-                model.step(&mut data)?;
-            }
-            Ok(())
-        })?;
+        let step =
+            self.against(&format!("{name}: step"), case.as_ref(), (1.5, STEPS as f64), || {
+                data.clone_from(&first);
+                for _ in 0..STEPS {
+                    model.step(&mut data)?;
+                }
+                Ok(())
+            })?;
         let mut derivative = StepDerivative::new(&model);
         derivative.evaluate(&model, &first)?;
         let n = 2 * model.nv() + model.na();
@@ -172,7 +181,11 @@ impl Bench {
             rollout.pull(model, &controls, &states, &mut start, &mut bar, &mut [])?;
             Ok(())
         })?;
-        let row = Row::new(format!("{name}: rollout of {steps} steps and its gradient"), "ms", both * 1e3);
+        let row = Row::new(
+            format!("{name}: rollout of {steps} steps and its gradient"),
+            "ms",
+            both * 1e3,
+        );
         self.output.push(row.against("the rollout", run * 1e3).ratio_at_most(4.0))
     }
 
@@ -191,8 +204,7 @@ impl Bench {
         let before = resident()?;
         let mut rollout = Rollout::new(&model);
         rollout.run(&model, &first, &controls)?;
-        let outcome =
-            rollout.pull(&model, &controls, &states, &mut cotangent, &mut bar, &mut []);
+        let outcome = rollout.pull(&model, &controls, &states, &mut cotangent, &mut bar, &mut []);
         let added = resident()? - before;
         let text = match outcome {
             Ok(()) => format!("humanoid, {steps} steps: memory of a gradient"),

@@ -212,7 +212,8 @@ impl Rollout {
                 let x = &out[t * n..(t + 1) * n];
                 let u = &dcontrols[t * nu..(t + 1) * nu];
                 let from_x: f64 = a[row * n..(row + 1) * n].iter().zip(x).map(|(a, x)| a * x).sum();
-                let from_u: f64 = b[row * nu..(row + 1) * nu].iter().zip(u).map(|(b, u)| b * u).sum();
+                let from_u: f64 =
+                    b[row * nu..(row + 1) * nu].iter().zip(u).map(|(b, u)| b * u).sum();
                 out.push(from_x + from_u + moved.get(row).copied().unwrap_or(0.0));
             }
         }

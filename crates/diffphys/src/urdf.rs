@@ -85,7 +85,10 @@ fn read(root: &Element, options: Options) -> Result<Spec> {
     for joint in root.children.iter().filter(|c| c.tag == "joint") {
         let find = |tag: &str| {
             let name = reference(joint, tag)?;
-            numbers.get(name).copied().ok_or_else(|| joint.wrong(format!("there is no link '{name}'")))
+            numbers
+                .get(name)
+                .copied()
+                .ok_or_else(|| joint.wrong(format!("there is no link '{name}'")))
         };
         let (parent, below) = (find("parent")?, find("child")?);
         if links[below].joint.replace(joint).is_some() {
@@ -243,7 +246,8 @@ fn joint(element: &Element) -> Result<Option<Joint>> {
     if let Some(limit) = child(element, "limit") {
         let mut a = Attributes::new(limit);
         if limited {
-            let (low, high) = (a.number("lower")?.unwrap_or(0.0), a.number("upper")?.unwrap_or(0.0));
+            let (low, high) =
+                (a.number("lower")?.unwrap_or(0.0), a.number("upper")?.unwrap_or(0.0));
             joint.range = Some([low, high]);
         }
         if let Some(effort) = a.number("effort")?

@@ -149,7 +149,9 @@ fn parameters_are_difference_quotients() {
             let moves: Vec<f64> = values
                 .iter()
                 .enumerate()
-                .map(|(k, v)| if *v == 0.0 { 0.0 } else { v.abs() * (1.0 + 0.3 * (k as f64).sin()) })
+                .map(
+                    |(k, v)| if *v == 0.0 { 0.0 } else { v.abs() * (1.0 + 0.3 * (k as f64).sin()) },
+                )
                 .collect();
             let quotient = difference(model, data, 1e-6, |_, m, s| {
                 let moved: Vec<f64> = values.iter().zip(&moves).map(|(v, d)| v + s * d).collect();
@@ -194,8 +196,12 @@ fn rollouts_pull_what_they_push() {
         let mut control_bar = vec![0.0; steps * nu];
         rollout.pull(&model, &controls, &dy, &mut bar, &mut control_bar, &mut []).unwrap();
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        let (pushed, pulled) = (dot(&tangents, &dy), dot(&flat(&bar), &dx) + dot(&control_bar, &du));
-        assert!((pushed - pulled).abs() <= 1e-9 * (1.0 + pushed.abs()), "{name}: {pushed} {pulled}");
+        let (pushed, pulled) =
+            (dot(&tangents, &dy), dot(&flat(&bar), &dx) + dot(&control_bar, &du));
+        assert!(
+            (pushed - pulled).abs() <= 1e-9 * (1.0 + pushed.abs()),
+            "{name}: {pushed} {pulled}"
+        );
     }
 }
 
@@ -216,10 +222,8 @@ fn a_rollout_of_parameters_is_a_difference_quotient() {
     let y = direction(model.nv());
     let mut states = vec![0.0; 31 * n];
     states[30 * n + model.nv()..30 * n + 2 * model.nv()].copy_from_slice(&y);
-    let mut parameters =
-        [Parameter::BodyMass, Parameter::DofDamping, Parameter::ActuatorGainprm].map(|p| {
-            (p, vec![0.0; model.parameter(p).len()])
-        });
+    let mut parameters = [Parameter::BodyMass, Parameter::DofDamping, Parameter::ActuatorGainprm]
+        .map(|p| (p, vec![0.0; model.parameter(p).len()]));
     let mut bar = Cotangent::zeros(&model);
     let mut control_bar = vec![0.0; controls.len()];
     rollout.pull(&model, &controls, &states, &mut bar, &mut control_bar, &mut parameters).unwrap();
@@ -235,6 +239,10 @@ fn a_rollout_of_parameters_is_a_difference_quotient() {
         };
         let want = (side(1e-6) - side(-1e-6)) / 2e-6;
         let got: f64 = gradient.iter().zip(&values).map(|(a, b)| a * b).sum();
-        assert!((got - want).abs() <= 1e-5 * (0.1 + want.abs()), "{}: {got} {want}", parameter.name());
+        assert!(
+            (got - want).abs() <= 1e-5 * (0.1 + want.abs()),
+            "{}: {got} {want}",
+            parameter.name()
+        );
     }
 }

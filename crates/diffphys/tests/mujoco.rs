@@ -77,7 +77,13 @@ fn smooth_terms() {
         ] {
             close(&format!("{name} {field}"), got, &state[field], 1.0, 1e-12);
         }
-        close(&format!("{name} qacc_smooth"), data.qacc_smooth(), &state["qacc_smooth"], 1.0, 1e-11);
+        close(
+            &format!("{name} qacc_smooth"),
+            data.qacc_smooth(),
+            &state["qacc_smooth"],
+            1.0,
+            1e-11,
+        );
     });
 }
 

@@ -9,16 +9,14 @@ use common::{direction, model, states};
 use pullback_core_graph::candle::{DType, Device, Tensor, Var};
 use pullback_core_graph::check::{Tolerances, laws};
 use pullback_core_graph::{Function, Graph, attach, function};
-use pullback_diffphys::{Model, Parameter, Simulation};
+use pullback_diffphys::{Model, Parameter, Simulation, StepDerivative};
 use pullback_graph::{Checkpoints, Scan};
 
 /// `count` states of the model as one tensor.
 fn batch(model: &Model, count: usize) -> Tensor {
     let list = states(model, count, 17);
-    let rows: Vec<f64> = list
-        .iter()
-        .flat_map(|d| [d.qpos.as_slice(), &d.qvel, &d.act].concat())
-        .collect();
+    let rows: Vec<f64> =
+        list.iter().flat_map(|d| [d.qpos.as_slice(), &d.qvel, &d.act].concat()).collect();
     let width = model.nq() + model.nv() + model.na();
     Tensor::from_vec(rows, (count, width), &Device::Cpu).unwrap()
 }
@@ -29,17 +27,40 @@ fn controls(dims: &[usize]) -> Tensor {
     Tensor::from_vec(data, dims, &Device::Cpu).unwrap()
 }
 
+/// The laws compare with differences: states at which no row is near to switching or to the end of its impedance's width, where the second
+/// derivative jumps.
 #[test]
 fn a_step_obeys_the_laws() {
     for name in ["arm", "cones"] {
         let model = Arc::new(model(name));
-        let mut x = vec![batch(&model, 2)];
-        if model.nu() > 0 {
-            x.push(controls(&[2, model.nu()]));
+        let step = Simulation::step(model.clone()).build();
+        let mut derivative = StepDerivative::new(&model);
+        let mut tested = 0;
+        for mut data in states(&model, 30, 7) {
+            data.ctrl.fill(0.1);
+            derivative.evaluate(&model, &data).unwrap();
+            let nearest = derivative.report().nearest.map_or(1.0, |(_, d)| d);
+            let onset = derivative.data().contact().iter().any(|c| c.dist.abs() < 1e-4);
+            let efc = derivative.data().efc();
+            let bent = efc
+                .pos()
+                .iter()
+                .zip(efc.margin())
+                .any(|(pos, margin)| ((pos - margin).abs() - 1e-3).abs() < 1e-4);
+            if nearest < 3e-3 || onset || bent {
+                continue;
+            }
+            let row = [data.qpos.as_slice(), &data.qvel, &data.act].concat();
+            let width = row.len();
+            let mut x = vec![Tensor::from_vec(row, width, &Device::Cpu).unwrap()];
+            if model.nu() > 0 {
+                x.push(Tensor::from_vec(data.ctrl.clone(), model.nu(), &Device::Cpu).unwrap());
+            }
+            let tolerances = Tolerances { step: 1e-5, difference: 1e-3, ..Tolerances::default() };
+            laws(&step, &x, &tolerances).unwrap();
+            tested += 1;
         }
-        let step = Simulation::step(model).build();
-        let report = laws(&step, &x, &Tolerances::default()).unwrap();
-        report.verify().unwrap();
+        assert!(tested >= 3, "{name}: {tested}");
     }
 }
 
@@ -54,7 +75,7 @@ fn a_rollout_obeys_the_laws_in_parameters_too() {
         x.push(Tensor::from_vec(values, count, &Device::Cpu).unwrap());
     }
     let rollout = Simulation::rollout(model, 4).parameters(&parameters).build();
-    laws(&rollout, &x, &Tolerances::default()).unwrap().verify().unwrap();
+    laws(&rollout, &x, &Tolerances::default()).unwrap();
 }
 
 #[test]
@@ -105,7 +126,7 @@ fn a_closed_loop_is_a_scan_with_any_controller_and_a_cost_at_every_step() {
     let nu = model.nu();
     // u = 0.1·tanh(K·x), cost = Σ x².
     let closed = function("closed loop", move |g, v| {
-        let u = v[1].matmul(v[0].reshape((width, 1))).reshape(nu).tanh() * 0.1;
+        let u = v[1].matmul(v[0].reshape(&[width, 1])).reshape(&[nu]).tanh() * 0.1;
         let next = g.apply(&step, &[v[0], u])?[0];
         Ok(vec![next, (next * next).sum(())])
     });

@@ -12,7 +12,10 @@ const MODELS: [(&str, &str); 6] = [
     ("pile", include_str!("../../../../crates/diffphys/tests/models/pile.xml")),
     ("arm", include_str!("../../../../crates/diffphys/tests/models/arm.xml")),
     ("arm, implicit", include_str!("../../../../crates/diffphys/tests/models/arm_implicit.xml")),
-    ("point", "<mujoco><worldbody><geom type='plane' size='1 1 1'/><body><freejoint/><geom size='0.1'/></body></worldbody></mujoco>"),
+    (
+        "point",
+        "<mujoco><worldbody><geom type='plane' size='1 1 1'/><body><freejoint/><geom size='0.1'/></body></worldbody></mujoco>",
+    ),
 ];
 
 #[derive(Default)]

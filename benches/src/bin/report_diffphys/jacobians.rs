@@ -78,7 +78,8 @@ pub(crate) fn rows(output: &mut Output, peer: &mut Peer, quick: bool) -> Result<
         }
         own.sort_by(f64::total_cmp);
         let worst = own.last().copied().unwrap_or(f64::NAN);
-        let row = Row::new(format!("A, B of {name}: worst of {} states", own.len()), "relative", worst);
+        let row =
+            Row::new(format!("A, B of {name}: worst of {} states", own.len()), "relative", worst);
         output.push(row)?;
         errors.extend(own);
     }
@@ -88,9 +89,22 @@ pub(crate) fn rows(output: &mut Output, peer: &mut Peer, quick: bool) -> Result<
         errors.get((share * last).round() as usize).copied().unwrap_or(f64::NAN)
     };
     let needed = if quick { 0.0 } else { 1000.0 };
-    output.push(Row::new("A, B: states in contact", "states", errors.len() as f64).at_least(needed))?;
-    output.push(Row::new("A, B: states left out next to switching", "states", f64::from(left_out)))?;
-    output.push(Row::new("A, B against centred mjd_transitionFD: median", "relative", at(0.5)).at_most(1e-7))?;
-    output.push(Row::new("A, B against centred mjd_transitionFD: 90 %", "relative", at(0.9)).at_most(1e-6))?;
-    output.push(Row::new("A, B against centred mjd_transitionFD: worst", "relative", at(1.0)).at_most(1e-4))
+    output.push(
+        Row::new("A, B: states in contact", "states", errors.len() as f64).at_least(needed),
+    )?;
+    output.push(Row::new(
+        "A, B: states left out next to switching",
+        "states",
+        f64::from(left_out),
+    ))?;
+    output.push(
+        Row::new("A, B against centred mjd_transitionFD: median", "relative", at(0.5))
+            .at_most(1e-7),
+    )?;
+    output.push(
+        Row::new("A, B against centred mjd_transitionFD: 90 %", "relative", at(0.9)).at_most(1e-6),
+    )?;
+    output.push(
+        Row::new("A, B against centred mjd_transitionFD: worst", "relative", at(1.0)).at_most(1e-4),
+    )
 }

@@ -83,9 +83,9 @@ pub(crate) fn rows(output: &mut Output, peer: &mut Peer, quick: bool) -> Result<
         let path = found.iter().find(|p| short(p) == *name);
         let path = path.with_context(|| format!("{name} is missing from target/data/mjcf"))?;
         let first = FIRST_RUNG.contains(name);
-        let outcome = exact(path).map_err(anyhow::Error::from).and_then(|model| {
-            compare(&model, path, peer, if quick { 3 } else { 12 })
-        });
+        let outcome = exact(path)
+            .map_err(anyhow::Error::from)
+            .and_then(|model| compare(&model, path, peer, if quick { 3 } else { 12 }));
         match outcome {
             Ok(e) => {
                 let all = [e.smooth, e.rows, e.forces, e.inverse, e.step];

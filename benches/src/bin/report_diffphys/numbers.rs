@@ -60,8 +60,9 @@ pub(crate) fn files(name: &str, ending: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![root.clone()];
     while let Some(folder) = open.pop() {
-        let entries = std::fs::read_dir(&folder)
-            .with_context(|| format!("{} is missing; first run cargo xtask data", root.display()))?;
+        let entries = std::fs::read_dir(&folder).with_context(|| {
+            format!("{} is missing; first run cargo xtask data", root.display())
+        })?;
         for entry in entries {
             let path = entry?.path();
             if path.is_dir() {

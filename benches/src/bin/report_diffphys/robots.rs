@@ -11,8 +11,22 @@ use std::path::Path;
 
 /// Files whose joints all are scalar and have no mimics, which Pinocchio and we read in different ways.
 const ROBOTS: [&str; 16] = [
-    "panda", "ur3_robot", "ur5_robot", "ur10_robot", "g1_29dof_rev_1_0", "talos_reduced", "talos_full_v2", "solo12",
-    "a1", "go1", "go2", "anymal", "icub", "romeo", "kinova", "xarm7",
+    "panda",
+    "ur3_robot",
+    "ur5_robot",
+    "ur10_robot",
+    "g1_29dof_rev_1_0",
+    "talos_reduced",
+    "talos_full_v2",
+    "solo12",
+    "a1",
+    "go1",
+    "go2",
+    "anymal",
+    "icub",
+    "romeo",
+    "kinova",
+    "xarm7",
 ];
 
 /// Positions, velocities and accelerations by a formula in the joint's name; benches/peers/cases_diffphys.py has the same.
@@ -68,13 +82,18 @@ pub(crate) fn rows(output: &mut Output, peer: &mut Peer, quick: bool) -> Result<
         let ours = [d.qacc(), d.dqacc_dq(), d.dqacc_dv(), d.minv()].concat();
         let case = peer.load("pinocchio/diffphys_aba", parameters)?;
         let forward = apart(&ours, &peer.values(&case)?);
-        let text = format!("{name}, {} joints: RNEA derivatives {inverse:.0e}, ABA derivatives {forward:.0e}", model.nv());
+        let text = format!(
+            "{name}, {} joints: RNEA derivatives {inverse:.0e}, ABA derivatives {forward:.0e}",
+            model.nv()
+        );
         output.push(Row::new(text, "relative", inverse.max(forward)))?;
         worst = [worst[0].max(inverse), worst[1].max(forward)];
         count += 1;
     }
     let needed = if quick { 0.0 } else { 10.0 };
     output.push(Row::new("robots from URDF", "robots", f64::from(count)).at_least(needed))?;
-    output.push(Row::new("RNEA derivatives against Pinocchio", "relative", worst[0]).at_most(1e-11))?;
+    output.push(
+        Row::new("RNEA derivatives against Pinocchio", "relative", worst[0]).at_most(1e-11),
+    )?;
     output.push(Row::new("ABA derivatives against Pinocchio", "relative", worst[1]).at_most(1e-11))
 }

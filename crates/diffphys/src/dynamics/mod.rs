@@ -10,10 +10,10 @@ mod passive;
 mod velocity;
 
 pub(crate) use actuation::{Law, clamped_control, law, next_activation, transmission};
-pub(crate) use forward::forward;
-pub(crate) use passive::{spring_rotation, stretch};
 pub(crate) use bias::NO_PARENT;
+pub(crate) use forward::forward;
 pub(crate) use inertia::{factor, multiply_inertia, solve, solve_rows};
+pub(crate) use passive::{spring_rotation, stretch};
 
 /// Positions, inertia and its factor at the reference configuration of a model whose constants are not known yet.
 pub(crate) fn at_reference(model: &crate::Model, data: &mut crate::Data) {

@@ -12,7 +12,9 @@ use super::smooth::Motions;
 use crate::constraint::RowKind;
 use crate::solve::solve_factored;
 use crate::spatial::Spatial;
-use crate::spatial::motion::{accumulate, accumulate_scaled, cross_force, cross_motion, dot6, multiply};
+use crate::spatial::motion::{
+    accumulate, accumulate_scaled, cross_force, cross_motion, dot6, multiply,
+};
 use crate::{Data, Model};
 
 /// Cotangents of what a step depends on. Tangent coordinates: `qpos` has `nv` numbers (a rotation's are body axes).
@@ -114,7 +116,14 @@ impl Adjoint {
         self.body_sums(model, data);
         self.inertial_forces(model, data);
         self.rows(model, data, motions, contacts, out);
-        forces::pull(model, data, &self.lambda, &self.bodies, (&mut self.on_x[0], &mut self.on_motion), out);
+        forces::pull(
+            model,
+            data,
+            &self.lambda,
+            &self.bodies,
+            (&mut self.on_x[0], &mut self.on_motion),
+            out,
+        );
         self.gather(model, data, motions, out);
     }
 
@@ -180,16 +189,8 @@ impl Adjoint {
             ];
             let dist = self.distance(model, data, id);
             let x = [self.bodies.as_slice(), motions.pure.as_slice(), data.cvel.as_slice()];
-            self.contacts[id] = pull(
-                &sides,
-                contact,
-                motion,
-                x,
-                &axes,
-                dist,
-                &mut self.on_x,
-                &mut self.on_motion,
-            );
+            self.contacts[id] =
+                pull(&sides, contact, motion, x, &axes, dist, &mut self.on_x, &mut self.on_motion);
         }
     }
 
@@ -284,7 +285,9 @@ pub(crate) fn sum_subtrees(model: &Model, list: &mut [Spatial]) {
 pub(crate) fn is_contact(kind: RowKind) -> bool {
     matches!(
         kind,
-        RowKind::ContactFrictionless(_) | RowKind::ContactPyramidal(_) | RowKind::ContactElliptic(_)
+        RowKind::ContactFrictionless(_)
+            | RowKind::ContactPyramidal(_)
+            | RowKind::ContactElliptic(_)
     )
 }
 

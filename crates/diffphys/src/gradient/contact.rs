@@ -28,7 +28,8 @@ impl ContactMotions {
             while next < data.contact.len() && data.contact[next].index > 0 {
                 next += 1;
             }
-            let live = |c: usize| rows_of(model, &data.contact[c]).any(|row| super::rows::acts(data, row));
+            let live =
+                |c: usize| rows_of(model, &data.contact[c]).any(|row| super::rows::acts(data, row));
             if (first..next).any(live) {
                 motions(model, data, first, &mut self.pair);
                 for (k, motion) in self.pair.iter().enumerate() {
@@ -143,7 +144,10 @@ pub(crate) fn pull(
     for side in 0..2 {
         let w = motion.pull(side, &cotangent);
         let (torque, force) = ([w[0], w[1], w[2]], [w[3], w[4], w[5]]);
-        accumulate(&mut on_motion[sides.body[side]], &wrench(sides.geom_offset[side], force, torque));
+        accumulate(
+            &mut on_motion[sides.body[side]],
+            &wrench(sides.geom_offset[side], force, torque),
+        );
     }
     cotangent
 }

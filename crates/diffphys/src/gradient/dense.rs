@@ -90,7 +90,8 @@ impl Dense {
             };
             let j = &efc.J[row * nv..(row + 1) * nv];
             let (f, b) = (efc.force[row], efc.KBIP[row][1]);
-            let log_d = if rows::scales_with_d(data, row) { rows::log_d_slope(data, row) } else { 0.0 };
+            let log_d =
+                if rows::scales_with_d(data, row) { rows::log_d_slope(data, row) } else { 0.0 };
             let by_pos = -w * rows::reference_slope(data, row) + f * log_d;
             for &i in efc.support(row) {
                 for &k in efc.support(row) {
@@ -143,7 +144,8 @@ impl Dense {
         let sides = Sides::new(model, data, contact);
         let dim = contact.dim;
         let pyramidal = model.opt.cone == Cone::Pyramidal;
-        let (force, torque) = in_world(&contact.frame, &on_axes(model, contact, |row| efc.force[row]));
+        let (force, torque) =
+            in_world(&contact.frame, &on_axes(model, contact, |row| efc.force[row]));
         for (side, sign) in [(0, -1.0), (1, 1.0)] {
             let w = wrench(sides.offset[side], force, torque);
             accumulate_scaled(&mut self.outside[sides.body[side]], &w, sign);
@@ -349,7 +351,9 @@ fn axes_curvature(
     let first = contact.efc_address;
     let log_d = rows::log_d_slope(data, first);
     let mut curvature = [[0.0; 6]; 6];
-    if let Curvature::Block(_, block) = row_curvature(efc, &data.contact, &efc.jar, &efc.state, first) {
+    if let Curvature::Block(_, block) =
+        row_curvature(efc, &data.contact, &efc.jar, &efc.state, first)
+    {
         let slopes = |row: usize| rows::reference_slope(data, first + row);
         let mut by_dist = [0.0; 6];
         for k in 0..contact.dim {

@@ -49,7 +49,13 @@ impl DynamicsDerivative {
         }
     }
 
-    fn enter(&mut self, model: &Model, data: &mut Data, node: &'static str, x: &[f64]) -> Result<()> {
+    fn enter(
+        &mut self,
+        model: &Model,
+        data: &mut Data,
+        node: &'static str,
+        x: &[f64],
+    ) -> Result<()> {
         data.check(model, node)?;
         length(node, "the argument", x.len(), model.nv())?;
         length(node, "this derivative's nv", self.force.len(), model.nv())?;

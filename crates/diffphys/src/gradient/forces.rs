@@ -20,10 +20,17 @@ pub(crate) fn pull(
 ) {
     let opt = &model.opt;
     if opt.spring {
-        springs(model, data, |q, v| {
-            let back = right_jacobian_inverse_transpose(q, [lambda[v], lambda[v + 1], lambda[v + 2]]);
-            (v, back)
-        }, lambda, out);
+        springs(
+            model,
+            data,
+            |q, v| {
+                let back =
+                    right_jacobian_inverse_transpose(q, [lambda[v], lambda[v + 1], lambda[v + 2]]);
+                (v, back)
+            },
+            lambda,
+            out,
+        );
     }
     for dof in 0..model.nv() {
         if opt.damper {

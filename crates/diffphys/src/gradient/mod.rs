@@ -5,6 +5,7 @@ mod contact;
 mod dense;
 mod dynamics;
 mod forces;
+mod jacobian;
 mod parameter;
 mod report;
 mod rows;

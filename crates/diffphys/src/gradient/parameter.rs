@@ -4,8 +4,8 @@
 use super::adjoint::Adjoint;
 use super::contact::rows_of;
 use super::forces::clamped;
+use super::jacobian::slope_form;
 use super::softness::{geom_friction, geom_solimp, geom_solref};
-use super::step::slope_form;
 use crate::collide::geometry::Motion;
 use crate::constraint::RowKind;
 use crate::dynamics::{law, spring_rotation, transmission};
@@ -48,9 +48,9 @@ impl Pulled<'_> {
             Parameter::DofArmature => self.armature(out),
             Parameter::DofFrictionloss => self.frictionloss(out),
             Parameter::JntStiffness => self.stiffness(out),
-            Parameter::ActuatorGear
-            | Parameter::ActuatorGainprm
-            | Parameter::ActuatorBiasprm => self.actuators(parameter, out),
+            Parameter::ActuatorGear | Parameter::ActuatorGainprm | Parameter::ActuatorBiasprm => {
+                self.actuators(parameter, out)
+            }
             Parameter::GeomSize => self.sizes(out),
             Parameter::GeomFriction => self.each_contact(|id| geom_friction(self, id, out)),
             Parameter::GeomSolref => self.each_contact(|id| geom_solref(self, id, out)),
@@ -86,11 +86,7 @@ impl Pulled<'_> {
             Some(i) => (1.0, i.weight_bodies[body], i.change_bodies[body]),
             None => (0.0, [0.0; 6], [0.0; 6]),
         };
-        [
-            (-1.0, lambda, self.accelerations[body]),
-            (1.0, cross_motion(&v, &lambda), v),
-            implicit,
-        ]
+        [(-1.0, lambda, self.accelerations[body]), (1.0, cross_motion(&v, &lambda), v), implicit]
     }
 
     fn bodies(&self, parameter: Parameter, out: &mut [f64]) {
@@ -101,7 +97,9 @@ impl Pulled<'_> {
             let lambda = &self.adjoint.bodies[body];
             for (sign, x, y) in self.forms(body) {
                 match parameter {
-                    Parameter::BodyMass => out[body] += sign * dot(at_point(&x, c), at_point(&y, c)),
+                    Parameter::BodyMass => {
+                        out[body] += sign * dot(at_point(&x, c), at_point(&y, c))
+                    }
                     Parameter::BodyInertia => {
                         for k in 0..3 {
                             let axis = column(&data.ximat[body], k);
@@ -126,7 +124,8 @@ impl Pulled<'_> {
                 Parameter::BodyIpos => {
                     let applied = &data.xfrc_applied[body];
                     let compensation = -share * model.body_mass[body];
-                    let force = add_scaled([applied[0], applied[1], applied[2]], gravity, compensation);
+                    let force =
+                        add_scaled([applied[0], applied[1], applied[2]], gravity, compensation);
                     for k in 0..3 {
                         let e = column(&data.xmat[body], k);
                         out[3 * body + k] += dot(force, cross(angular(lambda), e));
@@ -221,7 +220,8 @@ impl Pulled<'_> {
             let slots = &mut out[..];
             match parameter {
                 Parameter::ActuatorGainprm => {
-                    let count = if model.actuator_gaintype[actuator] == Gain::Affine { 3 } else { 1 };
+                    let count =
+                        if model.actuator_gaintype[actuator] == Gain::Affine { 3 } else { 1 };
                     for k in 0..count {
                         slots[3 * actuator + k] += along * law.input * at[k];
                     }
@@ -240,7 +240,14 @@ impl Pulled<'_> {
                 _ => {
                     let slope = if law.free { law.slope } else { [0.0; 2] };
                     let force = law.force;
-                    self.gear(actuator, along, force, slope, form, &mut slots[6 * actuator..6 * actuator + 6]);
+                    self.gear(
+                        actuator,
+                        along,
+                        force,
+                        slope,
+                        form,
+                        &mut slots[6 * actuator..6 * actuator + 6],
+                    );
                 }
             }
         }

@@ -4,7 +4,9 @@ use crate::constraint::{RowKind, polynomial_curvature};
 use crate::data::Data;
 use crate::model::{EqualityType, quat_of};
 use crate::solve::{Curvature, row_curvature};
-use crate::spatial::quaternion::{logarithm, right_jacobian_inverse, right_jacobian_inverse_transpose};
+use crate::spatial::quaternion::{
+    logarithm, right_jacobian_inverse, right_jacobian_inverse_transpose,
+};
 use crate::spatial::{MINVAL, add_scaled, dot, normalize, scale};
 use crate::{Model, RowState};
 

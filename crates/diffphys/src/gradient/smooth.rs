@@ -67,7 +67,8 @@ impl Motions {
                     let s = &data.cdof[j];
                     let psi = cross_motion(&before_v, s);
                     self.psi[j] = psi;
-                    self.psi2[j] = add6(&cross_motion(&before_a, s), &cross_motion(&before_v, &psi));
+                    self.psi2[j] =
+                        add6(&cross_motion(&before_a, s), &cross_motion(&before_v, &psi));
                     self.pure_psi[j] = cross_motion(&before_pure, s);
                     accumulate_scaled(&mut a, s, qacc[j]);
                     accumulate_scaled(&mut pure, s, qacc[j]);
@@ -203,8 +204,7 @@ impl Composite {
                 dq[i * nv + j] += sign * row;
                 if let Some(dv) = dv.as_deref_mut() {
                     let rate = add6(&motions.psi[j], &motions.sdot[j]);
-                    dv[i * nv + j] +=
-                        sign * (dot6(&b_s, &data.cdof[j]) + dot6(&inertia_s, &rate));
+                    dv[i * nv + j] += sign * (dot6(&b_s, &data.cdof[j]) + dot6(&inertia_s, &rate));
                 }
                 if j < block {
                     dq[j * nv + i] += sign * dot6(&data.cdof[j], &column);

@@ -1,8 +1,8 @@
 //! Cotangents of the contact parameters of geoms: friction, `solref`, `solimp`.
 
+use super::contact::Sides;
 use super::contact::{axis, rows_of};
 use super::parameter::Pulled;
-use super::contact::Sides;
 use crate::collide::mixing;
 use crate::constraint::{clamp_impedance, contact_rows, impedance_partials};
 use crate::model::{Cone, Model};
@@ -177,7 +177,8 @@ pub(crate) fn geom_solimp(pulled: &Pulled<'_>, id: usize, out: &mut [f64]) {
     let first = contact.efc_address;
     let [k, b, ..] = efc.KBIP[first];
     let high = clamp_impedance(&contact.solimp)[1];
-    let mut bar = impedance_partials(&contact.solimp, efc.pos[first] - efc.margin[first]).map(|p| p * d_bar);
+    let mut bar =
+        impedance_partials(&contact.solimp, efc.pos[first] - efc.margin[first]).map(|p| p * d_bar);
     if (1e-4..=0.9999).contains(&contact.solimp[1]) {
         bar[1] -= (2.0 * k * k_bar + b * b_bar) / high;
     }

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::external;
 use super::shapes::Call;
-use crate::{Cotangent, Error, Model, Parameter, Result, Rollout};
+use crate::{Cotangent, Model, Parameter, Result, Rollout};
 
 pub(crate) struct Map {
     name: String,
@@ -46,7 +46,13 @@ impl Map {
         usize::from(self.model.nu() > 0)
     }
 
-    fn check(&self, what: &'static str, phase: Phase, d: &[Option<Tensor>], dims: &[&[usize]]) -> NetworkResult<()> {
+    fn check(
+        &self,
+        what: &'static str,
+        phase: Phase,
+        d: &[Option<Tensor>],
+        dims: &[&[usize]],
+    ) -> NetworkResult<()> {
         if d.len() != dims.len() {
             let (node, expected, got) = (self.name.clone(), dims.len(), d.len());
             return Err(NetworkError::Arity { node, what, expected, got });

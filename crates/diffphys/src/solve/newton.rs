@@ -199,13 +199,7 @@ fn gradient(model: &Model, data: &Data, ws: &mut Workspace) -> (f64, f64) {
     (norm(&ws.gradient), size)
 }
 
-fn iterate(
-    model: &Model,
-    data: &mut Data,
-    ws: &mut Workspace,
-    mut cost: f64,
-    tolerance: f64,
-) {
+fn iterate(model: &Model, data: &mut Data, ws: &mut Workspace, mut cost: f64, tolerance: f64) {
     let (nv, opt) = (model.nv(), &model.opt);
     let trace: f64 = (0..nv).map(|k| data.qM[k * nv + k]).sum();
     let scale = 1.0 / trace.max(crate::spatial::MINVAL);
@@ -252,8 +246,9 @@ fn iterate(
         let now = row_forces(data) + gauss(data, ws);
         let before = norm_now;
         (norm_now, size) = gradient(model, data, ws);
-        // Neither the cost nor its gradient falls: that is as far as rounding lets it come.
-        if now >= cost && norm_now >= 0.5 * before && newton {
+        // Newton's steps square the error, until rounding is all that is left of it.
+        let stalled = norm_now >= 0.5 * before && (now >= cost || norm_now <= 1e-9 * size);
+        if stalled && newton {
             break;
         }
         cost = now;

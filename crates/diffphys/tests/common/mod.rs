@@ -1,5 +1,5 @@
 //! The models of the tests, states in contact, and comparisons.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use pullback_diffphys::{Data, Model, Options, mjcf};
 
