@@ -50,7 +50,7 @@ impl Rollout {
     /// [`crate::Error::Length`]; as of [`Model::step`].
     pub fn run(&mut self, model: &Model, start: &Data, controls: &[f64]) -> Result<()> {
         let nu = model.nu();
-        let steps = if nu == 0 { 0 } else { controls.len() / nu };
+        let steps = controls.len().checked_div(nu).unwrap_or(0);
         length("rollout", "controls", controls.len(), steps * nu)?;
         self.steps(model, start, controls, steps)
     }

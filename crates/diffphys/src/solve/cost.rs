@@ -136,7 +136,8 @@ fn elliptic(
     cost
 }
 
-/// The curvature −∂force/∂jar of a row, or of a cone's block.
+/// The curvature −∂force/∂jar of a row, or of a cone's block. Never stored, so its size does not matter.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Curvature {
     /// One number; 0 where the cost is linear.
     Row(f64),
