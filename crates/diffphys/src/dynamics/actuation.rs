@@ -50,15 +50,20 @@ pub(crate) fn clamped_control(model: &Model, actuator: usize, ctrl: f64) -> (f64
     }
 }
 
-/// The activation after `h` seconds.
-pub(crate) fn next_activation(model: &Model, actuator: usize, act: f64, rate: f64, h: f64) -> f64 {
-    let next = match model.actuator_dyntype[actuator] {
+/// The activation after `h` seconds at that rate, before it is clamped.
+pub(crate) fn free_activation(model: &Model, actuator: usize, act: f64, rate: f64, h: f64) -> f64 {
+    match model.actuator_dyntype[actuator] {
         Dynamics::FilterExact => {
             let tau = model.actuator_dynprm[actuator][0].max(crate::spatial::MINVAL);
             act + rate * tau * (1.0 - (-h / tau).exp())
         }
         Dynamics::None | Dynamics::Integrator | Dynamics::Filter => act + rate * h,
-    };
+    }
+}
+
+/// The activation after `h` seconds.
+pub(crate) fn next_activation(model: &Model, actuator: usize, act: f64, rate: f64, h: f64) -> f64 {
+    let next = free_activation(model, actuator, act, rate, h);
     if model.actuator_actlimited[actuator] {
         let [low, high] = model.actuator_actrange[actuator];
         next.clamp(low, high)

@@ -156,8 +156,8 @@ fn advance_activations(model: &Model, data: &mut Data, h: f64) {
 }
 
 /// Nodes of the classical method: where each stage is, and the weights of the sum.
-const NODE: [f64; 4] = [0.0, 0.5, 0.5, 1.0];
-const WEIGHT: [f64; 4] = [1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 6.0];
+pub(crate) const NODE: [f64; 4] = [0.0, 0.5, 0.5, 1.0];
+pub(crate) const WEIGHT: [f64; 4] = [1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 6.0];
 
 /// The classical method of order 4. Rotations are combined in the tangent space of the start, with Jr⁻¹ (Munthe-Kaas, "High order
 /// Runge-Kutta methods on manifolds", 1999).
@@ -217,7 +217,7 @@ fn runge_kutta(model: &Model, data: &mut Data) -> Result<()> {
 }
 
 /// The velocity of a stage as the rate of the tangent that reached it: ω ↦ Jr⁻¹(displacement)·ω for rotations.
-fn correct(model: &Model, before: &[f64], step: f64, velocity: &mut [f64]) {
+pub(crate) fn correct(model: &Model, before: &[f64], step: f64, velocity: &mut [f64]) {
     for joint in 0..model.njnt() {
         if let Some((_, v)) = model.rotation(joint) {
             let turn = [before[v] * step, before[v + 1] * step, before[v + 2] * step];

@@ -9,10 +9,13 @@ mod kinematics;
 mod passive;
 mod velocity;
 
-pub(crate) use actuation::{Law, clamped_control, law, next_activation, transmission};
+pub(crate) use actuation::{
+    Law, clamped_control, free_activation, law, next_activation, transmission,
+};
 pub(crate) use bias::NO_PARENT;
 pub(crate) use forward::forward;
 pub(crate) use inertia::{factor, multiply_inertia, solve, solve_rows};
+pub(crate) use integrate::{NODE, WEIGHT, correct};
 pub(crate) use passive::{spring_rotation, stretch};
 
 /// Positions, inertia and its factor at the reference configuration of a model whose constants are not known yet.

@@ -2,7 +2,9 @@
 
 use super::adjoint::Cotangent;
 use super::smooth::{acts, outside_force, outside_of};
-use crate::dynamics::{Law, clamped_control, law, spring_rotation, stretch, transmission};
+use crate::dynamics::{
+    Law, clamped_control, free_activation, law, spring_rotation, stretch, transmission,
+};
 use crate::model::{Dynamics, Gain, JointType};
 use crate::spatial::motion::{accumulate, cross_force, wrench};
 use crate::spatial::quaternion::{right_jacobian_inverse, right_jacobian_inverse_transpose};
@@ -146,23 +148,12 @@ pub(crate) fn activation_slopes(model: &Model, data: &Data, actuator: usize, h: 
     if model.actuator_actlimited[actuator] {
         let [low, high] = model.actuator_actrange[actuator];
         let rate = data.act_dot[adr];
-        let next = by_free(model, actuator, data.act[adr], rate, h);
+        let next = free_activation(model, actuator, data.act[adr], rate, h);
         if next < low || next > high {
             return (0.0, 0.0);
         }
     }
     (by_ctrl * free, by_act)
-}
-
-/// The next activation before it is clamped.
-fn by_free(model: &Model, actuator: usize, act: f64, rate: f64, h: f64) -> f64 {
-    match model.actuator_dyntype[actuator] {
-        Dynamics::FilterExact => {
-            let tau = model.actuator_dynprm[actuator][0].max(crate::spatial::MINVAL);
-            act + rate * tau * (1.0 - (-h / tau).exp())
-        }
-        _ => act + rate * h,
-    }
 }
 
 fn pull_actuator(

@@ -23,6 +23,9 @@ impl StepDerivative {
         length("jacobians", "B", b.len(), n * nu)?;
         a.fill(0.0);
         b.fill(0.0);
+        if self.runge_kutta.is_some() {
+            return self.jacobians_by_pulls(model, a, b);
+        }
         self.velocity_jacobian(model);
         let [turn, dq, dw, out] = &mut self.rows;
         for k in 0..nv {
@@ -67,6 +70,26 @@ impl StepDerivative {
         }
         crate::data::finite("jacobians", "A", a)?;
         crate::data::finite("jacobians", "B", b)
+    }
+
+    /// Row by row.
+    fn jacobians_by_pulls(&mut self, model: &Model, a: &mut [f64], b: &mut [f64]) -> Result<()> {
+        let (nv, na, nu) = (model.nv(), model.na, model.nu());
+        let n = 2 * nv + na;
+        let (mut unit, mut out) = (Cotangent::zeros(model), Cotangent::zeros(model));
+        for row in 0..n {
+            unit.clear();
+            out.clear();
+            let mut places = unit.qpos.iter_mut().chain(&mut unit.qvel).chain(&mut unit.act);
+            if let Some(x) = places.nth(row) {
+                *x = 1.0;
+            }
+            self.pull(model, &unit, &mut out)?;
+            let values = out.qpos.iter().chain(&out.qvel).chain(&out.act);
+            a[row * n..(row + 1) * n].iter_mut().zip(values).for_each(|(a, x)| *a = *x);
+            b[row * nu..(row + 1) * nu].copy_from_slice(&out.ctrl);
+        }
+        Ok(())
     }
 
     /// ∂â for the integrator's acceleration in `dense`.

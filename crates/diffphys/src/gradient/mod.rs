@@ -9,6 +9,7 @@ mod jacobian;
 mod parameter;
 mod report;
 mod rows;
+mod runge_kutta;
 mod smooth;
 mod softness;
 mod step;

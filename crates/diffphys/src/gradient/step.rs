@@ -7,6 +7,7 @@ use super::dense::Dense;
 use super::forces::activation_slopes;
 use super::jacobian::pull_slopes;
 use super::parameter::{Implicit, Pulled};
+use super::runge_kutta::RungeKutta;
 use super::smooth::Motions;
 use crate::dynamics::{factor, forward, solve};
 use crate::error::length;
@@ -68,6 +69,8 @@ pub struct StepDerivative {
     weight: Vec<f64>,
     prepared: bool,
     pulled: bool,
+    /// The four solves, if the integrator is Runge-Kutta.
+    pub(super) runge_kutta: Option<Box<RungeKutta>>,
 }
 
 impl StepDerivative {
@@ -95,6 +98,7 @@ impl StepDerivative {
             weight: vec![0.0; nv],
             prepared: false,
             pulled: false,
+            runge_kutta: None,
         }
     }
 
@@ -102,7 +106,7 @@ impl StepDerivative {
     ///
     /// # Errors
     /// As of [`Model::step`]; [`Error::NotConverged`] if the solver's scaled gradient is above 10⁻⁷: raise `opt.iterations` or lower
-    /// `opt.tolerance`; [`Error::Invalid`] for the integrator Runge-Kutta, which has no derivative here.
+    /// `opt.tolerance`.
     pub fn evaluate(&mut self, model: &Model, data: &Data) -> Result<()> {
         const NODE: &str = "step derivative";
         (self.prepared, self.pulled) = (false, false);
@@ -110,29 +114,22 @@ impl StepDerivative {
         length(NODE, "this StepDerivative's nv", self.velocity.len(), model.nv())?;
         self.data.check(model, NODE)?;
         if model.opt.integrator == Integrator::RungeKutta4 {
-            return Err(Error::invalid(
-                NODE,
-                "the integrator RK4 has no derivative here; use Euler or implicitfast",
-            ));
+            let runge_kutta =
+                self.runge_kutta.get_or_insert_with(|| Box::new(RungeKutta::new(model)));
+            let next = (
+                self.next_qpos.as_mut_slice(),
+                self.velocity.as_mut_slice(),
+                self.next_act.as_mut_slice(),
+            );
+            runge_kutta.evaluate(model, data, next)?;
+            crate::data::finite(NODE, "qvel", &self.velocity)?;
+            self.prepared = true;
+            return Ok(());
         }
+        self.runge_kutta = None;
         let own = &mut self.data;
         own.copy_inputs(data);
-        forward(model, own)?;
-        if own.solve.gradient > POLISHED {
-            // A step may stop earlier than a derivative can.
-            own.qacc_warmstart.copy_from_slice(&own.qacc);
-            crate::solve::solve_to(model, own, 0.0);
-            crate::data::finite(NODE, "qacc", &own.qacc)?;
-        }
-        let stats = own.solve;
-        if stats.gradient > NEEDED {
-            return Err(Error::NotConverged {
-                node: NODE,
-                iterations: stats.iterations,
-                gradient: stats.gradient,
-                needed: NEEDED,
-            });
-        }
+        solved(model, own)?;
         self.integrate(model);
         crate::data::finite(NODE, "qvel", &self.velocity)?;
         self.prepare(model);
@@ -201,7 +198,7 @@ impl StepDerivative {
 
     /// The data of the step: forward dynamics at its start.
     pub fn data(&self) -> &Data {
-        &self.data
+        self.runge_kutta.as_ref().map_or(&self.data, |r| r.data())
     }
 
     /// The next positions, velocities and activations.
@@ -209,9 +206,9 @@ impl StepDerivative {
         (&self.next_qpos, &self.velocity, &self.next_act)
     }
 
-    /// How near the step is to where its derivative changes.
+    /// How near the step is to where its derivative changes; of Runge-Kutta, its first stage.
     pub fn report(&self) -> GradientReport {
-        GradientReport::new(&self.data)
+        GradientReport::new(self.data())
     }
 
     pub(super) fn ready(&self) -> Result<()> {
@@ -239,6 +236,18 @@ impl StepDerivative {
         }
         length("pull", "ctrl cotangent", out.ctrl.len(), model.nu())?;
         length("pull", "qfrc_applied cotangent", out.qfrc_applied.len(), model.nv())?;
+        if let Some(runge_kutta) = &mut self.runge_kutta {
+            runge_kutta.pull(model, next, out);
+        } else {
+            self.pull_single(model, next, out);
+        }
+        self.pulled = true;
+        crate::data::finite("pull", "the cotangent of qpos", &out.qpos)?;
+        crate::data::finite("pull", "the cotangent of qvel", &out.qvel)
+    }
+
+    /// The pull of a step with one solve.
+    fn pull_single(&mut self, model: &Model, next: &Cotangent, out: &mut Cotangent) {
         let (nv, h) = (model.nv(), model.opt.timestep);
         let [turn, velocity, qacc, _] = &mut self.rows;
         let weight = &mut self.weight;
@@ -274,9 +283,6 @@ impl StepDerivative {
                 out.ctrl[actuator] += by_ctrl * next.act[adr];
             }
         }
-        self.pulled = true;
-        crate::data::finite("pull", "the cotangent of qpos", &out.qpos)?;
-        crate::data::finite("pull", "the cotangent of qvel", &out.qvel)
     }
 
     /// Adds to `out` the cotangent of a parameter that belongs to the last `pull`: out += (∂x⁺/∂parameter)ᵀ·next.
@@ -297,6 +303,10 @@ impl StepDerivative {
         }
         let want = model.parameter(parameter).len();
         length("pull_parameter", parameter.name(), out.len(), want)?;
+        if let Some(runge_kutta) = &self.runge_kutta {
+            runge_kutta.pull_parameter(model, parameter, out);
+            return crate::data::finite("pull_parameter", parameter.name(), out);
+        }
         let implicit = self.implicit.then(|| Implicit {
             weight: &self.weight,
             weight_bodies: &self.scratch[0],
@@ -316,4 +326,26 @@ impl StepDerivative {
         pulled.add(parameter, out);
         crate::data::finite("pull_parameter", parameter.name(), out)
     }
+}
+
+/// Forward dynamics at the state of `data`, solved as exactly as a derivative needs.
+pub(super) fn solved(model: &Model, data: &mut Data) -> Result<()> {
+    const NODE: &str = "step derivative";
+    forward(model, data)?;
+    if data.solve.gradient > POLISHED {
+        // A step may stop earlier than a derivative can.
+        data.qacc_warmstart.copy_from_slice(&data.qacc);
+        crate::solve::solve_to(model, data, 0.0);
+        crate::data::finite(NODE, "qacc", &data.qacc)?;
+    }
+    let stats = data.solve;
+    if stats.gradient <= NEEDED {
+        return Ok(());
+    }
+    Err(Error::NotConverged {
+        node: NODE,
+        iterations: stats.iterations,
+        gradient: stats.gradient,
+        needed: NEEDED,
+    })
 }

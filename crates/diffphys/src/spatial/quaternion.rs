@@ -168,3 +168,45 @@ pub(crate) fn right_jacobian_inverse(w: Vec3, d: Vec3) -> Vec3 {
 pub(crate) fn right_jacobian_inverse_transpose(w: Vec3, d: Vec3) -> Vec3 {
     right_jacobian_inverse(scale(w, -1.0), d)
 }
+
+/// The cotangent of w in yᵀ·Jr(w)⁻¹·v, Jr⁻¹·v = v + ½w × v + c·w × (w × v).
+pub(crate) fn right_jacobian_inverse_turn(w: Vec3, v: Vec3, y: Vec3) -> Vec3 {
+    let t2 = dot(w, w);
+    let c = inverse_coefficient(w);
+    // c'(θ)/θ.
+    let slope = if t2 < 1e-2 {
+        1.0 / 360.0 + t2 / 7560.0 + t2 * t2 / 201_600.0
+    } else {
+        let t = t2.sqrt();
+        let (sine, cosine) = (0.5 * t).sin_cos();
+        (-2.0 / (t * t2) + 0.5 * cosine / (sine * t2) + 0.25 / (t * sine * sine)) / t
+    };
+    let wv = cross(w, v);
+    let sum = super::add_scaled(cross(wv, y), cross(v, cross(y, w)), 1.0);
+    let out = super::add_scaled(scale(cross(v, y), 0.5), sum, c);
+    super::add_scaled(out, w, slope * dot(y, cross(w, wv)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{right_jacobian_inverse, right_jacobian_inverse_turn};
+    use crate::spatial::dot;
+
+    #[test]
+    fn the_turn_of_the_inverse_jacobian_is_a_difference_quotient() {
+        let (v, y) = ([0.3, -0.7, 0.5], [0.2, 0.9, -0.4]);
+        for size in [1e-9, 1e-3, 0.09, 0.11, 1.0, 2.5] {
+            let w = [0.6 * size, -0.3 * size, 0.5 * size];
+            let got = right_jacobian_inverse_turn(w, v, y);
+            for k in 0..3 {
+                let at = |s: f64| {
+                    let mut moved = w;
+                    moved[k] += s;
+                    dot(y, right_jacobian_inverse(moved, v))
+                };
+                let want = (at(1e-6) - at(-1e-6)) / 2e-6;
+                assert!((got[k] - want).abs() < 1e-8, "{size} {k}: {} {want}", got[k]);
+            }
+        }
+    }
+}

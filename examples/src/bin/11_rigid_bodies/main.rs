@@ -9,9 +9,7 @@ mod drawing;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use pullback_diffphys::{
-    Cotangent, Data, Integrator, Model, Options, Parameter, Rollout, StepDerivative, mjcf, urdf,
-};
+use pullback_diffphys::{Cotangent, Data, Model, Parameter, Rollout, StepDerivative, mjcf, urdf};
 
 /// A leg of three links on a rail, with a foot: MJCF as users write it.
 const LEG: &str = r#"<mujoco model="leg">
@@ -71,7 +69,7 @@ fn main() -> Result<()> {
 }
 
 fn load(file: Option<&str>) -> Result<Model> {
-    let mut model = match file {
+    let model = match file {
         None => mjcf::parse(LEG)?,
         Some(path) if path.ends_with(".urdf") => {
             // Collision shapes of robots are often meshes; the mechanism is there without them.
@@ -80,11 +78,6 @@ fn load(file: Option<&str>) -> Result<Model> {
         }
         Some(path) => mjcf::load(path)?,
     };
-    if model.opt().integrator == Integrator::RungeKutta4 {
-        println!("(the model asks for RK4; Euler is used, which has derivatives)");
-        let options = Options { integrator: Integrator::Euler, ..*model.opt() };
-        model.set_options(options)?;
-    }
     Ok(model)
 }
 
