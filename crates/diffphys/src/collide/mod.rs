@@ -1,5 +1,6 @@
 //! Contacts: which pairs may touch, where they do, and how that changes as they move.
 
+mod capsule_box;
 mod frame;
 pub(crate) mod geometry;
 mod pairs;
@@ -65,6 +66,7 @@ fn touches<T: Scalar>(
         (Sphere, Cylinder) => pairs::sphere_cylinder,
         (Sphere, Box) => pairs::sphere_box,
         (Capsule, Capsule) => pairs::capsule_capsule,
+        (Capsule, Box) => capsule_box::capsule_box,
         _ => return false,
     };
     rule(a, b, margin, out);

@@ -4,8 +4,8 @@
 use pullback_diffphys::{Data, Model, Options, mjcf};
 
 /// Names of the files in `tests/models`.
-pub const MODELS: [&str; 7] =
-    ["shapes", "cones", "pile", "arm", "arm_implicit", "arm_rk", "spinner"];
+pub const MODELS: [&str; 8] =
+    ["shapes", "cones", "pile", "logs", "arm", "arm_implicit", "arm_rk", "spinner"];
 
 /// A model of `tests/models`, solved as far as rounding lets it.
 pub fn model(name: &str) -> Model {
