@@ -124,6 +124,12 @@ fn deep_huge_and_escaping_files_end_in_errors() {
     assert!(matches!(mjcf::parse(&nested), Err(Error::Parse { .. })));
     let many = in_world(&"<body/>".repeat(30_000));
     assert!(matches!(mjcf::parse(&many), Err(Error::Invalid { .. })));
+    // Matrices of 3,000² numbers and 8 million pairs of geoms.
+    let body = "<body><freejoint/><geom size='1'/></body>";
+    assert!(matches!(mjcf::parse(&in_world(&body.repeat(500))), Err(Error::Invalid { .. })));
+    let fixed = "<body><geom size='1'/></body>".repeat(2_000);
+    let moving = format!("<body><joint/>{}</body>", "<geom size='1'/>".repeat(4_000));
+    assert!(matches!(mjcf::parse(&in_world(&(fixed + &moving))), Err(Error::Invalid { .. })));
     // An entity that doubles itself.
     let bomb = "<!DOCTYPE m [<!ENTITY a 'xxxxxxxxxx'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;'>\
         <!ENTITY c '&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;'>]><mujoco model='&c;'/>";

@@ -93,8 +93,11 @@ fn bodies_may_touch(model: &Model, b1: usize, b2: usize) -> bool {
     !model.exclude.contains(&(b1.min(b2), b1.max(b2)))
 }
 
+/// More pairs than this are refused: each is looked at in every step.
+const MOST_PAIRS: usize = 4_000_000;
+
 /// Pairs of geoms that may touch, in MuJoCo's order: by bodies, then by geoms; explicit pairs first.
-pub(crate) fn candidates(model: &Model) -> Vec<([usize; 2], Option<usize>)> {
+pub(crate) fn candidates(model: &Model) -> Result<Vec<([usize; 2], Option<usize>)>> {
     let mut pairs: Vec<_> = model.pair.iter().enumerate().map(|(k, p)| (p.geom, Some(k))).collect();
     let geoms = |body: usize| {
         let first = model.body_geomadr[body];
@@ -106,6 +109,10 @@ pub(crate) fn candidates(model: &Model) -> Vec<([usize; 2], Option<usize>)> {
                 continue;
             }
             for g1 in geoms(b1) {
+                if pairs.len() > MOST_PAIRS {
+                    let what = format!("more than {MOST_PAIRS} pairs of geoms may touch");
+                    return Err(Error::invalid("model", what));
+                }
                 for g2 in geoms(b2) {
                     let bits = model.geom_contype[g1] & model.geom_conaffinity[g2]
                         | model.geom_contype[g2] & model.geom_conaffinity[g1];
@@ -119,7 +126,7 @@ pub(crate) fn candidates(model: &Model) -> Vec<([usize; 2], Option<usize>)> {
             }
         }
     }
-    pairs
+    Ok(pairs)
 }
 
 /// Finds all contacts at the present positions (`mj_collision`).

@@ -114,17 +114,31 @@ fn document(name: &str, content: &str, level: usize, reading: &mut Reading<'_>) 
     }
     let parsed =
         roxmltree::Document::parse(content).map_err(|e| parse_error(e.pos().row, e.to_string()))?;
-    let file: Arc<str> = name.into();
-    element(parsed.root_element(), &file, level, reading)
+    // Where lines end: asking the parser for each element's line would read the text from its start each time.
+    let ends = content.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(k, _)| k).collect();
+    let source = Source { file: name.into(), ends };
+    element(parsed.root_element(), &source, level, reading)
+}
+
+/// A file's name and the places of its line ends.
+struct Source {
+    file: Arc<str>,
+    ends: Vec<usize>,
+}
+
+impl Source {
+    fn line(&self, node: roxmltree::Node<'_, '_>) -> u32 {
+        let before = self.ends.partition_point(|&end| end < node.range().start);
+        u32::try_from(before + 1).unwrap_or(u32::MAX)
+    }
 }
 
 fn element(
     node: roxmltree::Node<'_, '_>,
-    file: &Arc<str>,
+    source: &Source,
     level: usize,
     reading: &mut Reading<'_>,
 ) -> Result<Element> {
-    let line = node.document().text_pos_at(node.range().start).row;
     let mut out = Element {
         tag: node.tag_name().name().to_string(),
         attributes: node
@@ -132,8 +146,8 @@ fn element(
             .map(|a| (a.name().to_string(), a.value().trim().to_string()))
             .collect(),
         children: Vec::new(),
-        file: file.clone(),
-        line,
+        file: source.file.clone(),
+        line: source.line(node),
     };
     if level > reading.limits.depth {
         return Err(out.wrong(format!("elements nest deeper than {}", reading.limits.depth)));
@@ -144,10 +158,10 @@ fn element(
     }
     for child in node.children().filter(roxmltree::Node::is_element) {
         if child.tag_name().name() == "include" {
-            let included = include(child, file, level + 1, reading)?;
+            let included = include(child, source, level + 1, reading)?;
             out.children.extend(included.children);
         } else {
-            out.children.push(element(child, file, level + 1, reading)?);
+            out.children.push(element(child, source, level + 1, reading)?);
         }
     }
     Ok(out)
@@ -156,7 +170,7 @@ fn element(
 /// The root of an included file, whose children take the place of the element.
 fn include(
     node: roxmltree::Node<'_, '_>,
-    file: &Arc<str>,
+    source: &Source,
     level: usize,
     reading: &mut Reading<'_>,
 ) -> Result<Element> {
@@ -164,8 +178,8 @@ fn include(
         tag: "include".to_string(),
         attributes: Vec::new(),
         children: Vec::new(),
-        file: file.clone(),
-        line: node.document().text_pos_at(node.range().start).row,
+        file: source.file.clone(),
+        line: source.line(node),
     };
     let Some(name) = node.attribute("file") else {
         return Err(here.wrong("the attribute file is missing"));

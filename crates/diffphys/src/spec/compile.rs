@@ -7,8 +7,11 @@ use crate::model::{GeomType, JointType};
 use crate::spatial::{MINVAL, normalize, quaternion};
 use crate::{Error, Model, Result, collide};
 
-/// More of anything than this is refused: pairs of geoms and matrices grow with the square.
+/// More bodies or geoms than this are refused.
 const MOST: usize = 20_000;
+
+/// More degrees of freedom than this are refused: matrices are dense.
+const MOST_DEGREES: usize = 2_000;
 
 /// `joint 'knee', line 12`.
 pub(super) fn label(kind: &str, name: &str, line: u32) -> String {
@@ -64,8 +67,12 @@ pub(super) fn compile(spec: &Spec) -> Result<Model> {
     unique("joint", &model.jnt_names)?;
     unique("geom", &model.geom_names)?;
     unique("site", &model.site_names)?;
-    if model.ngeom() > MOST || model.nv() > MOST {
-        let what = format!("{} geoms and {} degrees of freedom", model.ngeom(), model.nv());
+    if model.ngeom() > MOST || model.nv() > MOST_DEGREES {
+        let what = format!(
+            "{} geoms and {} degrees of freedom; at most {MOST} and {MOST_DEGREES} are supported",
+            model.ngeom(),
+            model.nv()
+        );
         return Err(Error::invalid("model", what));
     }
     for tendon in &spec.tendons {
@@ -91,7 +98,7 @@ pub(super) fn compile(spec: &Spec) -> Result<Model> {
         model.key_names.push(name.clone());
         model.key.push(frame);
     }
-    model.candidates = collide::candidates(&model);
+    model.candidates = collide::candidates(&model)?;
     model.set_constants()?;
     Ok(model)
 }
