@@ -39,7 +39,7 @@ pub enum Error {
         /// What is not supported.
         what: String,
     },
-    /// Two geoms come near each other, and there is no rule for their shapes.
+    /// Two geoms touch, and there is no rule for their shapes.
     #[error("contact of geom {geom1} ({type1}) and geom {geom2} ({type2}) is not supported")]
     UnsupportedPair {
         /// Name or number of the first geom.

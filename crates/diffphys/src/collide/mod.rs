@@ -5,6 +5,7 @@ mod frame;
 pub(crate) mod geometry;
 mod pairs;
 mod scalar;
+mod separation;
 
 use crate::model::{GeomType, Model, Pair};
 use crate::spatial::{Mat3, Vec3, dot, sub};
@@ -152,6 +153,9 @@ pub(crate) fn collide(model: &Model, data: &mut Data) -> Result<()> {
         let mut found = Touches::new();
         let (t1, t2) = (model.geom_type[g1], model.geom_type[g2]);
         if !touches((t1, &a), (t2, &b), reach, &mut found) {
+            if separation::separated((t1, &a), (t2, &b), reach) {
+                continue;
+            }
             return Err(Error::UnsupportedPair {
                 geom1: Model::label("geom", &model.geom_names, g1),
                 type1: t1.name(),

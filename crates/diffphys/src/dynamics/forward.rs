@@ -56,7 +56,7 @@ impl Model {
     ///
     /// # Errors
     /// [`crate::Error::Length`] and [`crate::Error::NotFinite`] for wrong inputs, or where the acceleration is not finite;
-    /// [`crate::Error::UnsupportedPair`] where shapes without a rule come near each other.
+    /// [`crate::Error::UnsupportedPair`] where shapes without a rule touch.
     pub fn forward(&self, data: &mut Data) -> Result<()> {
         data.check(self, "forward")?;
         forward(self, data)
