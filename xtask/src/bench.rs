@@ -24,6 +24,10 @@ struct Common {
     /// Also write the rows of all crates to this file, as one JSON array.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Run the same work in other systems, in the same run; a bench in turns with ours, a report (of `diffphys`) to compare its numbers
+    /// (needs Python 3.11 or newer; fetches about 0.9 GB into target/ the first time).
+    #[arg(long)]
+    peers: bool,
 }
 
 /// Options of `bench`.
@@ -31,10 +35,6 @@ struct Common {
 pub(crate) struct BenchArguments {
     #[command(flatten)]
     common: Common,
-    /// Run the same work in other systems, in the same run, in turns with ours (needs Python 3.11 or newer; fetches
-    /// about 0.8 GB into target/ the first time).
-    #[arg(long)]
-    peers: bool,
 }
 
 /// Options of `report`.
@@ -46,11 +46,11 @@ pub(crate) struct ReportArguments {
 
 pub(crate) fn bench(arguments: &BenchArguments) -> Result<()> {
     // A missed speed target is no failure: the number depends on the machine, and stands in the table.
-    measure("bench", &arguments.common, arguments.peers).map(|_| ())
+    measure("bench", &arguments.common).map(|_| ())
 }
 
 pub(crate) fn report(arguments: &ReportArguments) -> Result<()> {
-    let missed: Vec<_> = measure("report", &arguments.common, false)?
+    let missed: Vec<_> = measure("report", &arguments.common)?
         .into_iter()
         .filter(|of| of.row.met == Some(false))
         .map(|of| format!("{}: {}", of.of_crate, of.row.name))
@@ -67,10 +67,10 @@ struct RowOfCrate {
     row: Row,
 }
 
-fn measure(kind: &str, common: &Common, with_peers: bool) -> Result<Vec<RowOfCrate>> {
+fn measure(kind: &str, common: &Common) -> Result<Vec<RowOfCrate>> {
     let binaries = metadata::package("benches")?.binaries();
     let programs = chosen(kind, &binaries, common.name.as_deref())?;
-    let python = if with_peers { Some(peers::python()?) } else { None };
+    let python = if common.peers { Some(peers::python()?) } else { None };
     if kind == "bench"
         && let Some(warning) = load().and_then(|(l, n)| busy(l, n))
     {

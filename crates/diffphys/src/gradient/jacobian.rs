@@ -1,0 +1,222 @@
+//! A step's derivative written out: A and B, and the velocity slopes of implicitfast's matrix.
+
+use super::adjoint::Cotangent;
+use super::dense::Which;
+use super::forces::{activation_slopes, input_slopes, slope_inputs};
+use super::smooth::Composite;
+use super::step::StepDerivative;
+use crate::dynamics::{solve, transmission};
+use crate::error::length;
+use crate::model::Integrator;
+use crate::{Data, Model, Result};
+
+impl StepDerivative {
+    /// A = ∂x⁺/∂x, (2·nv + na)², and B = ∂x⁺/∂ctrl, (2·nv + na) × nu, row-major, in tangents: those of `mjd_transitionFD`, exact.
+    ///
+    /// # Errors
+    /// [`Error::Length`]; [`Error::Invalid`] before the first `evaluate`; [`Error::NotFinite`].
+    pub fn jacobians(&mut self, model: &Model, a: &mut [f64], b: &mut [f64]) -> Result<()> {
+        self.ready()?;
+        let (nv, na, nu, h) = (model.nv(), model.na, model.nu(), model.opt.timestep);
+        let n = 2 * nv + na;
+        length("jacobians", "A", a.len(), n * n)?;
+        length("jacobians", "B", b.len(), n * nu)?;
+        a.fill(0.0);
+        b.fill(0.0);
+        if self.runge_kutta.is_some() {
+            return self.jacobians_by_pulls(model, a, b);
+        }
+        self.velocity_jacobian(model);
+        let [turn, dq, dw, out] = &mut self.rows;
+        for k in 0..nv {
+            turn[k] = h * self.velocity[k];
+        }
+        // Column by column: dv⁺ = dv + h·dâ, dq⁺ by the tangent map.
+        let dense = &self.dense;
+        for column in 0..n + nu {
+            let (matrix, width, at) = match column {
+                c if c < nv => (&dense.dq, nv, c),
+                c if c < 2 * nv => (&dense.dv, nv, c - nv),
+                c if c < n => (&dense.da, na, c - 2 * nv),
+                c => (&dense.du, nu, c - n),
+            };
+            dq.fill(0.0);
+            if column < nv {
+                dq[column] = 1.0;
+            }
+            for k in 0..nv {
+                let own = f64::from(u8::from(column == nv + k));
+                dw[k] = own + h * matrix[k * width + at];
+            }
+            let target =
+                |row: usize| if column < n { row * n + column } else { row * nu + column - n };
+            let slots: &mut [f64] = if column < n { a } else { b };
+            for k in 0..nv {
+                slots[target(nv + k)] = dw[k];
+                dw[k] *= h;
+            }
+            model.push_position(turn, dq, dw, out);
+            for k in 0..nv {
+                slots[target(k)] = out[k];
+            }
+        }
+        for actuator in 0..nu {
+            let adr = model.actuator_actadr[actuator];
+            if adr < na {
+                let (by_ctrl, by_act) = activation_slopes(model, &self.data, actuator, h);
+                a[(2 * nv + adr) * n + 2 * nv + adr] += by_act;
+                b[(2 * nv + adr) * nu + actuator] += by_ctrl;
+            }
+        }
+        crate::data::finite("jacobians", "A", a)?;
+        crate::data::finite("jacobians", "B", b)
+    }
+
+    /// Row by row.
+    fn jacobians_by_pulls(&mut self, model: &Model, a: &mut [f64], b: &mut [f64]) -> Result<()> {
+        let (nv, na, nu) = (model.nv(), model.na, model.nu());
+        let n = 2 * nv + na;
+        let (mut unit, mut out) = (Cotangent::zeros(model), Cotangent::zeros(model));
+        for row in 0..n {
+            unit.clear();
+            out.clear();
+            let mut places = unit.qpos.iter_mut().chain(&mut unit.qvel).chain(&mut unit.act);
+            if let Some(x) = places.nth(row) {
+                *x = 1.0;
+            }
+            self.pull(model, &unit, &mut out)?;
+            let values = out.qpos.iter().chain(&out.qvel).chain(&out.act);
+            a[row * n..(row + 1) * n].iter_mut().zip(values).for_each(|(a, x)| *a = *x);
+            b[row * nu..(row + 1) * nu].copy_from_slice(&out.ctrl);
+        }
+        Ok(())
+    }
+
+    /// ∂â for the integrator's acceleration in `dense`.
+    fn velocity_jacobian(&mut self, model: &Model) {
+        let (nv, na, nu) = (model.nv(), model.na, model.nu());
+        let data = &self.data;
+        self.dense.fill(model, data, &self.motions, &self.contacts);
+        for (which, width) in [
+            (Which::Positions, nv),
+            (Which::Velocities, nv),
+            (Which::Activations, na),
+            (Which::Controls, nu),
+        ] {
+            self.dense.solve(&self.hessian, which, nv, width);
+        }
+        if !self.implicit {
+            return;
+        }
+        // M̂·∂â = M·∂a + ∂M·(a − â) + h·∂D·â.
+        let parents = &model.dof_parentid;
+        let [column, moved, unit, _] = &mut self.rows;
+        let blocks = [
+            (&mut self.dense.dq, nv),
+            (&mut self.dense.dv, nv),
+            (&mut self.dense.da, na),
+            (&mut self.dense.du, nu),
+        ];
+        for (matrix, width) in blocks {
+            for c in 0..width {
+                for k in 0..nv {
+                    column[k] = matrix[k * width + c];
+                }
+                moved.fill(0.0);
+                crate::dynamics::multiply_inertia(parents, &data.qM, column, moved);
+                for k in 0..nv {
+                    matrix[k * width + c] = moved[k];
+                }
+            }
+        }
+        let composite: &Composite = &self.dense.composite;
+        let dq = &mut self.dense.dq;
+        composite.add_derivatives(model, data, &self.still, None, 1.0, dq, None);
+        if model.opt.integrator == Integrator::ImplicitFast {
+            let (da, du) = (&mut self.dense.da, &mut self.dense.du);
+            push_slopes(model, data, &self.acceleration, unit, da, du);
+        }
+        let blocks = [
+            (&mut self.dense.dq, nv),
+            (&mut self.dense.dv, nv),
+            (&mut self.dense.da, na),
+            (&mut self.dense.du, nu),
+        ];
+        for (matrix, width) in blocks {
+            for c in 0..width {
+                for k in 0..nv {
+                    column[k] = matrix[k * width + c];
+                }
+                solve(parents, &self.factor, &self.inverse, column);
+                for k in 0..nv {
+                    matrix[k * width + c] = column[k];
+                }
+            }
+        }
+    }
+}
+
+/// h·wᵀ·(∂D/∂input)·â over the entries that implicitfast keeps.
+pub(super) fn slope_form(
+    model: &Model,
+    data: &Data,
+    actuator: usize,
+    w: &[f64],
+    acceleration: &[f64],
+) -> f64 {
+    let mut sum = 0.0;
+    transmission(model, actuator, |i, mi| {
+        transmission(model, actuator, |j, mj| {
+            if i >= j && model.is_ancestor(j, i) && !model.saturated(data, i) {
+                sum += mi * mj * w[i] * acceleration[j];
+                if i != j {
+                    sum += mi * mj * w[j] * acceleration[i];
+                }
+            }
+        });
+    });
+    model.opt.timestep * sum
+}
+
+pub(super) fn pull_slopes(
+    model: &Model,
+    data: &Data,
+    w: &[f64],
+    acceleration: &[f64],
+    out: &mut Cotangent,
+) {
+    slope_inputs(model, data, |actuator, by| {
+        let form = by * slope_form(model, data, actuator, w, acceleration);
+        let (by_ctrl, by_act) = input_slopes(model, data, actuator);
+        out.ctrl[actuator] += form * by_ctrl;
+        let adr = model.actuator_actadr[actuator];
+        if adr < model.na {
+            out.act[adr] += form * by_act;
+        }
+    });
+}
+
+fn push_slopes(
+    model: &Model,
+    data: &Data,
+    acceleration: &[f64],
+    unit: &mut [f64],
+    da: &mut [f64],
+    du: &mut [f64],
+) {
+    let (nv, na, nu) = (model.nv(), model.na, model.nu());
+    unit.fill(0.0);
+    slope_inputs(model, data, |actuator, by| {
+        let (by_ctrl, by_act) = input_slopes(model, data, actuator);
+        let adr = model.actuator_actadr[actuator];
+        for k in 0..nv {
+            unit[k] = 1.0;
+            let form = by * slope_form(model, data, actuator, unit, acceleration);
+            unit[k] = 0.0;
+            du[k * nu + actuator] += form * by_ctrl;
+            if adr < na {
+                da[k * na + adr] += form * by_act;
+            }
+        }
+    });
+}

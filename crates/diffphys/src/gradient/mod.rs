@@ -1,0 +1,20 @@
+//! Exact derivatives of a step, by the implicit-function theorem at the solution of the constrained problem.
+
+mod adjoint;
+mod contact;
+mod dense;
+mod dynamics;
+mod forces;
+mod jacobian;
+mod parameter;
+mod report;
+mod rows;
+mod runge_kutta;
+mod smooth;
+mod softness;
+mod step;
+
+pub use adjoint::Cotangent;
+pub use dynamics::DynamicsDerivative;
+pub use report::GradientReport;
+pub use step::StepDerivative;

@@ -1,0 +1,318 @@
+//! Cotangents of physical parameters, from what the reverse sweep of a step left behind: λ, the forces' cotangents y, those of jar z, and
+//! those of each contact's geometry.
+
+use super::adjoint::Adjoint;
+use super::contact::rows_of;
+use super::forces::clamped;
+use super::jacobian::slope_form;
+use super::softness::{geom_friction, geom_solimp, geom_solref};
+use crate::collide::geometry::Motion;
+use crate::constraint::RowKind;
+use crate::dynamics::{law, spring_rotation, transmission};
+use crate::model::{Bias, Gain, Integrator, JointType, Parameter, Transmission};
+use crate::spatial::motion::{at_point, cross_motion};
+use crate::spatial::{Spatial, Vec3, add_scaled, angular, column, cross, dot, sub};
+use crate::{Data, Model, RowState};
+
+/// What a pull left behind.
+pub(crate) struct Pulled<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) data: &'a Data,
+    pub(crate) adjoint: &'a Adjoint,
+    /// Σ S·a of bodies, and their accelerations with Coriolis terms and gravity.
+    pub(crate) pure: &'a [Spatial],
+    pub(crate) accelerations: &'a [Spatial],
+    pub(crate) contacts: &'a [Option<Motion>],
+    /// Of an implicit integrator: w, Σ S·w of bodies, a − â and Σ S·(a − â), â.
+    pub(crate) implicit: Option<Implicit<'a>>,
+}
+
+/// See [`Pulled`].
+pub(crate) struct Implicit<'a> {
+    pub(crate) weight: &'a [f64],
+    pub(crate) weight_bodies: &'a [Spatial],
+    pub(crate) change: &'a [f64],
+    pub(crate) change_bodies: &'a [Spatial],
+    pub(crate) acceleration: &'a [f64],
+}
+
+impl Pulled<'_> {
+    /// Adds the cotangent of a parameter to `out`, which has the parameter's length.
+    pub(crate) fn add(&self, parameter: Parameter, out: &mut [f64]) {
+        match parameter {
+            Parameter::Gravity => self.gravity(out),
+            Parameter::BodyMass | Parameter::BodyInertia | Parameter::BodyIpos => {
+                self.bodies(parameter, out);
+            }
+            Parameter::DofDamping => self.damping(out),
+            Parameter::DofArmature => self.armature(out),
+            Parameter::DofFrictionloss => self.frictionloss(out),
+            Parameter::JntStiffness => self.stiffness(out),
+            Parameter::ActuatorGear | Parameter::ActuatorGainprm | Parameter::ActuatorBiasprm => {
+                self.actuators(parameter, out)
+            }
+            Parameter::GeomSize => self.sizes(out),
+            Parameter::GeomFriction => self.each_contact(|id| geom_friction(self, id, out)),
+            Parameter::GeomSolref => self.each_contact(|id| geom_solref(self, id, out)),
+            Parameter::GeomSolimp => self.each_contact(|id| geom_solimp(self, id, out)),
+        }
+    }
+
+    fn gravity(&self, out: &mut [f64]) {
+        if !self.model.opt.gravity_on {
+            return;
+        }
+        for body in 1..self.model.nbody() {
+            // Weight m·g at the centre of mass, less its compensation, through the motion of λ.
+            let (offset, mass) = (self.offset(body), self.model.body_mass[body]);
+            let velocity = at_point(&self.adjoint.bodies[body], offset);
+            let share = mass * (1.0 - self.model.body_gravcomp[body]);
+            for k in 0..3 {
+                out[k] += share * velocity[k];
+            }
+        }
+    }
+
+    /// The centre of mass from the tree's origin.
+    fn offset(&self, body: usize) -> Vec3 {
+        sub(self.data.xipos[body], self.data.subtree_com[self.model.body_rootid[body]])
+    }
+
+    /// Pairs of body motions whose bilinear form with the inertia is −λᵀ·ID + wᵀ·M·(a − â), with signs:
+    /// −Λ·I·A + (v × Λ)·I·v + W·I·X.
+    fn forms(&self, body: usize) -> [(f64, Spatial, Spatial); 3] {
+        let (lambda, v) = (self.adjoint.bodies[body], self.data.cvel[body]);
+        let implicit = match &self.implicit {
+            Some(i) => (1.0, i.weight_bodies[body], i.change_bodies[body]),
+            None => (0.0, [0.0; 6], [0.0; 6]),
+        };
+        [(-1.0, lambda, self.accelerations[body]), (1.0, cross_motion(&v, &lambda), v), implicit]
+    }
+
+    fn bodies(&self, parameter: Parameter, out: &mut [f64]) {
+        let (model, data) = (self.model, self.data);
+        let gravity = model.opt.gravity_vector();
+        for body in 1..model.nbody() {
+            let c = self.offset(body);
+            let lambda = &self.adjoint.bodies[body];
+            for (sign, x, y) in self.forms(body) {
+                match parameter {
+                    Parameter::BodyMass => {
+                        out[body] += sign * dot(at_point(&x, c), at_point(&y, c))
+                    }
+                    Parameter::BodyInertia => {
+                        for k in 0..3 {
+                            let axis = column(&data.ximat[body], k);
+                            out[3 * body + k] +=
+                                sign * dot(axis, angular(&x)) * dot(axis, angular(&y));
+                        }
+                    }
+                    _ => {
+                        for k in 0..3 {
+                            let e = column(&data.xmat[body], k);
+                            let first = dot(cross(angular(&x), e), at_point(&y, c));
+                            let second = dot(at_point(&x, c), cross(angular(&y), e));
+                            out[3 * body + k] += sign * model.body_mass[body] * (first + second);
+                        }
+                    }
+                }
+            }
+            // Forces at the centre of mass: compensation of gravity, and applied ones.
+            let share = model.body_gravcomp[body];
+            match parameter {
+                Parameter::BodyMass => out[body] -= share * dot(gravity, at_point(lambda, c)),
+                Parameter::BodyIpos => {
+                    let applied = &data.xfrc_applied[body];
+                    let compensation = -share * model.body_mass[body];
+                    let force =
+                        add_scaled([applied[0], applied[1], applied[2]], gravity, compensation);
+                    for k in 0..3 {
+                        let e = column(&data.xmat[body], k);
+                        out[3 * body + k] += dot(force, cross(angular(lambda), e));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn damping(&self, out: &mut [f64]) {
+        let model = self.model;
+        if !model.opt.damper {
+            return;
+        }
+        for k in 0..model.nv() {
+            out[k] -= self.adjoint.lambda[k] * self.data.qvel[k];
+            if let Some(i) = &self.implicit {
+                out[k] -= model.opt.timestep * i.weight[k] * i.acceleration[k];
+            }
+        }
+    }
+
+    fn armature(&self, out: &mut [f64]) {
+        for k in 0..self.model.nv() {
+            out[k] -= self.adjoint.lambda[k] * self.data.qacc[k];
+            if let Some(i) = &self.implicit {
+                out[k] += i.weight[k] * i.change[k];
+            }
+        }
+    }
+
+    fn frictionloss(&self, out: &mut [f64]) {
+        let efc = &self.data.efc;
+        for row in 0..efc.nefc() {
+            if let RowKind::FrictionDof(dof) = efc.kind[row] {
+                match efc.state[row] {
+                    RowState::LinearNegative => out[dof] += self.adjoint.y[row],
+                    RowState::LinearPositive => out[dof] -= self.adjoint.y[row],
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn stiffness(&self, out: &mut [f64]) {
+        let (model, data, lambda) = (self.model, self.data, &self.adjoint.lambda);
+        if !model.opt.spring {
+            return;
+        }
+        for joint in 0..model.njnt() {
+            let (q, v) = (model.jnt_qposadr[joint], model.jnt_dofadr[joint]);
+            let plain = match model.jnt_type[joint] {
+                JointType::Free => 3,
+                JointType::Ball => 0,
+                JointType::Slide | JointType::Hinge => 1,
+            };
+            for k in 0..plain {
+                out[joint] -= lambda[v + k] * (data.qpos[q + k] - model.qpos_spring[q + k]);
+            }
+            if let Some((q, v)) = model.rotation(joint) {
+                let turn = spring_rotation(model, &data.qpos, q);
+                out[joint] -= (0..3).map(|k| lambda[v + k] * turn[k]).sum::<f64>();
+            }
+        }
+    }
+
+    fn actuators(&self, parameter: Parameter, out: &mut [f64]) {
+        let (model, data, lambda) = (self.model, self.data, &self.adjoint.lambda);
+        if !model.opt.actuation {
+            return;
+        }
+        for actuator in 0..model.nu() {
+            let law = law(model, data, actuator);
+            let mut along = 0.0;
+            transmission(model, actuator, |dof, moment| {
+                if !clamped(model, data, dof) {
+                    along += moment * lambda[dof];
+                }
+            });
+            if !law.free && parameter != Parameter::ActuatorGear {
+                continue;
+            }
+            // Of implicitfast's matrix: the cotangent of the slope ∂force/∂velocity.
+            let form = match &self.implicit {
+                Some(i) if model.opt.integrator == Integrator::ImplicitFast => {
+                    slope_form(model, data, actuator, i.weight, i.acceleration)
+                }
+                _ => 0.0,
+            };
+            let at = [1.0, data.actuator_length[actuator], data.actuator_velocity[actuator]];
+            let slots = &mut out[..];
+            match parameter {
+                Parameter::ActuatorGainprm => {
+                    let count =
+                        if model.actuator_gaintype[actuator] == Gain::Affine { 3 } else { 1 };
+                    for k in 0..count {
+                        slots[3 * actuator + k] += along * law.input * at[k];
+                    }
+                    if count == 3 {
+                        slots[3 * actuator + 2] += form * law.input;
+                    }
+                }
+                Parameter::ActuatorBiasprm => {
+                    if model.actuator_biastype[actuator] == Bias::Affine {
+                        for k in 0..3 {
+                            slots[3 * actuator + k] += along * at[k];
+                        }
+                        slots[3 * actuator + 2] += form;
+                    }
+                }
+                _ => {
+                    let slope = if law.free { law.slope } else { [0.0; 2] };
+                    let force = law.force;
+                    self.gear(
+                        actuator,
+                        along,
+                        force,
+                        slope,
+                        form,
+                        &mut slots[6 * actuator..6 * actuator + 6],
+                    );
+                }
+            }
+        }
+    }
+
+    /// Length, velocity and moment are all proportional to the gear.
+    fn gear(
+        &self,
+        actuator: usize,
+        along: f64,
+        force: f64,
+        slope: [f64; 2],
+        form: f64,
+        out: &mut [f64],
+    ) {
+        let (model, data, lambda) = (self.model, self.data, &self.adjoint.lambda);
+        let id = model.actuator_trnid[actuator];
+        let mut one = |k: usize, dof: usize, coefficient: f64, position: f64| {
+            if !clamped(model, data, dof) {
+                out[k] += force * coefficient * lambda[dof];
+            }
+            out[k] += along * coefficient * (slope[0] * position + slope[1] * data.qvel[dof]);
+        };
+        match model.actuator_trntype[actuator] {
+            Transmission::Tendon => {
+                for &(joint, c) in &model.tendon_terms[id] {
+                    one(0, model.jnt_dofadr[joint], c, data.qpos[model.jnt_qposadr[joint]]);
+                }
+            }
+            Transmission::Joint if model.jnt_type[id] == JointType::Free => {
+                for k in 0..6 {
+                    one(k, model.jnt_dofadr[id] + k, 1.0, 0.0);
+                }
+            }
+            Transmission::Joint => {
+                one(0, model.jnt_dofadr[id], 1.0, data.qpos[model.jnt_qposadr[id]]);
+            }
+        }
+        let gear = model.actuator_gear[actuator][0];
+        if form != 0.0 && gear != 0.0 {
+            out[0] += 2.0 * form * slope[1] / gear;
+        }
+    }
+
+    fn sizes(&self, out: &mut [f64]) {
+        self.each_contact(|id| {
+            if let Some(motion) = &self.contacts[id] {
+                let cotangent = &self.adjoint.contacts[id];
+                for side in 0..2 {
+                    let geom = self.data.contact[id].geom[side];
+                    for k in 0..3 {
+                        let column = &motion.by_size[side][k];
+                        out[3 * geom + k] +=
+                            column.iter().zip(cotangent).map(|(c, y)| c * y).sum::<f64>();
+                    }
+                }
+            }
+        });
+    }
+
+    fn each_contact(&self, mut visit: impl FnMut(usize)) {
+        for id in 0..self.data.contact.len() {
+            if !rows_of(self.model, &self.data.contact[id]).is_empty() {
+                visit(id);
+            }
+        }
+    }
+}

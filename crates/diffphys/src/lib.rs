@@ -1,0 +1,33 @@
+//! Articulated rigid bodies with contact: MuJoCo's numbers, exact derivatives.
+#![doc = include_str!("../README.md")]
+
+mod collide;
+mod constraint;
+mod data;
+mod dynamics;
+mod error;
+mod gradient;
+pub mod mjcf;
+mod model;
+mod node;
+mod rollout;
+mod solve;
+mod spatial;
+mod spec;
+pub mod urdf;
+
+pub use collide::Contact;
+pub use constraint::{RowKind, RowState, Rows};
+pub use data::{Data, SolveStats};
+pub use error::{Error, Result};
+pub use gradient::{Cotangent, DynamicsDerivative, GradientReport, StepDerivative};
+pub use model::{
+    Bias, Cone, Dynamics, EqualityType, Gain, GeomType, Integrator, JointType, Keyframe, Model,
+    Options, Pair, Parameter, Solver, Transmission,
+};
+pub use node::Simulation;
+pub use rollout::Rollout;
+pub use spec::{
+    Actuator, Body, ContactPair, Equality, Geom, InertiaRules, Inertial, Joint, Pose, Site,
+    Softness, Spec, Target, Tendon,
+};

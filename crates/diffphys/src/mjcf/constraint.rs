@@ -1,0 +1,145 @@
+//! `contact`, `equality` and `tendon`.
+
+use super::Reader;
+use super::attributes::Attributes;
+use super::defaults::MAIN;
+use super::xml::Element;
+use crate::Result;
+use crate::model::EqualityType;
+use crate::spec::{ContactPair, Equality, Tendon};
+
+impl Reader {
+    pub(super) fn contact(&mut self, element: &Element) -> Result<()> {
+        for child in &element.children {
+            match child.tag.as_str() {
+                "exclude" => {
+                    let mut a = Attributes::new(child);
+                    let bodies =
+                        (a.required("body1")?.to_string(), a.required("body2")?.to_string());
+                    a.finish(&["name"])?;
+                    self.spec.excludes.push(bodies);
+                }
+                "pair" => {
+                    let pair = self.pair(child)?;
+                    self.spec.pairs.push(pair);
+                }
+                _ => return Err(child.unsupported(format!("element <{}>", child.tag))),
+            }
+        }
+        Ok(())
+    }
+
+    fn pair(&self, element: &Element) -> Result<ContactPair> {
+        let mut a = Attributes::with_defaults(element, self.defaults.of(element, "pair", MAIN)?);
+        let geom = [a.required("geom1")?.to_string(), a.required("geom2")?.to_string()];
+        let condim = match a.integer("condim")? {
+            None => None,
+            Some(n) => {
+                Some(usize::try_from(n).map_err(|_| element.wrong(format!("condim is {n}")))?)
+            }
+        };
+        // A prefix of these may be given; the rest are MuJoCo's defaults.
+        let mut friction = [1.0, 1.0, 0.005, 0.0001, 0.0001];
+        let friction = (a.prefix("friction", &mut friction)? > 0).then_some(friction);
+        let mut solref = [0.02, 1.0];
+        let solref = (a.prefix("solref", &mut solref)? > 0).then_some(solref);
+        let mut tangential = [0.0; 2];
+        let solreffriction =
+            (a.prefix("solreffriction", &mut tangential)? > 0).then_some(tangential);
+        let mut solimp = [0.9, 0.95, 0.001, 0.5, 2.0];
+        let solimp = (a.prefix("solimp", &mut solimp)? > 0).then_some(solimp);
+        let pair = ContactPair {
+            geom,
+            condim,
+            friction,
+            solref,
+            solreffriction,
+            solimp,
+            margin: a.number("margin")?,
+            gap: a.number("gap")?,
+            line: element.line,
+        };
+        a.finish(&["name"])?;
+        Ok(pair)
+    }
+
+    pub(super) fn equality(&mut self, element: &Element) -> Result<()> {
+        for child in &element.children {
+            let kind = match child.tag.as_str() {
+                "joint" => EqualityType::Joint,
+                "tendon" => EqualityType::Tendon,
+                _ => return Err(child.unsupported(format!("equality <{}>", child.tag))),
+            };
+            let mut a =
+                Attributes::with_defaults(child, self.defaults.of(child, "equality", MAIN)?);
+            let names = match kind {
+                EqualityType::Joint => ["joint1", "joint2"],
+                _ => ["tendon1", "tendon2"],
+            };
+            let mut data = [0.0; 11];
+            let mut coefficients = [0.0, 1.0, 0.0, 0.0, 0.0];
+            a.prefix("polycoef", &mut coefficients)?;
+            data[..5].copy_from_slice(&coefficients);
+            let equality = Equality {
+                kind,
+                first: a.required(names[0])?.to_string(),
+                second: a.text(names[1]).map(str::to_string),
+                active: a.boolean("active")?.unwrap_or(true),
+                data,
+                softness: a.softness("solref", "solimp")?,
+                line: child.line,
+            };
+            a.finish(&["name"])?;
+            self.spec.equalities.push(equality);
+        }
+        Ok(())
+    }
+
+    pub(super) fn tendon(&mut self, element: &Element) -> Result<()> {
+        for child in &element.children {
+            if child.tag != "fixed" {
+                return Err(child.unsupported(format!("tendon <{}>", child.tag)));
+            }
+            let mut a = Attributes::with_defaults(child, self.defaults.of(child, "tendon", MAIN)?);
+            let name = a.text("name").unwrap_or_default().to_string();
+            let mut spring = [-1.0, -1.0];
+            if a.prefix("springlength", &mut spring)? == 1 {
+                spring[1] = spring[0];
+            }
+            let mut tendon = Tendon {
+                name,
+                terms: Vec::new(),
+                range: a.limits("limited", "range", self.settings.autolimits)?,
+                margin: a.number("margin")?.unwrap_or(0.0),
+                limit: a.softness("solreflimit", "solimplimit")?,
+                frictionloss: a.number("frictionloss")?.unwrap_or(0.0),
+                friction: a.softness("solreffriction", "solimpfriction")?,
+                stiffness: a.number("stiffness")?.unwrap_or(0.0),
+                damping: a.number("damping")?.unwrap_or(0.0),
+                springlength: (spring != [-1.0, -1.0]).then_some(spring),
+                line: child.line,
+            };
+            if a.number("armature")?.is_some_and(|x| x != 0.0) {
+                return Err(child.unsupported("armature of a tendon"));
+            }
+            if a.limits("actuatorfrclimited", "actuatorfrcrange", true)?.is_some() {
+                return Err(child.unsupported("actuatorfrcrange of a tendon"));
+            }
+            a.finish(&["group", "width"])?;
+            for term in &child.children {
+                if term.tag != "joint" {
+                    return Err(term.wrong(format!("<{}> in a fixed tendon", term.tag)));
+                }
+                let mut t = Attributes::new(term);
+                let joint = t.required("joint")?.to_string();
+                let Some(coefficient) = t.number("coef")? else {
+                    return Err(term.wrong("the attribute coef is missing"));
+                };
+                t.finish(&[])?;
+                tendon.terms.push((joint, coefficient));
+            }
+            self.spec.tendons.push(tendon);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! Default classes: attributes that elements of a class take where they give none.
+
+use super::xml::Element;
+use crate::Result;
+use std::collections::HashMap;
+
+/// The tags of actuators share one set of defaults.
+pub(crate) const ACTUATORS: [&str; 5] = ["general", "motor", "position", "velocity", "intvelocity"];
+
+/// Tags whose defaults matter; those of others only draw.
+const KEPT: [&str; 7] = ["joint", "geom", "site", "pair", "equality", "tendon", "actuator"];
+
+type Lists = HashMap<String, Vec<(String, String)>>;
+
+/// Attributes by class, then by tag.
+#[derive(Debug, Default)]
+pub(crate) struct Defaults {
+    classes: HashMap<String, Lists>,
+}
+
+/// The class without a name.
+pub(crate) const MAIN: &str = "main";
+
+impl Defaults {
+    /// Reads a top-level `default` and the classes in it.
+    pub(crate) fn read(&mut self, element: &Element) -> Result<()> {
+        let name = class_name(element).unwrap_or(MAIN);
+        let lists = self.classes.remove(MAIN).unwrap_or_default();
+        // A class under another name at the top is the main class, renamed.
+        self.class(element, name, lists)?;
+        if name != MAIN
+            && let Some(lists) = self.classes.get(name).cloned()
+        {
+            self.classes.insert(MAIN.to_string(), lists);
+        }
+        Ok(())
+    }
+
+    fn class(&mut self, element: &Element, name: &str, mut lists: Lists) -> Result<()> {
+        for child in element.children.iter().filter(|c| c.tag != "default") {
+            let tag = if ACTUATORS.contains(&child.tag.as_str()) {
+                "actuator"
+            } else {
+                child.tag.as_str()
+            };
+            if !KEPT.contains(&tag) {
+                continue;
+            }
+            let list = lists.entry(tag.to_string()).or_default();
+            if tag == "actuator" {
+                list.retain(|(n, _)| n != KIND);
+                list.push((KIND.to_string(), child.tag.clone()));
+            }
+            for (attribute, value) in &child.attributes {
+                list.retain(|(n, _)| n != attribute);
+                list.push((attribute.clone(), value.clone()));
+            }
+        }
+        for child in element.children.iter().filter(|c| c.tag == "default") {
+            let Some(inner) = class_name(child) else {
+                return Err(child.wrong("a nested default needs a class"));
+            };
+            if self.classes.contains_key(inner) {
+                return Err(child.wrong(format!("the class '{inner}' stands twice")));
+            }
+            self.class(child, inner, lists.clone())?;
+        }
+        self.classes.insert(name.to_string(), lists);
+        Ok(())
+    }
+
+    /// The defaults of an element: of its own class, else of `around`, the class of the bodies around it.
+    pub(crate) fn of(
+        &self,
+        element: &Element,
+        tag: &str,
+        around: &str,
+    ) -> Result<&[(String, String)]> {
+        let name = class_name(element).unwrap_or(around);
+        match self.classes.get(name) {
+            Some(lists) => Ok(lists.get(tag).map_or(&[], Vec::as_slice)),
+            None if name == MAIN => Ok(&[]),
+            None => Err(element.wrong(format!("there is no default class '{name}'"))),
+        }
+    }
+}
+
+/// Stands for the tag of an actuator's default among its attributes.
+pub(crate) const KIND: &str = "<kind>";
+
+fn class_name(element: &Element) -> Option<&str> {
+    element.attributes.iter().find(|(n, _)| n == "class").map(|(_, v)| v.as_str())
+}

@@ -1,0 +1,204 @@
+//! XML as a tree of our own, with includes in place and limits on size, depth and where files may come from.
+
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Limits on files from elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of one file. 64 MiB.
+    pub bytes: u64,
+    /// Nesting of elements. 200.
+    pub depth: usize,
+    /// Elements of a model, includes counted. 10⁶.
+    pub elements: usize,
+    /// Files included. 1,000.
+    pub files: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: 64 << 20, depth: 200, elements: 1_000_000, files: 1_000 }
+    }
+}
+
+/// An element with its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Element {
+    pub(crate) tag: String,
+    pub(crate) attributes: Vec<(String, String)>,
+    pub(crate) children: Vec<Element>,
+    pub(crate) file: Arc<str>,
+    pub(crate) line: u32,
+}
+
+/// What reading keeps track of.
+struct Reading<'a> {
+    limits: &'a Limits,
+    /// The folder that files may come from; `None` if no file may be included.
+    folder: Option<PathBuf>,
+    elements: usize,
+    included: Vec<PathBuf>,
+}
+
+fn file_error(path: &Path, what: impl ToString) -> Error {
+    Error::File { path: path.display().to_string(), what: what.to_string() }
+}
+
+/// The text of a file, if it is within the limits.
+pub(crate) fn text(path: &Path, limits: &Limits) -> Result<String> {
+    let meta = std::fs::metadata(path).map_err(|e| file_error(path, e))?;
+    if !meta.is_file() {
+        return Err(file_error(path, "is not a file"));
+    }
+    if meta.len() > limits.bytes {
+        let what = format!("{} bytes; {} are allowed", meta.len(), limits.bytes);
+        return Err(file_error(path, what));
+    }
+    std::fs::read_to_string(path).map_err(|e| file_error(path, e))
+}
+
+pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Element> {
+    let path = path.canonicalize().map_err(|e| file_error(path, e))?;
+    let folder = path.parent().map(Path::to_path_buf);
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let content = text(&path, limits)?;
+    let mut reading = Reading { limits, folder, elements: 0, included: vec![path] };
+    document(&name, &content, 0, &mut reading)
+}
+
+pub(crate) fn parse(
+    name: &str,
+    content: &str,
+    folder: Option<PathBuf>,
+    limits: &Limits,
+) -> Result<Element> {
+    if content.len() as u64 > limits.bytes {
+        let what = format!("{} bytes; {} are allowed", content.len(), limits.bytes);
+        return Err(Error::File { path: name.to_string(), what });
+    }
+    let mut reading = Reading { limits, folder, elements: 0, included: Vec::new() };
+    document(name, content, 0, &mut reading)
+}
+
+/// Nesting by a scan of the text, before a parser that might recurse sees it.
+fn depth(content: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0usize);
+    let bytes = content.as_bytes();
+    for (k, &byte) in bytes.iter().enumerate() {
+        if byte == b'<' {
+            match bytes.get(k + 1) {
+                Some(b'/') => depth = depth.saturating_sub(1),
+                Some(b'!' | b'?') => {}
+                _ => depth += 1,
+            }
+        } else if byte == b'>' && k > 0 && bytes[k - 1] == b'/' {
+            depth = depth.saturating_sub(1);
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+fn document(name: &str, content: &str, level: usize, reading: &mut Reading<'_>) -> Result<Element> {
+    let parse_error = |line: u32, what: String| Error::Parse {
+        file: name.to_string(),
+        line,
+        element: "?".to_string(),
+        what,
+    };
+    // Brackets in comments may make the scan count too much, so it is generous; the tree below is counted exactly.
+    if depth(content) > 20 * reading.limits.depth {
+        return Err(parse_error(1, format!("elements nest deeper than {}", reading.limits.depth)));
+    }
+    let parsed =
+        roxmltree::Document::parse(content).map_err(|e| parse_error(e.pos().row, e.to_string()))?;
+    // Where lines end: asking the parser for each element's line would read the text from its start each time.
+    let ends = content.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(k, _)| k).collect();
+    let source = Source { file: name.into(), ends };
+    element(parsed.root_element(), &source, level, reading)
+}
+
+/// A file's name and the places of its line ends.
+struct Source {
+    file: Arc<str>,
+    ends: Vec<usize>,
+}
+
+impl Source {
+    fn line(&self, node: roxmltree::Node<'_, '_>) -> u32 {
+        let before = self.ends.partition_point(|&end| end < node.range().start);
+        u32::try_from(before + 1).unwrap_or(u32::MAX)
+    }
+}
+
+fn element(
+    node: roxmltree::Node<'_, '_>,
+    source: &Source,
+    level: usize,
+    reading: &mut Reading<'_>,
+) -> Result<Element> {
+    let mut out = Element {
+        tag: node.tag_name().name().to_string(),
+        attributes: node
+            .attributes()
+            .map(|a| (a.name().to_string(), a.value().trim().to_string()))
+            .collect(),
+        children: Vec::new(),
+        file: source.file.clone(),
+        line: source.line(node),
+    };
+    if level > reading.limits.depth {
+        return Err(out.wrong(format!("elements nest deeper than {}", reading.limits.depth)));
+    }
+    reading.elements += 1;
+    if reading.elements > reading.limits.elements {
+        return Err(out.wrong(format!("more than {} elements", reading.limits.elements)));
+    }
+    for child in node.children().filter(roxmltree::Node::is_element) {
+        if child.tag_name().name() == "include" {
+            let included = include(child, source, level + 1, reading)?;
+            out.children.extend(included.children);
+        } else {
+            out.children.push(element(child, source, level + 1, reading)?);
+        }
+    }
+    Ok(out)
+}
+
+/// The root of an included file, whose children take the place of the element.
+fn include(
+    node: roxmltree::Node<'_, '_>,
+    source: &Source,
+    level: usize,
+    reading: &mut Reading<'_>,
+) -> Result<Element> {
+    let here = Element {
+        tag: "include".to_string(),
+        attributes: Vec::new(),
+        children: Vec::new(),
+        file: source.file.clone(),
+        line: source.line(node),
+    };
+    let Some(name) = node.attribute("file") else {
+        return Err(here.wrong("the attribute file is missing"));
+    };
+    let Some(folder) = reading.folder.clone() else {
+        return Err(here.wrong(format!("'{name}': a model from text cannot include files")));
+    };
+    let path = folder.join(name);
+    let path = path.canonicalize().map_err(|e| here.wrong(format!("'{name}': {e}")))?;
+    if !path.starts_with(&folder) {
+        return Err(here.wrong(format!("'{name}' lies outside the model's folder")));
+    }
+    if reading.included.contains(&path) {
+        return Err(here.wrong(format!("'{name}' is already included")));
+    }
+    if reading.included.len() > reading.limits.files {
+        return Err(here.wrong(format!("more than {} files", reading.limits.files)));
+    }
+    reading.included.push(path.clone());
+    let content = text(&path, reading.limits)?;
+    document(name, &content, level, reading)
+}

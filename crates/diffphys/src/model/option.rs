@@ -1,0 +1,144 @@
+//! Options of the simulation (`mjOption`).
+
+use crate::{Error, Result};
+
+/// How a step is integrated (`mjtIntegrator`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Integrator {
+    /// Semi-implicit Euler, implicit in joint damping.
+    Euler,
+    /// Runge-Kutta of order 4.
+    RungeKutta4,
+    /// Implicit in the velocity derivative of passive and actuator forces, made symmetric.
+    ImplicitFast,
+}
+
+/// The shape of friction cones (`mjtCone`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cone {
+    /// A pyramid: 2·(condim − 1) rows per contact.
+    Pyramidal,
+    /// An elliptic cone: condim rows per contact.
+    Elliptic,
+}
+
+/// How the constrained problem is solved (`mjtSolver`). All of them reach the same minimum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Solver {
+    /// Newton's method with an exact line search.
+    Newton,
+    /// Preconditioned conjugate gradients with an exact line search.
+    ConjugateGradient,
+}
+
+/// Options of the simulation, with MuJoCo's defaults.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Options {
+    /// Time step, s. 0.002.
+    pub timestep: f64,
+    /// Gravity, m/s². (0, 0, −9.81).
+    pub gravity: [f64; 3],
+    /// Ratio of frictional to normal impedance. 1.
+    pub impratio: f64,
+    /// Tolerance of the solver, relative to the trace of M. 1e−8.
+    pub tolerance: f64,
+    /// Tolerance of the line search. 0.01.
+    pub ls_tolerance: f64,
+    /// Iterations of the solver. 100.
+    pub iterations: usize,
+    /// Iterations of the line search. 50.
+    pub ls_iterations: usize,
+    /// Integrator. Euler.
+    pub integrator: Integrator,
+    /// Friction cones. Pyramidal.
+    pub cone: Cone,
+    /// Solver. Newton.
+    pub solver: Solver,
+    /// Is Euler implicit in joint damping? Yes.
+    pub eulerdamp: bool,
+    /// Is `solref[0]` kept above two time steps? Yes.
+    pub refsafe: bool,
+    /// Are parent and child bodies kept from touching? Yes.
+    pub filterparent: bool,
+    /// All constraints. On.
+    pub constraint: bool,
+    /// Equality constraints. On.
+    pub equality: bool,
+    /// Dry friction. On.
+    pub frictionloss: bool,
+    /// Limits. On.
+    pub limit: bool,
+    /// Contacts. On.
+    pub contact: bool,
+    /// Springs. On.
+    pub spring: bool,
+    /// Dampers. On.
+    pub damper: bool,
+    /// Gravity. On.
+    pub gravity_on: bool,
+    /// Clamping of controls. On.
+    pub clampctrl: bool,
+    /// Actuators. On.
+    pub actuation: bool,
+    /// Does the solver start from the last acceleration? Yes.
+    pub warmstart: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            timestep: 0.002,
+            gravity: [0.0, 0.0, -9.81],
+            impratio: 1.0,
+            tolerance: 1e-8,
+            ls_tolerance: 0.01,
+            iterations: 100,
+            ls_iterations: 50,
+            integrator: Integrator::Euler,
+            cone: Cone::Pyramidal,
+            solver: Solver::Newton,
+            eulerdamp: true,
+            refsafe: true,
+            filterparent: true,
+            constraint: true,
+            equality: true,
+            frictionloss: true,
+            limit: true,
+            contact: true,
+            spring: true,
+            damper: true,
+            gravity_on: true,
+            clampctrl: true,
+            actuation: true,
+            warmstart: true,
+        }
+    }
+}
+
+impl Options {
+    /// Gravity as it acts, m/s².
+    pub(crate) fn gravity_vector(&self) -> [f64; 3] {
+        if self.gravity_on { self.gravity } else { [0.0; 3] }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        let wrong =
+            |what: &str, value: f64| Err(Error::invalid("option", format!("{what} is {value}")));
+        if !(self.timestep.is_finite() && self.timestep > 0.0) {
+            return wrong("the timestep", self.timestep);
+        }
+        if let Some(&g) = self.gravity.iter().find(|g| !g.is_finite()) {
+            return wrong("gravity", g);
+        }
+        if !(self.impratio.is_finite() && self.impratio > 0.0) {
+            return wrong("impratio", self.impratio);
+        }
+        if !(self.tolerance.is_finite() && self.tolerance >= 0.0) {
+            return wrong("the tolerance", self.tolerance);
+        }
+        if !(self.ls_tolerance.is_finite() && self.ls_tolerance >= 0.0) {
+            return wrong("ls_tolerance", self.ls_tolerance);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+//! Many steps and their reverse derivative. Only states are stored; each step is taken again on the way back.
+
+use crate::error::length;
+use crate::gradient::{Cotangent, StepDerivative};
+use crate::{Data, Model, Parameter, Result};
+
+/// A trajectory of a model, and its reverse derivative: nq + 2·nv + na numbers of memory per step, nothing allocated per step.
+///
+/// ```
+/// use pullback_diffphys::{Cotangent, Data, Rollout, mjcf};
+/// let model = mjcf::parse(r#"<mujoco><worldbody><body><joint name="j" axis="0 1 0"/><geom size="0.1" pos="0 0 -1"/></body>
+///     </worldbody><actuator><motor joint="j"/></actuator></mujoco>"#)?;
+/// let mut rollout = Rollout::new(&model);
+/// let controls = [1.0; 100];
+/// rollout.run(&model, &Data::new(&model), &controls)?;
+/// // Of the last angle in every control: the later, the less time it has to act.
+/// let mut states = vec![0.0; 101 * 2];
+/// states[200] = 1.0;
+/// let (mut start, mut slope) = (Cotangent::zeros(&model), vec![0.0; 100]);
+/// rollout.pull(&model, &controls, &states, &mut start, &mut slope, &mut [])?;
+/// assert!(slope[0] > slope[50] && slope[50] > slope[99] && slope[99] > 0.0);
+/// # Ok::<(), pullback_diffphys::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Rollout {
+    data: Data,
+    step: StepDerivative,
+    /// (qpos, qvel, act) of every time, then where each step's solver started.
+    states: Vec<f64>,
+    warmstarts: Vec<f64>,
+    cotangents: [Cotangent; 2],
+}
+
+impl Rollout {
+    /// Room for a model; the trajectory's grows with the first run.
+    pub fn new(model: &Model) -> Self {
+        Self {
+            data: Data::new(model),
+            step: StepDerivative::new(model),
+            states: Vec::new(),
+            warmstarts: Vec::new(),
+            cotangents: [Cotangent::zeros(model), Cotangent::zeros(model)],
+        }
+    }
+
+    /// Steps from the state and applied forces of `start`, once for each row of `controls` (T × nu; for a model without controls, see
+    /// [`Rollout::run_free`]).
+    ///
+    /// # Errors
+    /// [`crate::Error::Length`]; as of [`Model::step`].
+    pub fn run(&mut self, model: &Model, start: &Data, controls: &[f64]) -> Result<()> {
+        let nu = model.nu();
+        let steps = controls.len().checked_div(nu).unwrap_or(0);
+        length("rollout", "controls", controls.len(), steps * nu)?;
+        self.steps(model, start, controls, steps)
+    }
+
+    /// `steps` steps with the controls of `start`.
+    ///
+    /// # Errors
+    /// As of [`Model::step`].
+    pub fn run_free(&mut self, model: &Model, start: &Data, steps: usize) -> Result<()> {
+        self.steps(model, start, &[], steps)
+    }
+
+    fn steps(&mut self, model: &Model, start: &Data, controls: &[f64], steps: usize) -> Result<()> {
+        start.check(model, "rollout")?;
+        self.data.check(model, "rollout")?;
+        self.data.copy_inputs(start);
+        let (width, nv, nu) = (model.nq() + model.nv() + model.na, model.nv(), model.nu());
+        self.states.clear();
+        self.warmstarts.clear();
+        self.states.reserve_exact((steps + 1) * width);
+        self.warmstarts.reserve_exact(steps * nv);
+        self.store();
+        for t in 0..steps {
+            if !controls.is_empty() {
+                self.data.ctrl.copy_from_slice(&controls[t * nu..(t + 1) * nu]);
+            }
+            self.warmstarts.extend_from_slice(&self.data.qacc_warmstart);
+            model.step(&mut self.data)?;
+            self.store();
+        }
+        Ok(())
+    }
+
+    fn store(&mut self) {
+        self.states.extend_from_slice(&self.data.qpos);
+        self.states.extend_from_slice(&self.data.qvel);
+        self.states.extend_from_slice(&self.data.act);
+    }
+
+    /// (qpos, qvel, act) of all T + 1 times, row after row.
+    pub fn states(&self) -> &[f64] {
+        &self.states
+    }
+
+    /// The last step's data.
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// The state at time `t` into `self.data`.
+    fn restore(&mut self, model: &Model, t: usize) {
+        let (nq, nv) = (model.nq(), model.nv());
+        let width = nq + nv + model.na;
+        let state = &self.states[t * width..(t + 1) * width];
+        self.data.qpos.copy_from_slice(&state[..nq]);
+        self.data.qvel.copy_from_slice(&state[nq..nq + nv]);
+        self.data.act.copy_from_slice(&state[nq + nv..]);
+        self.data.qacc_warmstart.copy_from_slice(&self.warmstarts[t * nv..(t + 1) * nv]);
+    }
+
+    /// Adds the reverse derivative of the last run: for cotangents `states` of the states at all T + 1 times ((T + 1) × (2·nv + na), in
+    /// tangents), those of the start, of the controls (T × nu; those of a free run are summed) and of parameters.
+    ///
+    /// `controls` are those of the run (empty for a free run).
+    ///
+    /// # Errors
+    /// [`crate::Error::Length`]; as of [`StepDerivative::evaluate`] and [`StepDerivative::pull`].
+    pub fn pull(
+        &mut self,
+        model: &Model,
+        controls: &[f64],
+        states: &[f64],
+        start: &mut Cotangent,
+        control_bar: &mut [f64],
+        parameters: &mut [(Parameter, Vec<f64>)],
+    ) -> Result<()> {
+        const NODE: &str = "rollout pull";
+        let (nv, na, nu) = (model.nv(), model.na, model.nu());
+        let n = 2 * nv + na;
+        let steps = self.warmstarts.len() / nv.max(1);
+        length(NODE, "states' cotangents", states.len(), (steps + 1) * n)?;
+        let free = controls.is_empty();
+        let rows = if free { 1 } else { steps };
+        length(NODE, "controls", controls.len(), if free { 0 } else { steps * nu })?;
+        length(NODE, "controls' cotangents", control_bar.len(), rows * nu)?;
+        let [mut now, mut before] = std::mem::take(&mut self.cotangents);
+        now.clear();
+        let outcome = (0..=steps).rev().try_for_each(|t| {
+            if t < steps {
+                self.restore(model, t);
+                if !free {
+                    self.data.ctrl.copy_from_slice(&controls[t * nu..(t + 1) * nu]);
+                }
+                self.step.evaluate(model, &self.data)?;
+                before.clear();
+                self.step.pull(model, &now, &mut before)?;
+                for (parameter, bar) in parameters.iter_mut() {
+                    self.step.pull_parameter(model, *parameter, bar)?;
+                }
+                let row = if free { 0 } else { t * nu };
+                for (sum, c) in control_bar[row..].iter_mut().zip(&before.ctrl) {
+                    *sum += c;
+                }
+                std::mem::swap(&mut now, &mut before);
+            }
+            let row = &states[t * n..(t + 1) * n];
+            for (sum, c) in now.qpos.iter_mut().chain(&mut now.qvel).chain(&mut now.act).zip(row) {
+                *sum += c;
+            }
+            Ok(())
+        });
+        if outcome.is_ok() {
+            length(NODE, "start's qpos cotangent", start.qpos.len(), nv)?;
+            for (sum, c) in start.qpos.iter_mut().zip(&now.qpos) {
+                *sum += c;
+            }
+            for (sum, c) in start.qvel.iter_mut().zip(&now.qvel) {
+                *sum += c;
+            }
+            for (sum, c) in start.act.iter_mut().zip(&now.act) {
+                *sum += c;
+            }
+        }
+        self.cotangents = [now, before];
+        outcome
+    }
+
+    /// Moves tangents of the start, of controls and of parameters forward through the last run: the tangents of the states at all T + 1
+    /// times, (T + 1) × (2·nv + na), by one Jacobian per step. Parameters cost one pull for each number of the state.
+    ///
+    /// # Errors
+    /// As of [`Rollout::pull`].
+    pub fn push(
+        &mut self,
+        model: &Model,
+        controls: &[f64],
+        start: &[f64],
+        dcontrols: &[f64],
+        dparameters: &[(Parameter, Vec<f64>)],
+        out: &mut Vec<f64>,
+    ) -> Result<()> {
+        const NODE: &str = "rollout push";
+        let (nv, nu) = (model.nv(), model.nu());
+        let n = 2 * nv + model.na;
+        let steps = self.warmstarts.len() / nv.max(1);
+        length(NODE, "start's tangent", start.len(), n)?;
+        length(NODE, "controls", controls.len(), steps * nu)?;
+        length(NODE, "controls' tangents", dcontrols.len(), steps * nu)?;
+        let (mut a, mut b) = (vec![0.0; n * n], vec![0.0; n * nu]);
+        out.clear();
+        out.extend_from_slice(start);
+        for t in 0..steps {
+            self.restore(model, t);
+            self.data.ctrl.copy_from_slice(&controls[t * nu..(t + 1) * nu]);
+            self.step.evaluate(model, &self.data)?;
+            self.step.jacobians(model, &mut a, &mut b)?;
+            let moved = self.push_parameters(model, dparameters)?;
+            for row in 0..n {
+                let x = &out[t * n..(t + 1) * n];
+                let u = &dcontrols[t * nu..(t + 1) * nu];
+                let from_x: f64 = a[row * n..(row + 1) * n].iter().zip(x).map(|(a, x)| a * x).sum();
+                let from_u: f64 =
+                    b[row * nu..(row + 1) * nu].iter().zip(u).map(|(b, u)| b * u).sum();
+                out.push(from_x + from_u + moved.get(row).copied().unwrap_or(0.0));
+            }
+        }
+        Ok(())
+    }
+
+    /// What tangents of parameters do to the step at hand, row by row; empty without any.
+    fn push_parameters(
+        &mut self,
+        model: &Model,
+        tangents: &[(Parameter, Vec<f64>)],
+    ) -> Result<Vec<f64>> {
+        let n = if tangents.is_empty() { 0 } else { 2 * model.nv() + model.na };
+        let [unit, bar] = &mut self.cotangents;
+        let mut out = Vec::with_capacity(n);
+        for row in 0..n {
+            unit.clear();
+            if let Some(x) =
+                unit.qpos.iter_mut().chain(&mut unit.qvel).chain(&mut unit.act).nth(row)
+            {
+                *x = 1.0;
+            }
+            self.step.pull(model, unit, bar)?;
+            let mut sum = 0.0;
+            for (parameter, tangent) in tangents {
+                let mut slope = vec![0.0; tangent.len()];
+                self.step.pull_parameter(model, *parameter, &mut slope)?;
+                sum += slope.iter().zip(tangent).map(|(a, b)| a * b).sum::<f64>();
+            }
+            out.push(sum);
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,186 @@
+//! Compiling what refers to bodies, joints and geoms by name: tendons, actuators, equalities, contact pairs, keyframes.
+
+use super::Target;
+use super::compile::{at_least_zero, finite, label, range, softness};
+use crate::model::{Dynamics, EqualityType, JointType, Keyframe, Pair, Transmission};
+use crate::{Error, Model, Result, collide};
+
+pub(super) fn add_tendon(model: &mut Model, tendon: &super::Tendon) -> Result<()> {
+    let node = || label("tendon", &tendon.name, tendon.line);
+    let mut terms = Vec::with_capacity(tendon.terms.len());
+    for (name, coefficient) in &tendon.terms {
+        let joint = model.joint(name)?;
+        finite(node, "a coefficient", &[*coefficient])?;
+        if !matches!(model.jnt_type[joint], JointType::Slide | JointType::Hinge) {
+            return Err(Error::invalid(node(), format!("joint '{name}' has no scalar position")));
+        }
+        if terms.iter().any(|&(j, _)| j == joint) {
+            return Err(Error::invalid(node(), format!("joint '{name}' stands twice")));
+        }
+        terms.push((joint, *coefficient));
+    }
+    if terms.is_empty() {
+        return Err(Error::invalid(node(), "has no joints"));
+    }
+    // Increasing degrees of freedom.
+    terms.sort_unstable_by_key(|&(joint, _)| joint);
+    for (what, value) in [
+        ("damping", tendon.damping),
+        ("stiffness", tendon.stiffness),
+        ("frictionloss", tendon.frictionloss),
+    ] {
+        at_least_zero(node, what, value)?;
+    }
+    softness(node, tendon.limit)?;
+    softness(node, tendon.friction)?;
+    model.tendon_names.push(tendon.name.clone());
+    model.tendon_terms.push(terms);
+    model.tendon_limited.push(tendon.range.is_some());
+    model.tendon_range.push(range(node, "the range", tendon.range)?);
+    model.tendon_margin.push(tendon.margin);
+    model.tendon_solref_lim.push(tendon.limit.solref);
+    model.tendon_solimp_lim.push(tendon.limit.solimp);
+    model.tendon_frictionloss.push(tendon.frictionloss);
+    model.tendon_solref_fri.push(tendon.friction.solref);
+    model.tendon_solimp_fri.push(tendon.friction.solimp);
+    model.tendon_stiffness.push(tendon.stiffness);
+    model.tendon_damping.push(tendon.damping);
+    let spring =
+        tendon.springlength.map_or(Ok([f64::NAN; 2]), |s| range(node, "springlength", Some(s)))?;
+    model.tendon_lengthspring.push(spring);
+    Ok(())
+}
+
+pub(super) fn add_actuator(model: &mut Model, actuator: &super::Actuator) -> Result<()> {
+    let node = || label("actuator", &actuator.name, actuator.line);
+    let (kind, id) = match &actuator.target {
+        Target::Joint(name) => (Transmission::Joint, model.joint(name)?),
+        Target::Tendon(name) => {
+            let known = model.tendon_names.iter().position(|n| n == name);
+            let id = known.ok_or_else(|| Error::Unknown { kind: "tendon", name: name.clone() })?;
+            (Transmission::Tendon, id)
+        }
+    };
+    if kind == Transmission::Joint && model.jnt_type[id] == JointType::Ball {
+        return Err(Error::invalid(node(), "actuators of ball joints are not supported"));
+    }
+    finite(node, "gear", &actuator.gear)?;
+    for list in [&actuator.gainprm, &actuator.biasprm, &actuator.dynprm] {
+        finite(node, "a parameter", list)?;
+    }
+    model.actuator_names.push(actuator.name.clone());
+    model.actuator_trntype.push(kind);
+    model.actuator_trnid.push(id);
+    model.actuator_dyntype.push(actuator.dynamics);
+    model.actuator_gaintype.push(actuator.gain);
+    model.actuator_biastype.push(actuator.bias);
+    model.actuator_dynprm.push(actuator.dynprm);
+    model.actuator_gainprm.push(actuator.gainprm);
+    model.actuator_biasprm.push(actuator.biasprm);
+    model.actuator_gear.push(actuator.gear);
+    model.actuator_ctrllimited.push(actuator.ctrlrange.is_some());
+    model.actuator_ctrlrange.push(range(node, "ctrlrange", actuator.ctrlrange)?);
+    model.actuator_forcelimited.push(actuator.forcerange.is_some());
+    model.actuator_forcerange.push(range(node, "forcerange", actuator.forcerange)?);
+    model.actuator_actlimited.push(actuator.actrange.is_some());
+    model.actuator_actrange.push(range(node, "actrange", actuator.actrange)?);
+    model.actuator_actearly.push(actuator.actearly);
+    if actuator.dynamics == Dynamics::None {
+        model.actuator_actadr.push(usize::MAX);
+    } else {
+        model.actuator_actadr.push(model.na);
+        model.na += 1;
+    }
+    Ok(())
+}
+
+pub(super) fn add_equality(model: &mut Model, equality: &super::Equality) -> Result<()> {
+    let node = || label("equality of", &equality.first, equality.line);
+    let find = |name: &String| match equality.kind {
+        EqualityType::Joint => {
+            let joint = model.joint(name)?;
+            match model.jnt_type[joint] {
+                JointType::Slide | JointType::Hinge => Ok(joint),
+                _ => Err(Error::invalid(node(), format!("joint '{name}' has no scalar position"))),
+            }
+        }
+        EqualityType::Tendon => model
+            .tendon_names
+            .iter()
+            .position(|n| n == name)
+            .ok_or_else(|| Error::Unknown { kind: "tendon", name: name.clone() }),
+        EqualityType::Connect | EqualityType::Weld => {
+            Err(Error::invalid(node(), "connect and weld are not supported"))
+        }
+    };
+    let first = find(&equality.first)?;
+    let second = equality.second.as_ref().map_or(Ok(usize::MAX), find)?;
+    finite(node, "a coefficient", &equality.data)?;
+    softness(node, equality.softness)?;
+    model.eq_type.push(equality.kind);
+    model.eq_obj1id.push(first);
+    model.eq_obj2id.push(second);
+    model.eq_active0.push(equality.active);
+    model.eq_data.push(equality.data);
+    model.eq_solref.push(equality.softness.solref);
+    model.eq_solimp.push(equality.softness.solimp);
+    Ok(())
+}
+
+pub(super) fn add_pair(model: &mut Model, pair: &super::ContactPair) -> Result<()> {
+    let node = || format!("pair of '{}' and '{}'", pair.geom[0], pair.geom[1]);
+    let (mut g1, mut g2) = (model.geom(&pair.geom[0])?, model.geom(&pair.geom[1])?);
+    if model.geom_type[g1] > model.geom_type[g2] {
+        (g1, g2) = (g2, g1);
+    }
+    let mixed = collide::mixed(
+        model,
+        g1,
+        g2,
+        model.geom_margin[g1] + model.geom_margin[g2],
+        model.geom_gap[g1] + model.geom_gap[g2],
+    );
+    let pair = Pair {
+        geom: [g1, g2],
+        condim: pair.condim.unwrap_or(mixed.condim),
+        friction: pair.friction.unwrap_or(mixed.friction),
+        solref: pair.solref.unwrap_or(mixed.solref),
+        solreffriction: pair.solreffriction.unwrap_or([0.0; 2]),
+        solimp: pair.solimp.unwrap_or(mixed.solimp),
+        margin: pair.margin.unwrap_or(mixed.margin),
+        gap: pair.gap.unwrap_or(mixed.gap),
+    };
+    if ![1, 3, 4, 6].contains(&pair.condim) {
+        return Err(Error::invalid(node(), format!("condim is {}", pair.condim)));
+    }
+    finite(node, "margin or gap", &[pair.margin, pair.gap])?;
+    for f in pair.friction {
+        at_least_zero(node, "friction", f)?;
+    }
+    softness(node, super::Softness { solref: pair.solref, solimp: pair.solimp })?;
+    model.pair.push(pair);
+    Ok(())
+}
+
+/// A keyframe with everything filled in.
+pub(super) fn keyframe(model: &Model, name: &str, frame: &Keyframe) -> Result<Keyframe> {
+    let node = || format!("keyframe '{name}'");
+    let fill = |what: &str, given: &[f64], rest: &[f64]| {
+        finite(node, what, given)?;
+        if given.is_empty() {
+            Ok(rest.to_vec())
+        } else if given.len() == rest.len() {
+            Ok(given.to_vec())
+        } else {
+            let what = format!("{what} has {} numbers, the model {}", given.len(), rest.len());
+            Err(Error::invalid(node(), what))
+        }
+    };
+    Ok(Keyframe {
+        time: frame.time,
+        qpos: fill("qpos", &frame.qpos, &model.qpos0)?,
+        qvel: fill("qvel", &frame.qvel, &vec![0.0; model.nv()])?,
+        act: fill("act", &frame.act, &vec![0.0; model.na])?,
+        ctrl: fill("ctrl", &frame.ctrl, &vec![0.0; model.nu()])?,
+    })
+}

@@ -1,0 +1,379 @@
+//! From a tree of bodies to the arrays of a model.
+
+use super::attach::{add_actuator, add_equality, add_pair, add_tendon, keyframe};
+use super::inertia::of_body;
+use super::{Body, Spec};
+use crate::model::{GeomType, JointType};
+use crate::spatial::{MINVAL, normalize, quaternion};
+use crate::{Error, Model, Result, collide};
+
+/// More bodies or geoms than this are refused.
+const MOST: usize = 20_000;
+
+/// More degrees of freedom than this are refused: matrices are dense.
+const MOST_DEGREES: usize = 2_000;
+
+/// `joint 'knee', line 12`.
+pub(super) fn label(kind: &str, name: &str, line: u32) -> String {
+    if line > 0 { format!("{kind} '{name}', line {line}") } else { format!("{kind} '{name}'") }
+}
+
+pub(super) fn finite(node: impl Fn() -> String, what: &str, values: &[f64]) -> Result<()> {
+    match values.iter().find(|v| !v.is_finite()) {
+        None => Ok(()),
+        Some(v) => Err(Error::invalid(node(), format!("{what} is {v}"))),
+    }
+}
+
+pub(super) fn at_least_zero(node: impl Fn() -> String, what: &str, value: f64) -> Result<()> {
+    if value.is_finite() && value >= 0.0 {
+        Ok(())
+    } else {
+        Err(Error::invalid(node(), format!("{what} is {value}; it must be at least 0")))
+    }
+}
+
+pub(super) fn range(
+    node: impl Fn() -> String,
+    what: &str,
+    range: Option<[f64; 2]>,
+) -> Result<[f64; 2]> {
+    let Some([low, high]) = range else { return Ok([0.0; 2]) };
+    if low.is_finite() && high.is_finite() && low <= high {
+        Ok([low, high])
+    } else {
+        Err(Error::invalid(node(), format!("{what} is {low} to {high}")))
+    }
+}
+
+pub(super) fn compile(spec: &Spec) -> Result<Model> {
+    spec.options.check()?;
+    let mut model = Model::empty(spec.name.clone(), spec.options);
+    let order = depth_first(spec);
+    if order.len() > MOST {
+        return Err(Error::invalid(
+            "model",
+            format!("{} bodies; {MOST} are too many", order.len()),
+        ));
+    }
+    let mut numbers = vec![0; order.len()];
+    for (id, &old) in order.iter().enumerate() {
+        numbers[old] = id;
+        let parent = numbers[spec.parents[old]];
+        body(&mut model, spec, &spec.bodies[old], parent)?;
+    }
+    masses(&mut model, spec)?;
+    unique("body", &model.body_names)?;
+    unique("joint", &model.jnt_names)?;
+    unique("geom", &model.geom_names)?;
+    unique("site", &model.site_names)?;
+    if model.ngeom() > MOST || model.nv() > MOST_DEGREES {
+        let what = format!(
+            "{} geoms and {} degrees of freedom; at most {MOST} and {MOST_DEGREES} are supported",
+            model.ngeom(),
+            model.nv()
+        );
+        return Err(Error::invalid("model", what));
+    }
+    for tendon in &spec.tendons {
+        add_tendon(&mut model, tendon)?;
+    }
+    unique("tendon", &model.tendon_names)?;
+    for actuator in &spec.actuators {
+        add_actuator(&mut model, actuator)?;
+    }
+    unique("actuator", &model.actuator_names)?;
+    for equality in &spec.equalities {
+        add_equality(&mut model, equality)?;
+    }
+    for (a, b) in &spec.excludes {
+        let (a, b) = (model.body(a)?, model.body(b)?);
+        model.exclude.push((a.min(b), a.max(b)));
+    }
+    for pair in &spec.pairs {
+        add_pair(&mut model, pair)?;
+    }
+    for (name, frame) in &spec.keyframes {
+        let frame = keyframe(&model, name, frame)?;
+        model.key_names.push(name.clone());
+        model.key.push(frame);
+    }
+    model.candidates = collide::candidates(&model)?;
+    model.set_constants()?;
+    Ok(model)
+}
+
+/// Bodies depth first, children in the order in which they were added.
+fn depth_first(spec: &Spec) -> Vec<usize> {
+    let mut children = vec![Vec::new(); spec.bodies.len()];
+    for id in 1..spec.bodies.len() {
+        children[spec.parents[id]].push(id);
+    }
+    let mut order = Vec::with_capacity(spec.bodies.len());
+    let mut stack = vec![0];
+    while let Some(id) = stack.pop() {
+        order.push(id);
+        stack.extend(children[id].iter().rev());
+    }
+    order
+}
+
+fn unique(kind: &str, names: &[String]) -> Result<()> {
+    let mut sorted: Vec<_> = names.iter().filter(|n| !n.is_empty()).collect();
+    sorted.sort_unstable();
+    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(()),
+        Some(pair) => Err(Error::invalid(format!("{kind} '{}'", pair[0]), "stands twice")),
+    }
+}
+
+fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize) -> Result<()> {
+    let id = model.nbody();
+    let node = || label("body", &body.name, body.line);
+    finite(node, "pos", &body.pose.pos)?;
+    finite(node, "quat", &body.pose.quat)?;
+    finite(node, "gravcomp", &[body.gravcomp])?;
+    let (mass, frame, inertia) = of_body(body, &spec.inertia);
+    at_least_zero(node, "the mass", mass)?;
+    for moment in inertia {
+        at_least_zero(node, "a principal moment of inertia", moment)?;
+    }
+    finite(node, "the centre of mass", &frame.pos)?;
+    let free = body.joints.iter().any(|j| j.kind == JointType::Free);
+    if free && (body.joints.len() > 1 || parent != 0) {
+        return Err(Error::invalid(node(), "a free joint must be alone, in a child of the world"));
+    }
+    if id == 0 && !body.joints.is_empty() {
+        return Err(Error::invalid(node(), "the world has no joints"));
+    }
+    model.body_names.push(body.name.clone());
+    model.body_parentid.push(parent);
+    model.body_rootid.push(if parent == 0 { id } else { model.body_rootid[parent] });
+    let weld = if id == 0 || !body.joints.is_empty() { id } else { model.body_weldid[parent] };
+    model.body_weldid.push(weld);
+    model.body_pos.push(body.pose.pos);
+    model.body_quat.push(quaternion::normalize(body.pose.quat));
+    model.body_ipos.push(frame.pos);
+    model.body_iquat.push(quaternion::normalize(frame.quat));
+    model.body_mass.push(if id == 0 { 0.0 } else { mass });
+    model.body_inertia.push(if id == 0 { [0.0; 3] } else { inertia });
+    if id == 0 {
+        // Geoms of the world have no mass that counts.
+        model.body_ipos[0] = [0.0; 3];
+        model.body_iquat[0] = quaternion::UNIT;
+    }
+    model.body_gravcomp.push(body.gravcomp);
+    model.body_jntadr.push(model.njnt());
+    model.body_jntnum.push(body.joints.len());
+    model.body_dofadr.push(model.nv());
+    for j in &body.joints {
+        joint(model, id, j)?;
+    }
+    model.body_dofnum.push(model.nv() - model.body_dofadr[id]);
+    model.body_geomadr.push(model.ngeom());
+    model.body_geomnum.push(body.geoms.len());
+    for g in &body.geoms {
+        geom(model, id, g)?;
+    }
+    for site in &body.sites {
+        finite(|| label("site", &site.name, 0), "pos", &site.pose.pos)?;
+        model.site_names.push(site.name.clone());
+        model.site_bodyid.push(id);
+        model.site_pos.push(site.pose.pos);
+        model.site_quat.push(quaternion::normalize(site.pose.quat));
+    }
+    Ok(())
+}
+
+fn joint(model: &mut Model, body: usize, joint: &super::Joint) -> Result<()> {
+    let node = || label("joint", &joint.name, joint.line);
+    finite(node, "pos", &joint.pos)?;
+    finite(
+        node,
+        "ref, springref, stiffness or margin",
+        &[joint.reference, joint.springref, joint.stiffness, joint.margin],
+    )?;
+    for (what, value) in [
+        ("damping", joint.damping),
+        ("armature", joint.armature),
+        ("frictionloss", joint.frictionloss),
+        ("stiffness", joint.stiffness),
+    ] {
+        at_least_zero(node, what, value)?;
+    }
+    let (axis, length) = normalize(joint.axis);
+    let scalar = matches!(joint.kind, JointType::Slide | JointType::Hinge);
+    if scalar && !(length.is_finite() && length > 1e-10) {
+        return Err(Error::invalid(node(), format!("the axis is {:?}", joint.axis)));
+    }
+    let id = model.njnt();
+    let (q, v) = (model.nq(), model.nv());
+    model.jnt_names.push(joint.name.clone());
+    model.jnt_type.push(joint.kind);
+    model.jnt_qposadr.push(q);
+    model.jnt_dofadr.push(v);
+    model.jnt_bodyid.push(body);
+    let free = joint.kind == JointType::Free;
+    model.jnt_pos.push(if free { [0.0; 3] } else { joint.pos });
+    model.jnt_axis.push(if scalar { axis } else { [0.0, 0.0, 1.0] });
+    model.jnt_stiffness.push(joint.stiffness);
+    model.jnt_limited.push(joint.range.is_some() && !free);
+    model.jnt_range.push(range(node, "the range", joint.range)?);
+    model.jnt_margin.push(joint.margin);
+    model.jnt_solref.push(joint.limit.solref);
+    model.jnt_solimp.push(joint.limit.solimp);
+    model.jnt_actfrclimited.push(joint.actuatorfrcrange.is_some());
+    model.jnt_actfrcrange.push(range(node, "actuatorfrcrange", joint.actuatorfrcrange)?);
+    model.jnt_actgravcomp.push(joint.actuatorgravcomp);
+    softness(node, joint.limit)?;
+    softness(node, joint.friction)?;
+    let (pos, quat) = (model.body_pos[body], model.body_quat[body]);
+    match joint.kind {
+        JointType::Free => {
+            for list in [&mut model.qpos0, &mut model.qpos_spring] {
+                list.extend_from_slice(&pos);
+                list.extend_from_slice(&quat);
+            }
+        }
+        JointType::Ball => {
+            model.qpos0.extend_from_slice(&quaternion::UNIT);
+            model.qpos_spring.extend_from_slice(&quaternion::UNIT);
+        }
+        JointType::Slide | JointType::Hinge => {
+            model.qpos0.push(joint.reference);
+            model.qpos_spring.push(joint.springref);
+        }
+    }
+    let count = joint.kind.velocities();
+    for k in 0..count {
+        let dof = v + k;
+        let before = if dof > model.body_dofadr[body] {
+            dof - 1
+        } else {
+            model.last_dof(model.body_parentid[body])
+        };
+        model.dof_bodyid.push(body);
+        model.dof_jntid.push(id);
+        model.dof_parentid.push(before);
+        // Rotations of a ball are one block; so are those of a free joint, after its three translations.
+        let block = match joint.kind {
+            JointType::Ball => v,
+            JointType::Free if k >= 3 => v + 3,
+            _ => dof,
+        };
+        model.dof_block.push(block);
+        model.dof_armature.push(joint.armature);
+        model.dof_damping.push(joint.damping);
+        model.dof_frictionloss.push(joint.frictionloss);
+        model.dof_solref.push(joint.friction.solref);
+        model.dof_solimp.push(joint.friction.solimp);
+    }
+    Ok(())
+}
+
+pub(super) fn softness(node: impl Fn() -> String, soft: super::Softness) -> Result<()> {
+    finite(&node, "solref", &soft.solref)?;
+    finite(&node, "solimp", &soft.solimp)?;
+    let [time, ratio] = soft.solref;
+    if (time > 0.0) != (ratio > 0.0) {
+        let what = format!("solref is {time} {ratio}; both must be positive, or neither");
+        return Err(Error::invalid(node(), what));
+    }
+    Ok(())
+}
+
+fn geom(model: &mut Model, body: usize, geom: &super::Geom) -> Result<()> {
+    let node = || label("geom", &geom.name, geom.line);
+    finite(node, "pos", &geom.pose.pos)?;
+    finite(node, "quat", &geom.pose.quat)?;
+    finite(node, "margin or gap", &[geom.margin, geom.gap])?;
+    at_least_zero(node, "solmix", geom.solmix)?;
+    softness(node, geom.softness)?;
+    let sizes = match geom.kind {
+        GeomType::Plane => 0,
+        GeomType::Sphere => 1,
+        GeomType::Capsule | GeomType::Cylinder => 2,
+        GeomType::Ellipsoid | GeomType::Box => 3,
+    };
+    for &size in &geom.size[..sizes] {
+        if !(size.is_finite() && size > 0.0) {
+            return Err(Error::invalid(node(), format!("a size is {size}; it must be positive")));
+        }
+    }
+    if geom.kind == GeomType::Plane && model.body_weldid[body] != 0 {
+        return Err(Error::invalid(node(), "a plane must belong to a body that does not move"));
+    }
+    for f in geom.friction {
+        at_least_zero(node, "friction", f)?;
+    }
+    if ![1, 3, 4, 6].contains(&geom.condim) {
+        return Err(Error::invalid(node(), format!("condim is {}", geom.condim)));
+    }
+    model.geom_names.push(geom.name.clone());
+    model.geom_type.push(geom.kind);
+    model.geom_bodyid.push(body);
+    model.geom_contype.push(geom.contype);
+    model.geom_conaffinity.push(geom.conaffinity);
+    model.geom_condim.push(geom.condim);
+    model.geom_priority.push(geom.priority);
+    model.geom_solmix.push(geom.solmix);
+    model.geom_solref.push(geom.softness.solref);
+    model.geom_solimp.push(geom.softness.solimp);
+    model.geom_size.push(geom.size);
+    model.geom_rbound.push(0.0);
+    model.geom_pos.push(geom.pose.pos);
+    model.geom_quat.push(quaternion::normalize(geom.pose.quat));
+    model.geom_friction.push(geom.friction);
+    model.geom_margin.push(geom.margin);
+    model.geom_gap.push(geom.gap);
+    Ok(())
+}
+
+/// Bounds, balance and total of masses; a moving body needs mass.
+fn masses(model: &mut Model, spec: &Spec) -> Result<()> {
+    let rules = &spec.inertia;
+    for id in 1..model.nbody() {
+        model.body_mass[id] = model.body_mass[id].max(rules.boundmass);
+        let inertia = &mut model.body_inertia[id];
+        for moment in inertia.iter_mut() {
+            *moment = moment.max(rules.boundinertia);
+        }
+        let [a, b, c] = *inertia;
+        // No body has a principal moment larger than the sum of the other two.
+        let slack = 1e-10 * (a + b + c);
+        if a + b + slack < c || a + c + slack < b || b + c + slack < a {
+            if !rules.balanceinertia {
+                let what =
+                    format!("moments of inertia {a}, {b}, {c}: one exceeds the sum of the others");
+                return Err(Error::invalid(format!("body '{}'", model.body_names[id]), what));
+            }
+            *inertia = [(a + b + c) / 3.0; 3];
+        }
+    }
+    let total: f64 = model.body_mass.iter().sum();
+    if rules.settotalmass > 0.0 && total > 0.0 {
+        let by = rules.settotalmass / total;
+        for id in 1..model.nbody() {
+            model.body_mass[id] *= by;
+            model.body_inertia[id] = model.body_inertia[id].map(|m| m * by);
+        }
+    }
+    for id in 1..model.nbody() {
+        if model.body_jntnum[id] == 0 {
+            continue;
+        }
+        // What is welded to the body moves with it.
+        let welded = (1..model.nbody()).filter(|&b| model.body_weldid[b] == id);
+        let heavy = |b: usize| {
+            model.body_mass[b] >= MINVAL && model.body_inertia[b].iter().all(|&m| m >= MINVAL)
+        };
+        if !welded.clone().any(heavy) {
+            let what = format!(
+                "mass {} and moments {:?} of a moving body must be positive",
+                model.body_mass[id], model.body_inertia[id]
+            );
+            return Err(Error::invalid(format!("body '{}'", model.body_names[id]), what));
+        }
+    }
+    Ok(())
+}
