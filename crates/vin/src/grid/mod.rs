@@ -1,0 +1,17 @@
+//! Maps of cells, and the decision processes on them, without a matrix.
+
+mod connectivity;
+mod generate;
+mod map;
+pub mod movingai;
+mod palette;
+mod pieces;
+mod process;
+mod shortest;
+mod sweep;
+
+pub use connectivity::{Connectivity, Corners, Move, Walls};
+pub use generate::{Maze, Obstacles, carved_maze, obstacle_map, random_map, rooms};
+pub use map::GridMap;
+pub use palette::{Meaning, Painted, Palette};
+pub use process::{GridProcess, GridSpec};
