@@ -150,7 +150,7 @@ pub fn log_likelihood<P: Parametric>(
     plan: &Planned<'_, P>,
     pairs: &[(usize, usize)],
 ) -> Result<(f64, Gradient)> {
-    let process = plan.process;
+    let process = &*plan.process;
     let node = process.name();
     let Backup::Soft { temperature } = plan.backup else {
         return Err(Error::invalid(node, "likelihoods need the soft backup"));

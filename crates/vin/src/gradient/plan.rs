@@ -96,9 +96,26 @@ pub(super) enum Trace {
     Fixed(implicit::Fixed),
 }
 
+/// A process that is lent, or one's own.
+pub(crate) enum Handle<'p, P> {
+    Lent(&'p P),
+    Own(Box<P>),
+}
+
+impl<P> std::ops::Deref for Handle<'_, P> {
+    type Target = P;
+
+    fn deref(&self) -> &P {
+        match self {
+            Handle::Lent(process) => process,
+            Handle::Own(process) => process,
+        }
+    }
+}
+
 /// A process planned once: V, Q, and the derivative, pushed and pulled as often as one likes.
 pub struct Planned<'p, P> {
-    pub(crate) process: &'p P,
+    pub(crate) process: Handle<'p, P>,
     pub(crate) backup: Backup,
     /// V; −∞ where there is none.
     pub values: Vec<f64>,
@@ -115,6 +132,26 @@ impl Plan {
     /// Settings outside their domain, a V₀ of a wrong length (empty stands for zeros) or not finite where there is a value; for the ways at the
     /// fixed point, [`Error::NotSolved`], and [`Error::NotContracting`] where a policy may go on for ever with γ = 1.
     pub fn of<'p, P: Parametric>(&self, process: &'p P, initial: &[f64]) -> Result<Planned<'p, P>> {
+        self.plan(Handle::Lent(process), initial)
+    }
+
+    /// As [`Plan::of`], with a process that the result keeps.
+    ///
+    /// # Errors
+    /// As [`Plan::of`].
+    pub fn of_owned<P: Parametric>(
+        &self,
+        process: P,
+        initial: &[f64],
+    ) -> Result<Planned<'static, P>> {
+        self.plan(Handle::Own(Box::new(process)), initial)
+    }
+
+    fn plan<'p, P: Parametric>(
+        &self,
+        process: Handle<'p, P>,
+        initial: &[f64],
+    ) -> Result<Planned<'p, P>> {
         self.backup.check(process.name())?;
         if !initial.is_empty() {
             check_len(process.name(), "V₀", initial.len(), process.states())?;
@@ -134,20 +171,20 @@ impl Plan {
 
     fn fixed<'p, P: Parametric>(
         &self,
-        process: &'p P,
+        process: Handle<'p, P>,
         initial: &[f64],
         terms: Option<usize>,
     ) -> Result<Planned<'p, P>> {
         let settings = Settings { backup: self.backup, ..self.solver };
         let solution = match initial {
-            [] => solve(process, &settings)?,
-            guess => crate::solve::solve_from(process, &settings, guess)?,
+            [] => solve(&*process, &settings)?,
+            guess => crate::solve::solve_from(&*process, &settings, guess)?,
         };
-        let solution = solution.solved(process)?;
+        let solution = solution.solved(&*process)?;
         let discount = process.discount();
         let held: Vec<bool> =
             (0..process.states()).map(|s| !solution.prospects.is_valued(s, discount)).collect();
-        let fixed = implicit::Fixed::new(process, self.backup, &solution.values, &held, terms)?;
+        let fixed = implicit::Fixed::new(&*process, self.backup, &solution.values, &held, terms)?;
         let values = solution.values.clone();
         let trace = Trace::Fixed(fixed);
         Ok(Planned { process, backup: self.backup, values, solution: Some(solution), held, trace })
@@ -249,6 +286,24 @@ impl<P: Parametric> Planned<'_, P> {
             Trace::Unrolled(tape) => Ok(tape.push(self, &full)),
             Trace::Fixed(fixed) => fixed.push(self, &full),
         }
+    }
+
+    /// dQ from a direction and the dV that [`Planned::push`] gave for it; 0 where there is no value.
+    #[must_use]
+    pub fn push_action_values(&self, tangent: &Tangent, along: &[f64]) -> Vec<f64> {
+        let actions = self.process.actions();
+        let mut all = vec![0.0; self.process.states() * actions];
+        let mut pi = vec![0.0; actions];
+        for (i, dq) in all.iter_mut().enumerate() {
+            let (s, a) = (i / actions, i % actions);
+            let ends = self.process.terminal(s).is_some();
+            if !ends && self.process.action_value(s, a, &self.values).is_finite() {
+                pi.fill(0.0);
+                pi[a] = 1.0;
+                *dq = self.moved(s, &pi, 0.0, &self.values, along, tangent);
+            }
+        }
+        all
     }
 
     /// Gives a weight on Q(s, a), computed from `values`, to θ and γ, and its share to the cotangents of V.

@@ -1,6 +1,6 @@
 //! K sweeps, kept whole or at checkpoints.
 
-use super::plan::{Gradient, Planned, Tangent, Trace, start};
+use super::plan::{Gradient, Handle, Planned, Tangent, Trace, start};
 use crate::Result;
 use crate::process::{Backup, Parametric};
 
@@ -15,13 +15,13 @@ pub(super) struct Tape {
 
 /// Sweeps `sweeps` times; values are kept at the beginning of each of `segments` segments.
 pub(super) fn plan<'p, P: Parametric>(
-    process: &'p P,
+    process: Handle<'p, P>,
     backup: Backup,
     initial: &[f64],
     sweeps: usize,
     segments: usize,
 ) -> Result<Planned<'p, P>> {
-    let (mut values, held) = start(process, initial)?;
+    let (mut values, held) = start(&*process, initial)?;
     let length = sweeps.div_ceil(segments).max(1);
     let whole = length == 1 && backup == Backup::Hard;
     let (mut kept, mut actions) = (vec![], vec![]);

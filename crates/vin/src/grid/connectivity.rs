@@ -55,7 +55,7 @@ pub struct Move {
 }
 
 /// Clockwise from north: the even ones are straight.
-pub(crate) const MOVES: [Move; 8] = [
+pub const MOVES: [Move; 8] = [
     Move { dy: -1, dx: 0 },
     Move { dy: -1, dx: 1 },
     Move { dy: 0, dx: 1 },

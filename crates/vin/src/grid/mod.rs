@@ -10,8 +10,13 @@ mod process;
 mod shortest;
 mod sweep;
 
-pub use connectivity::{Connectivity, Corners, Move, Walls};
+pub use connectivity::{Connectivity, Corners, MOVES as MOVES_CLOCKWISE, Move, Walls};
 pub use generate::{Maze, Obstacles, carved_maze, obstacle_map, random_map, rooms};
 pub use map::GridMap;
 pub use palette::{Meaning, Painted, Palette};
 pub use process::{GridProcess, GridSpec};
+
+/// One of the eight directions, clockwise from north.
+pub(crate) fn direction(d: usize) -> Move {
+    connectivity::MOVES[d % 8]
+}

@@ -1,5 +1,5 @@
 //! Processes that the tests and `report vin` share, and reproducible noise.
-#![allow(dead_code)] // each test takes what it needs
+#![allow(dead_code, unreachable_pub)] // each test takes what it needs
 
 pub mod laws;
 
