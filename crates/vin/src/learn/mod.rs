@@ -1,0 +1,7 @@
+//! Learning to plan: sets of planning problems with exact answers, and how good a learned policy is.
+
+mod measure;
+mod problems;
+
+pub use measure::{Report, Share, Walk, measure, walk, wilson};
+pub use problems::{Problem, ProblemSet, Protocol};

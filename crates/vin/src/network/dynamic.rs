@@ -1,0 +1,99 @@
+//! Kernels that depend on the place: a learned transition model for every cell.
+
+use pullback_core_graph::{Result as NetworkResult, Var};
+use pullback_nn::layer::{Conv2d, Conv2dSpec, Layer};
+use pullback_nn::ops::{Conv2dOptions, conv2d};
+use pullback_nn::parameters::{Bound, Initialization, Scope};
+
+/// What a [`DtVin`] is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DtVinSpec {
+    /// Input channels.
+    pub inputs: usize,
+    /// Channels between the map and its kernels.
+    pub hidden: usize,
+    /// K.
+    pub iterations: usize,
+    /// Actions.
+    pub actions: usize,
+}
+
+impl Default for DtVinSpec {
+    fn default() -> Self {
+        Self { inputs: 2, hidden: 50, iterations: 30, actions: 8 }
+    }
+}
+
+/// V(s) ← maxₐ Σ over the 3×3 neighbours of T(s, a, ·)·(R + V), T a softmax of what the map says at s (Wang and others 2025, eq. 4 and 5).
+/// Logits are Q of the last V, by a 1×1 convolution.
+pub struct DtVin {
+    hidden: Conv2d,
+    kernels: Conv2d,
+    reward: Conv2d,
+    head: Conv2d,
+    spec: DtVinSpec,
+}
+
+impl DtVin {
+    /// Makes the parameters.
+    ///
+    /// # Errors
+    /// As [`Conv2d::new`].
+    pub fn new(scope: &mut Scope<'_>, spec: DtVinSpec) -> pullback_nn::Result<Self> {
+        let hidden = Conv2dSpec::same(spec.inputs, spec.hidden, 3).rectified();
+        let hidden = hidden.initialized(Initialization::He);
+        let mut conv = |name: &str, layer: Conv2dSpec| Conv2d::new(&mut scope.scope(name), layer);
+        Ok(Self {
+            hidden: conv("hidden", hidden)?,
+            kernels: conv("kernels", Conv2dSpec::same(spec.hidden, 9 * spec.actions, 1))?,
+            reward: conv("reward", Conv2dSpec::same(spec.hidden, 1, 1))?,
+            head: conv("fc", Conv2dSpec::same(spec.actions, spec.actions, 1))?,
+            spec,
+        })
+    }
+
+    /// The logits after every `every`-th iteration, the last one included: what the adaptive highway loss sums over. A problem of length l has a loss
+    /// at the iterations n ≥ l only.
+    ///
+    /// # Errors
+    /// Those of the operations.
+    pub fn forward_every<'g>(
+        &self,
+        parameters: &Bound<'g>,
+        x: Var<'g>,
+        every: usize,
+    ) -> NetworkResult<Vec<(usize, Var<'g>)>> {
+        let DtVinSpec { actions, iterations, .. } = self.spec;
+        let dims = x.dims()?;
+        let (batch, h, w) = (dims[0], dims[2], dims[3]);
+        let hidden = self.hidden.forward(parameters, x)?;
+        let kernels = self.kernels.forward(parameters, hidden)?;
+        let kernels = kernels.reshape(&[batch, actions, 9, h, w]).softmax(2);
+        let reward = self.reward.forward(parameters, hidden)?;
+        // Neighbour t of each cell as channel t: a convolution with one-hot kernels.
+        let mut taps = vec![0.0; 81];
+        (0..9).for_each(|t| taps[t * 9 + t] = 1.0);
+        let device = pullback_core_graph::candle::Device::Cpu;
+        let taps = pullback_core_graph::tensor::from_vec(taps, &[9, 1, 3, 3], &device)?;
+        let taps = x.graph().constant(&taps.to_dtype(x.dtype()?)?);
+        let options = Conv2dOptions { padding: [1, 1], ..Conv2dOptions::default() };
+        let (mut v, mut all) = (reward.zeros_like(), vec![]);
+        for n in 1..=iterations {
+            let around = conv2d(reward + v, taps, options).unsqueeze(1);
+            let q = (kernels * around).sum([2]).ok()?;
+            if n == iterations || n.is_multiple_of(every.max(1)) {
+                all.push((n, self.head.forward(parameters, q)?));
+            }
+            v = q.max([1]).unsqueeze(1);
+        }
+        Ok(all)
+    }
+}
+
+impl Layer for DtVin {
+    fn forward<'g>(&self, parameters: &Bound<'g>, x: Var<'g>) -> NetworkResult<Var<'g>> {
+        let mut all = self.forward_every(parameters, x, usize::MAX)?;
+        let none = || pullback_core_graph::Error::invalid("DT-VIN", "needs at least one iteration");
+        all.pop().map(|(_, logits)| logits).ok_or_else(none)
+    }
+}

@@ -1,0 +1,178 @@
+//! Each state once, in the order of falling value: Dijkstra's algorithm backwards from the goals.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use super::sweeps::{Ended, State, bound, gauss_seidel};
+use super::{Settings, Solution, sweeps};
+use crate::process::{Process, Prospects, is_deterministic};
+use crate::{Error, Result};
+
+/// A state with the value of a way from it; the largest first, at a tie the smaller number.
+struct Waiting {
+    value: f64,
+    state: u32,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for Waiting {}
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.value.total_cmp(&other.value).then(other.state.cmp(&self.state))
+    }
+}
+
+/// The values of the best ways to a terminal state, −∞ where there is none, and the states in the order in which they were settled.
+///
+/// Right as long as no move gains: V(s) ≤ V(s′) whenever s leads to s′; it is checked at every move that is looked at.
+pub(crate) fn best_first<P: Process + ?Sized>(process: &P) -> Result<(Vec<f64>, Vec<u32>)> {
+    let n = process.states();
+    let mut values = vec![f64::NEG_INFINITY; n];
+    let (mut done, mut order) = (vec![false; n], Vec::with_capacity(n));
+    let mut heap = BinaryHeap::new();
+    for s in 0..n {
+        if let Some(value) = process.terminal(s) {
+            values[s] = value;
+            heap.push(Waiting { value, state: s as u32 });
+        }
+    }
+    let table = if process.predecessors(0, &mut |_, _| ()) { None } else { Some(table(process)) };
+    let discount = process.discount();
+    let mut fault = None;
+    while let Some(Waiting { value, state }) = heap.pop() {
+        let state = state as usize;
+        if std::mem::replace(&mut done[state], true) {
+            continue;
+        }
+        order.push(state as u32);
+        let mut relax = |s: usize, a: usize| {
+            if done[s] || process.terminal(s).is_some() {
+                return;
+            }
+            let Some(reward) = process.reward(s, a) else { return };
+            let way = reward + discount * value;
+            if way > value {
+                fault.get_or_insert((s, a, way, value));
+            }
+            if way > values[s] {
+                values[s] = way;
+                heap.push(Waiting { value: way, state: s as u32 });
+            }
+        };
+        match &table {
+            None => {
+                process.predecessors(state, &mut relax);
+            }
+            Some((starts, pairs)) => {
+                for &(s, a) in &pairs[starts[state]..starts[state + 1]] {
+                    relax(s as usize, a as usize);
+                }
+            }
+        }
+        if let Some((s, a, way, value)) = fault {
+            let what = format!(
+                "action {a} of state {s} gains: it is worth {way} and leads to {value}, so states cannot be settled in order; \
+                 take another method"
+            );
+            return Err(Error::invalid(process.name(), what));
+        }
+    }
+    Ok((values, order))
+}
+
+/// For each state the pairs that lead to it.
+fn table<P: Process + ?Sized>(process: &P) -> (Vec<usize>, Vec<(u32, u8)>) {
+    let n = process.states();
+    let mut starts = vec![0usize; n + 1];
+    let each = |f: &mut dyn FnMut(usize, usize, usize)| {
+        for s in (0..n).filter(|&s| process.terminal(s).is_none()) {
+            for a in (0..process.actions()).filter(|&a| process.reward(s, a).is_some()) {
+                process.successors(s, a, &mut |next, _| f(s, a, next));
+            }
+        }
+    };
+    each(&mut |_, _, next| starts[next + 1] += 1);
+    for s in 0..n {
+        starts[s + 1] += starts[s];
+    }
+    let mut at = starts.clone();
+    let mut pairs = vec![(0, 0); starts[n]];
+    each(&mut |s, a, next| {
+        pairs[at[next]] = (s as u32, a as u8);
+        at[next] += 1;
+    });
+    (starts, pairs)
+}
+
+/// All at once for processes that have a method of their own, with γ = 1: the best ways are the values. `None` for the others.
+pub(super) fn direct<P: Process + ?Sized>(process: &P, settings: &Settings) -> Option<Solution> {
+    let (values, _) =
+        if process.discount() == 1.0 { process.best_ways(None)? } else { return None };
+    let held: Vec<bool> = (0..values.len())
+        .map(|s| !values[s].is_finite() || process.terminal(s).is_some())
+        .collect();
+    let (mut next, mut best) = (values.clone(), vec![0u8; values.len()]);
+    process.sweep(&values, &held, settings.backup, &mut next, Some(&mut best));
+    let residual = sweeps::size(sweeps::changes(&values, &next, &held));
+    let prospects = Prospects::of_ways(process, &values, best);
+    let (iterations, converged, bound) = (1, true, Some(residual));
+    let ended = Ended { values, iterations, residual, converged, bound };
+    Some(ended.into_solution(process, settings, prospects))
+}
+
+/// The value of the best way from one state, −∞ if there is none: the search ends there.
+///
+/// # Errors
+/// As [`Method::Prioritized`](super::Method::Prioritized) has them; γ < 1; no such state.
+pub fn best_way<P: Process + ?Sized>(process: &P, from: usize) -> Result<f64> {
+    if process.discount() != 1.0 || from >= process.states() {
+        let what = format!("the best way from state {from} with γ = {}", process.discount());
+        return Err(Error::invalid(process.name(), what));
+    }
+    let (values, _) = match process.best_ways(Some(from)) {
+        Some(ways) => ways,
+        None => best_first(process)?,
+    };
+    Ok(values[from])
+}
+
+/// Best ways first, then what remains: with γ < 1 going on for ever can be better than any way, or the only choice.
+pub(super) fn solve<P: Process + ?Sized>(
+    process: &P,
+    settings: &Settings,
+    State { values: start, held }: State,
+) -> Result<Ended> {
+    // A process that knows its predecessors is deterministic by that.
+    if !process.predecessors(0, &mut |_, _| ()) && !is_deterministic(process) {
+        let what = "the prioritized method needs moves that lead to one state for certain";
+        return Err(Error::invalid(process.name(), what));
+    }
+    let (best, _) = best_first(process)?;
+    let mut values = start;
+    for s in (0..values.len()).filter(|&s| !held[s]) {
+        if best[s] > f64::NEG_INFINITY {
+            values[s] = best[s];
+        }
+    }
+    let mut next = values.clone();
+    process.sweep(&values, &held, settings.backup, &mut next, None);
+    let residual = sweeps::size(sweeps::changes(&values, &next, &held));
+    // Rounding may leave a last bit.
+    let largest = values.iter().filter(|v| v.is_finite()).fold(1.0f64, |m, v| m.max(v.abs()));
+    let discount = process.discount();
+    if residual <= sweeps::threshold(discount, settings.tolerance).max(4.0 * f64::EPSILON * largest)
+    {
+        let bound = bound(discount, residual).or((residual <= 1e-12 * largest).then_some(residual));
+        return Ok(Ended { values, iterations: 1, residual, converged: true, bound });
+    }
+    Ok(gauss_seidel(process, settings, State { values, held }))
+}

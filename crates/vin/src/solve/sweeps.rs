@@ -1,0 +1,166 @@
+//! Sweeps over all states.
+
+use rayon::prelude::*;
+
+use super::{Settings, Solution, Status};
+use crate::process::{Backup, Process, Prospects};
+
+/// V, and which states keep theirs.
+pub(super) struct State {
+    pub(super) values: Vec<f64>,
+    pub(super) held: Vec<bool>,
+}
+
+/// The end of an iteration.
+pub(super) struct Ended {
+    pub(super) values: Vec<f64>,
+    pub(super) iterations: usize,
+    pub(super) residual: f64,
+    pub(super) converged: bool,
+    pub(super) bound: Option<f64>,
+}
+
+impl Ended {
+    pub(super) fn into_solution<P: Process + ?Sized>(
+        self,
+        process: &P,
+        settings: &Settings,
+        prospects: Prospects,
+    ) -> Solution {
+        let discount = process.discount();
+        let valued = |s: usize| prospects.is_valued(s, discount);
+        let grown = (0..self.values.len()).any(|s| valued(s) && !self.values[s].is_finite());
+        let (iterations, residual) = (self.iterations, self.residual);
+        let status = match (grown, self.converged) {
+            (true, _) => Status::Diverged { iterations },
+            (_, true) => Status::Solved,
+            _ => Status::NotConverged { iterations, residual },
+        };
+        let (values, bound, backup) = (self.values, self.bound, settings.backup);
+        Solution { values, status, iterations, residual, bound, backup, prospects }
+    }
+}
+
+/// The least and the largest V′ − V of the free states; 0 is among them if a state is held, for its value does not change.
+pub(super) fn changes(before: &[f64], after: &[f64], held: &[bool]) -> [f64; 2] {
+    let start = || [f64::INFINITY, f64::NEG_INFINITY];
+    let join = |a: [f64; 2], b: [f64; 2]| [a[0].min(b[0]), a[1].max(b[1])];
+    const CHUNK: usize = 1 << 14;
+    before
+        .par_chunks(CHUNK)
+        .zip(after.par_chunks(CHUNK))
+        .zip(held.par_chunks(CHUNK))
+        .map(|((before, after), held)| {
+            let mut range = start();
+            for ((b, a), held) in before.iter().zip(after).zip(held) {
+                let change = if *held { 0.0 } else { a - b };
+                range = join(range, [change; 2]);
+                if change.is_nan() {
+                    return [f64::NEG_INFINITY, f64::INFINITY];
+                }
+            }
+            range
+        })
+        .reduce(start, join)
+}
+
+/// ‖change‖∞.
+pub(super) fn size([low, high]: [f64; 2]) -> f64 {
+    low.abs().max(high.abs())
+}
+
+/// What remains after a change of this size: γ/(1 − γ)·‖V′ − V‖∞; unknown with γ = 1, unless nothing moved and nothing is left to chance.
+pub(super) fn bound(discount: f64, residual: f64) -> Option<f64> {
+    (discount < 1.0).then(|| discount / (1.0 - discount) * residual)
+}
+
+/// The largest change that keeps the promise.
+pub(super) fn threshold(discount: f64, tolerance: f64) -> f64 {
+    if discount < 1.0 { tolerance * (1.0 - discount) / discount } else { tolerance }
+}
+
+/// V ← T(V) until the bounds of MacQueen are close: V′ + γ/(1−γ)·min(V′ − V) ≤ V* ≤ V′ + γ/(1−γ)·max(V′ − V).
+pub(super) fn jacobi<P: Process + ?Sized>(
+    process: &P,
+    settings: &Settings,
+    State { mut values, held }: State,
+) -> Ended {
+    let discount = process.discount();
+    let mut next = values.clone();
+    let (mut iterations, mut residual) = (0, 0.0);
+    let (mut converged, mut left) = (false, None);
+    while iterations < settings.iterations {
+        process.sweep(&values, &held, settings.backup, &mut next, None);
+        iterations += 1;
+        let [low, high] = changes(&values, &next, &held);
+        std::mem::swap(&mut values, &mut next);
+        residual = size([low, high]);
+        if !residual.is_finite() {
+            break;
+        }
+        if discount < 1.0 {
+            let scale = discount / (1.0 - discount);
+            let half = 0.5 * scale * (high - low);
+            left = Some(half);
+            if half <= settings.tolerance {
+                // The middle between the bounds.
+                let shift = 0.5 * scale * (high + low);
+                values.iter_mut().zip(&held).filter(|(_, h)| !**h).for_each(|(v, _)| *v += shift);
+                converged = true;
+                break;
+            }
+        } else if residual <= settings.tolerance {
+            converged = true;
+            break;
+        }
+    }
+    Ended { values, iterations, residual, converged, bound: left }
+}
+
+/// V(s) ← backup of Q(s, ·), one state after the other, there and back in turns.
+pub(super) fn gauss_seidel<P: Process + ?Sized>(
+    process: &P,
+    settings: &Settings,
+    state: State,
+) -> Ended {
+    let discount = process.discount();
+    let limit = threshold(discount, settings.tolerance);
+    let free: Vec<usize> = (0..state.held.len()).filter(|&s| !state.held[s]).collect();
+    let mut values = state.values;
+    let (mut iterations, mut residual, mut converged) = (0, 0.0, false);
+    while iterations < settings.iterations {
+        residual = match iterations % 2 {
+            0 => pass(process, settings.backup, free.iter().copied(), &mut values),
+            _ => pass(process, settings.backup, free.iter().rev().copied(), &mut values),
+        };
+        iterations += 1;
+        if !residual.is_finite() {
+            break;
+        }
+        if residual <= limit {
+            converged = true;
+            break;
+        }
+    }
+    Ended { values, iterations, residual, converged, bound: bound(discount, residual) }
+}
+
+/// One pass in this order, in place; the largest change.
+pub(super) fn pass<P: Process + ?Sized>(
+    process: &P,
+    backup: Backup,
+    order: impl Iterator<Item = usize>,
+    values: &mut [f64],
+) -> f64 {
+    let mut q = vec![0.0; process.actions()];
+    let mut residual = 0.0f64;
+    for s in order {
+        process.action_values(s, values, &mut q);
+        let value = backup.value(&q);
+        let change = (value - values[s]).abs();
+        // NaN would be lost by `max`.
+        residual = if change.is_nan() { f64::INFINITY } else { residual.max(change) };
+        values[s] = value;
+    }
+    residual
+}
