@@ -190,7 +190,7 @@ fn every_network_has_logits_for_every_cell_and_obeys_the_laws() {
     });
     for (name, function, parameters) in cases {
         // Biases that start at 0 are ties in cells where no hidden unit is active.
-        let moved = |(i, t): (usize, Tensor)| (t.clone() + tensor(80 + i as u64, t.dims(), 0.05));
+        let moved = |(i, t): (usize, Tensor)| t.clone() + tensor(80 + i as u64, t.dims(), 0.05);
         let mut x: Vec<Tensor> =
             parameters.values().into_iter().enumerate().map(|t| moved(t).unwrap()).collect();
         x.push(tensor(7, &[2, 2, 5, 6], 1.0));

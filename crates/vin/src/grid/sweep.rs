@@ -170,7 +170,7 @@ impl Rows {
 mod tests {
     use super::*;
     use crate::grid::{Connectivity, Corners, GridMap, GridSpec};
-    use crate::process::{Backup, sweep_by_rows};
+    use crate::process::{Backup, Process, sweep_by_rows};
 
     #[test]
     fn the_fast_sweep_has_the_bits_of_the_general_one() -> crate::Result<()> {
