@@ -179,7 +179,7 @@ impl Rollout {
     }
 
     /// Moves tangents of the start, of controls and of parameters forward through the last run: the tangents of the states at all T + 1
-    /// times, (T + 1) × (2·nv + na), by one Jacobian per step. Parameters cost one pull for each number of the state.
+    /// times, (T + 1) × (2·nv + na). Parameters cost one pull for each number of the state.
     ///
     /// # Errors
     /// As of [`Rollout::pull`].
@@ -199,22 +199,23 @@ impl Rollout {
         length(NODE, "start's tangent", start.len(), n)?;
         length(NODE, "controls", controls.len(), steps * nu)?;
         length(NODE, "controls' tangents", dcontrols.len(), steps * nu)?;
-        let (mut a, mut b) = (vec![0.0; n * n], vec![0.0; n * nu]);
+        let (mut here, mut next) = (Cotangent::zeros(model), Cotangent::zeros(model));
         out.clear();
         out.extend_from_slice(start);
         for t in 0..steps {
             self.restore(model, t);
             self.data.ctrl.copy_from_slice(&controls[t * nu..(t + 1) * nu]);
             self.step.evaluate(model, &self.data)?;
-            self.step.jacobians(model, &mut a, &mut b)?;
+            let x = &out[t * n..(t + 1) * n];
+            here.qpos.copy_from_slice(&x[..nv]);
+            here.qvel.copy_from_slice(&x[nv..2 * nv]);
+            here.act.copy_from_slice(&x[2 * nv..]);
+            here.ctrl.copy_from_slice(&dcontrols[t * nu..(t + 1) * nu]);
+            self.step.push(model, &here, &mut next)?;
+            out.extend(next.qpos.iter().chain(&next.qvel).chain(&next.act));
             let moved = self.push_parameters(model, dparameters)?;
-            for row in 0..n {
-                let x = &out[t * n..(t + 1) * n];
-                let u = &dcontrols[t * nu..(t + 1) * nu];
-                let from_x: f64 = a[row * n..(row + 1) * n].iter().zip(x).map(|(a, x)| a * x).sum();
-                let from_u: f64 =
-                    b[row * nu..(row + 1) * nu].iter().zip(u).map(|(b, u)| b * u).sum();
-                out.push(from_x + from_u + moved.get(row).copied().unwrap_or(0.0));
+            for (x, by) in out[(t + 1) * n..].iter_mut().zip(&moved) {
+                *x += by;
             }
         }
         Ok(())

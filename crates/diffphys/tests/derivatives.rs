@@ -89,6 +89,38 @@ fn pulls_are_the_transposed_jacobians() {
 }
 
 #[test]
+fn pushes_are_the_jacobians() {
+    each_state(|name, model, _, step| {
+        let (n, nu) = (2 * model.nv() + model.na(), model.nu());
+        let (mut a, mut b) = (vec![0.0; n * n], vec![0.0; n * nu]);
+        step.jacobians(model, &mut a, &mut b).unwrap();
+        let mut x = unflat(model, &direction(n));
+        x.ctrl.copy_from_slice(&direction(nu));
+        let mut y = Cotangent::zeros(model);
+        step.push(model, &x, &mut y).unwrap();
+        let mut want = multiply(&a, &direction(n));
+        for (w, by) in want.iter_mut().zip(multiply(&b, &direction(nu))) {
+            *w += by;
+        }
+        let e = error(&flat(&y), &want, 1.0);
+        assert!(e < 1e-11, "{name}: {e:.1e}");
+        // Applied forces: ⟨push(τ), w⟩ = ⟨τ, pull(w)⟩.
+        let mut x = Cotangent::zeros(model);
+        x.qfrc_applied.copy_from_slice(&direction(model.nv()));
+        step.push(model, &x, &mut y).unwrap();
+        let w = direction(n);
+        let mut back = Cotangent::zeros(model);
+        step.pull(model, &unflat(model, &w), &mut back).unwrap();
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let (pushed, pulled) = (dot(&flat(&y), &w), dot(&back.qfrc_applied, &x.qfrc_applied));
+        assert!(
+            (pushed - pulled).abs() < 1e-11 * (1.0 + pushed.abs()),
+            "{name}: {pushed} {pulled}"
+        );
+    });
+}
+
+#[test]
 fn jacobians_are_difference_quotients() {
     each_state(|name, model, data, step| {
         let (nv, na, nu) = (model.nv(), model.na(), model.nu());

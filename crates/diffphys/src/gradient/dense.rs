@@ -1,7 +1,7 @@
 //! The derivative of constrained forward dynamics as matrices: ∂r/∂(q, v, act, ctrl) of the residual r = τ − ID + Jᵀ·f at fixed
 //! acceleration, then ∂a = H⁻¹·∂r.
 
-use super::adjoint::{is_contact, sum_subtrees};
+use super::adjoint::{Cotangent, is_contact, sum_subtrees};
 use super::contact::{ContactMotions, Sides, in_world, on_axes, push, rows_of};
 use super::forces;
 use super::rows::{self, Bend, bend};
@@ -215,6 +215,26 @@ impl Dense {
             }
             for (&j, cj) in self.dofs.iter().zip(&self.columns) {
                 self.dv[i * nv + j] -= left.iter().zip(cj).map(|(a, b)| a * b).sum::<f64>();
+            }
+        }
+    }
+
+    /// All four blocks to 0.
+    pub(crate) fn clear(&mut self) {
+        for block in [&mut self.dq, &mut self.dv, &mut self.da, &mut self.du] {
+            block.fill(0.0);
+        }
+    }
+
+    /// out += the four blocks times a tangent.
+    pub(crate) fn add_product(&self, x: &Cotangent, out: &mut [f64]) {
+        for (block, x) in
+            [(&self.dq, &x.qpos), (&self.dv, &x.qvel), (&self.da, &x.act), (&self.du, &x.ctrl)]
+        {
+            if !x.is_empty() {
+                for (sum, row) in out.iter_mut().zip(block.chunks_exact(x.len())) {
+                    *sum += row.iter().zip(x).map(|(a, x)| a * x).sum::<f64>();
+                }
             }
         }
     }

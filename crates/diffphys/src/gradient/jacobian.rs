@@ -5,9 +5,10 @@ use super::dense::Which;
 use super::forces::{activation_slopes, input_slopes, slope_inputs};
 use super::smooth::Composite;
 use super::step::StepDerivative;
-use crate::dynamics::{solve, transmission};
+use crate::dynamics::{multiply_inertia, solve, transmission};
 use crate::error::length;
 use crate::model::Integrator;
+use crate::solve::solve_factored;
 use crate::{Data, Model, Result};
 
 impl StepDerivative {
@@ -72,6 +73,107 @@ impl StepDerivative {
         crate::data::finite("jacobians", "B", b)
     }
 
+    /// Moves a tangent of the start (positions, velocities, activations, controls and applied forces in `here`) to the next state: the
+    /// product with A and B and the force's Jacobian, without making them. `next.ctrl` and `next.qfrc_applied` are left alone.
+    ///
+    /// # Errors
+    /// [`crate::Error::Length`]; [`crate::Error::Invalid`] before the first `evaluate`; [`crate::Error::NotFinite`].
+    pub fn push(&mut self, model: &Model, here: &Cotangent, next: &mut Cotangent) -> Result<()> {
+        self.ready()?;
+        let (nv, na, nu, h) = (model.nv(), model.na, model.nu(), model.opt.timestep);
+        for (what, want, got) in [
+            ("qpos tangent", nv, here.qpos.len()),
+            ("qvel tangent", nv, here.qvel.len()),
+            ("act tangent", na, here.act.len()),
+            ("ctrl tangent", nu, here.ctrl.len()),
+            ("qfrc_applied tangent", nv, here.qfrc_applied.len()),
+            ("next qpos tangent", nv, next.qpos.len()),
+            ("next qvel tangent", nv, next.qvel.len()),
+            ("next act tangent", na, next.act.len()),
+        ] {
+            length("push", what, got, want)?;
+        }
+        if self.runge_kutta.is_some() {
+            return self.push_by_pulls(model, here, next);
+        }
+        let data = &self.data;
+        self.dense.fill(model, data, &self.motions, &self.contacts);
+        let [turn, acceleration, moved, _] = &mut self.rows;
+        acceleration.copy_from_slice(&here.qfrc_applied);
+        self.dense.add_product(here, acceleration);
+        solve_factored(&self.hessian, nv, acceleration);
+        if self.implicit {
+            // M̂·dâ = M·da + dM·(a − â) + h·dD·â.
+            moved.fill(0.0);
+            multiply_inertia(&model.dof_parentid, &data.qM, acceleration, moved);
+            self.dense.clear();
+            let composite: &Composite = &self.dense.composite;
+            composite.add_derivatives(
+                model,
+                data,
+                &self.still,
+                None,
+                1.0,
+                &mut self.dense.dq,
+                None,
+            );
+            if model.opt.integrator == Integrator::ImplicitFast {
+                let (da, du) = (&mut self.dense.da, &mut self.dense.du);
+                push_slopes(model, data, &self.acceleration, turn, da, du);
+            }
+            self.dense.add_product(here, moved);
+            solve(&model.dof_parentid, &self.factor, &self.inverse, moved);
+            acceleration.copy_from_slice(moved);
+        }
+        for k in 0..nv {
+            turn[k] = h * self.velocity[k];
+            next.qvel[k] = here.qvel[k] + h * acceleration[k];
+            moved[k] = h * next.qvel[k];
+        }
+        model.push_position(turn, &here.qpos, moved, &mut next.qpos);
+        for actuator in 0..nu {
+            let adr = model.actuator_actadr[actuator];
+            if adr < na {
+                let (by_ctrl, by_act) = activation_slopes(model, data, actuator, h);
+                next.act[adr] = by_act * here.act[adr] + by_ctrl * here.ctrl[actuator];
+            }
+        }
+        crate::data::finite("push", "the tangent of qpos", &next.qpos)?;
+        crate::data::finite("push", "the tangent of qvel", &next.qvel)
+    }
+
+    /// Number by number: the transpose of a pull.
+    fn push_by_pulls(
+        &mut self,
+        model: &Model,
+        here: &Cotangent,
+        next: &mut Cotangent,
+    ) -> Result<()> {
+        let (nv, n) = (model.nv(), 2 * model.nv() + model.na);
+        let (mut unit, mut out) = (Cotangent::zeros(model), Cotangent::zeros(model));
+        for row in 0..n {
+            unit.clear();
+            out.clear();
+            let mut places = unit.qpos.iter_mut().chain(&mut unit.qvel).chain(&mut unit.act);
+            if let Some(x) = places.nth(row) {
+                *x = 1.0;
+            }
+            self.pull(model, &unit, &mut out)?;
+            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            let value = dot(&out.qpos, &here.qpos)
+                + dot(&out.qvel, &here.qvel)
+                + dot(&out.act, &here.act)
+                + dot(&out.ctrl, &here.ctrl)
+                + dot(&out.qfrc_applied, &here.qfrc_applied);
+            match row {
+                r if r < nv => next.qpos[r] = value,
+                r if r < 2 * nv => next.qvel[r - nv] = value,
+                r => next.act[r - 2 * nv] = value,
+            }
+        }
+        Ok(())
+    }
+
     /// Row by row.
     fn jacobians_by_pulls(&mut self, model: &Model, a: &mut [f64], b: &mut [f64]) -> Result<()> {
         let (nv, na, nu) = (model.nv(), model.na, model.nu());
@@ -123,7 +225,7 @@ impl StepDerivative {
                     column[k] = matrix[k * width + c];
                 }
                 moved.fill(0.0);
-                crate::dynamics::multiply_inertia(parents, &data.qM, column, moved);
+                multiply_inertia(parents, &data.qM, column, moved);
                 for k in 0..nv {
                     matrix[k * width + c] = moved[k];
                 }
