@@ -24,7 +24,7 @@ pub(crate) fn python() -> Result<PathBuf> {
     if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) && python.exists() {
         return Ok(python);
     }
-    println!("making the peers' environment in {} (about 0.8 GB to fetch, once)", folder.display());
+    println!("making the peers' environment in {} (about 0.9 GB to fetch, once)", folder.display());
     if folder.exists() {
         fs::remove_dir_all(&folder)
             .with_context(|| format!("cannot remove {}", folder.display()))?;

@@ -15,7 +15,7 @@ impl StepDerivative {
     /// A = ∂x⁺/∂x, (2·nv + na)², and B = ∂x⁺/∂ctrl, (2·nv + na) × nu, row-major, in tangents: those of `mjd_transitionFD`, exact.
     ///
     /// # Errors
-    /// [`Error::Length`]; [`Error::Invalid`] before the first `evaluate`; [`Error::NotFinite`].
+    /// [`crate::Error::Length`]; [`crate::Error::Invalid`] before the first `evaluate`; [`crate::Error::NotFinite`].
     pub fn jacobians(&mut self, model: &Model, a: &mut [f64], b: &mut [f64]) -> Result<()> {
         self.ready()?;
         let (nv, na, nu, h) = (model.nv(), model.na, model.nu(), model.opt.timestep);
