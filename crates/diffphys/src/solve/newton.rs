@@ -205,6 +205,8 @@ fn iterate(model: &Model, data: &mut Data, ws: &mut Workspace, mut cost: f64, to
     let scale = 1.0 / trace.max(crate::spatial::MINVAL);
     let newton = opt.solver == Solver::Newton;
     let (mut norm_now, mut size) = gradient(model, data, ws);
+    // Conjugate gradients go up and down; they have stalled when nothing is won in many steps.
+    let (mut least, mut since) = (norm_now, 0);
     for iteration in 0..opt.iterations {
         if norm_now <= 8.0 * f64::EPSILON * size || norm_now * scale < tolerance {
             break;
@@ -248,7 +250,12 @@ fn iterate(model: &Model, data: &mut Data, ws: &mut Workspace, mut cost: f64, to
         (norm_now, size) = gradient(model, data, ws);
         // Newton's steps square the error, until rounding is all that is left of it.
         let stalled = norm_now >= 0.5 * before && (now >= cost || norm_now <= 1e-9 * size);
-        if stalled && newton {
+        if norm_now < 0.9 * least {
+            (least, since) = (norm_now, 0);
+        } else {
+            since += 1;
+        }
+        if (stalled && newton) || since > 4 * nv + 100 {
             break;
         }
         cost = now;
