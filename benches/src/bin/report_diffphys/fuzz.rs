@@ -3,7 +3,7 @@
 use anyhow::Result;
 use benches::output::Output;
 use benches::row::Row;
-use pullback_diffphys::{Cotangent, Data, Error, Model, Parameter, StepDerivative, mjcf};
+use pullback_diffphys::{Cotangent, Data, Model, Parameter, StepDerivative, mjcf};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 const MODELS: [(&str, &str); 6] = [
@@ -71,7 +71,6 @@ pub(crate) fn rows(output: &mut Output, quick: bool) -> Result<()> {
                     counts.panics += 1.0;
                     step = StepDerivative::new(&model);
                 }
-                Ok(Err(Error::NotFinite { .. })) => counts.not_finite += 1.0,
                 Ok(Err(_)) => counts.refused += 1.0,
                 Ok(Ok(())) => {
                     let all = out.qpos.iter().chain(&out.qvel).chain(&parameter);
