@@ -56,7 +56,7 @@ def vin_step(size=28, batch=128, iterations=36):
 
 
 def solve_mdp(rewards, probabilities, columns, discount):
-    """mdpsolver's value iteration on compressed lists, tolerance 10⁻³."""
+    """mdpsolver's value iteration on compressed lists, tolerance 10⁻³, from V = 0: without a start a second solve would go on from the first."""
     import mdpsolver
 
     last = {}
@@ -68,8 +68,12 @@ def solve_mdp(rewards, probabilities, columns, discount):
 
     work()
 
+    start = [0.0] * len(rewards)
+
     def solve():
-        last["model"].solve(algorithm="vi", tolerance=1e-3, update="standard", parallel=True)
+        last["model"].solve(
+            algorithm="vi", tolerance=1e-3, update="standard", parallel=True, initValueVector=start
+        )
 
     def values():
         return np.asarray(last["model"].getValueVector(), dtype=np.float64)

@@ -107,7 +107,7 @@ fn composed(bench: &mut Bench, case: &Case, name: &str, ours: f64, numbers: &[f6
         .parameters
         .values()
         .iter()
-        .map(|t| Leaf::from_tensor(t))
+        .map(Leaf::from_tensor)
         .collect::<candle_core::Result<_>>()?;
     let [fc, hb, h, q, r, w] = &leaves[..] else { anyhow::bail!("six weights") };
     let actions: Vec<f32> =

@@ -26,6 +26,10 @@ pub(super) fn certain(
 ) {
     let width = process.map().width();
     let strip = (STRIP / width).max(1);
+    if out.len() <= STRIP {
+        // To wake a thread would take longer.
+        return rows(process, values, held, 0, out, tape);
+    }
     match tape {
         None => out
             .par_chunks_mut(strip * width)

@@ -74,7 +74,12 @@ impl Dataset for PlanningData {
         let problems = &self.0.problems;
         if let Some(position) = indices.iter().position(|&i| i >= problems.len()) {
             let (operation, index, size) = ("planning data", indices[position], problems.len());
-            return Err(pullback_nn::Error::Index { operation, position, index: index as i64, size });
+            return Err(pullback_nn::Error::Index {
+                operation,
+                position,
+                index: index as i64,
+                size,
+            });
         }
         let chosen: Vec<&Problem> = indices.iter().map(|&i| &problems[i]).collect();
         let x = images(&self.0, &chosen).map_err(pullback_core_graph::Error::from)?;

@@ -168,6 +168,9 @@ pub(crate) fn sweep_by_rows<P: Process + ?Sized>(
             }
         }
     };
+    if out.len() <= CHUNK {
+        return work(0, out, tape);
+    }
     match tape {
         None => out
             .par_chunks_mut(CHUNK)

@@ -31,6 +31,13 @@ impl Prospects {
     /// of which there are few.
     pub fn of<P: Process + ?Sized>(process: &P) -> Self {
         let (states, actions) = (process.states(), process.actions());
+        let goes_on = |s: usize| {
+            process.terminal(s).is_none() && (0..actions).any(|a| process.reward(s, a).is_some())
+        };
+        if (0..states).into_par_iter().all(goes_on) {
+            // Nothing ends, and nothing is lost: no transition need be looked at.
+            return Self { outlook: vec![Outlook::Unreachable; states], proper: vec![0; states] };
+        }
         let before = Predecessors::of(process);
         let terminal: Vec<bool> = (0..states).map(|s| process.terminal(s).is_some()).collect();
         let mut lasting = vec![true; states];

@@ -46,21 +46,25 @@ pub(super) fn changes(before: &[f64], after: &[f64], held: &[bool]) -> [f64; 2] 
     let start = || [f64::INFINITY, f64::NEG_INFINITY];
     let join = |a: [f64; 2], b: [f64; 2]| [a[0].min(b[0]), a[1].max(b[1])];
     const CHUNK: usize = 1 << 14;
+    let part = |((before, after), held): ((&[f64], &[f64]), &[bool])| {
+        let mut range = start();
+        for ((b, a), held) in before.iter().zip(after).zip(held) {
+            let change = if *held { 0.0 } else { a - b };
+            range = join(range, [change; 2]);
+            if change.is_nan() {
+                return [f64::NEG_INFINITY, f64::INFINITY];
+            }
+        }
+        range
+    };
+    if before.len() <= CHUNK {
+        return part(((before, after), held));
+    }
     before
         .par_chunks(CHUNK)
         .zip(after.par_chunks(CHUNK))
         .zip(held.par_chunks(CHUNK))
-        .map(|((before, after), held)| {
-            let mut range = start();
-            for ((b, a), held) in before.iter().zip(after).zip(held) {
-                let change = if *held { 0.0 } else { a - b };
-                range = join(range, [change; 2]);
-                if change.is_nan() {
-                    return [f64::NEG_INFINITY, f64::INFINITY];
-                }
-            }
-            range
-        })
+        .map(part)
         .reduce(start, join)
 }
 
