@@ -298,7 +298,7 @@ mod tests {
         let error = run(&Arguments { name: Some("nothing".into()) }).err();
         assert_eq!(
             error.map(|e| e.to_string()).as_deref(),
-            Some("no data nothing; there are: objects, digits")
+            Some("no data nothing; there are: objects, digits, mjcf, urdf")
         );
     }
 

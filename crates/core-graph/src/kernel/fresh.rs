@@ -112,9 +112,8 @@ mod tests {
                     })
                     .count()
             });
-            let made = made.unwrap();
-            assert_eq!((made.len(), parts), (n, n.div_ceil(size)));
-            assert!(made.iter().enumerate().all(|(i, &v)| v == (i / size) as f32));
+            let expected: Vec<f32> = (0..n).map(|i| (i / size) as f32).collect();
+            assert_eq!((made, parts), (Some(expected), n.div_ceil(size)));
         }
     }
 
