@@ -198,9 +198,10 @@ pub(crate) fn kill(
                 std::thread::sleep(Duration::from_micros((40_000.0 * part) as u64));
                 child.kill().unwrap();
             }
+            // A process that is killed while it says the bits leaves half a line.
             let end = wait("finished ");
-            child.wait().unwrap();
-            let Some(end) = end else {
+            let whole = child.wait().unwrap().success();
+            let Some(end) = end.filter(|_| whole) else {
                 result.kills += 1;
                 continue;
             };
