@@ -46,6 +46,13 @@ pub trait Primitive: Send + Sync + 'static {
         false
     }
 
+    /// True where [`eval_seen`](Self::eval_seen) finds the values finite only if input `i` is finite too, all of it: then that input needs no
+    /// look of its own where it enters the graph.
+    fn sees(&self, i: usize, x: &[&Tensor]) -> bool {
+        let (_, _) = (i, x);
+        false
+    }
+
     /// [`eval`](Self::eval), and whether the loop that made the values saw that they are finite: the check is skipped then. Worth
     /// writing where the values are many, since the check reads all of them from memory again.
     fn eval_seen(&self, x: &[&Tensor]) -> Result<(Values, bool)> {

@@ -65,7 +65,8 @@ impl Closure {
         let ids = || {
             let leaf = |(i, t)| if wrt.needs(i) { graph.input(t) } else { graph.constant(t) };
             let vars: Vec<Var<'_>> = x.iter().enumerate().map(leaf).collect();
-            let inputs: Vec<u32> = vars.iter().map(|v| Ok(v.ok()?.id())).collect::<Result<_>>()?;
+            let inputs: Vec<u32> =
+                vars.iter().map(|v| Ok(v.alive()?.id())).collect::<Result<_>>()?;
             let y = (self.body)(&graph, &vars)?;
             Ok((inputs, graph.parents(&self.name, &y)?.into_vec()))
         };

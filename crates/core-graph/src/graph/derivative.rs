@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::sweep::finite_or_located;
-use super::{Graph, Var};
+use super::{Arena, Graph, Kind, LONG, Var};
 use crate::primitive::check_direction;
 use crate::tensor::ensure_finite;
 use crate::{Direction, Error, Phase, Result};
@@ -23,12 +23,13 @@ impl Graph {
         for (v, t) in seeds {
             let id = self.parents(what, &[*v])?[0];
             let arena = self.arena();
-            let name = || arena.name_of_slot(id);
             check_direction("", t, &arena.slots[id as usize].tensor)
-                .map_err(|e| e.renamed(|_| name()))?;
-            ensure_finite(t, "", phase, 0)
-                .map_err(|e| e.renamed(|_| format!("direction at {}", name())))?;
-            out.push((id, t.detach()));
+                .map_err(|e| e.renamed(|_| arena.name_of_slot(id)))?;
+            let seed = (id, t.detach());
+            if !arena.looks_later(&seed, phase) {
+                arena.look_at_seed(&seed, phase)?;
+            }
+            out.push(seed);
         }
         Ok(out)
     }
@@ -80,6 +81,12 @@ impl Graph {
     ) -> Result<Vec<Direction>> {
         let arena = self.arena();
         let out = arena.pull(seeds, wrt, held, false);
+        let known = |t: &Tensor| out.as_ref().is_ok_and(|out| out.knows(t));
+        for seed in seeds.iter().flatten() {
+            if arena.looks_later(seed, Phase::Pull) && !known(&seed.1) {
+                arena.look_at_seed(seed, Phase::Pull)?;
+            }
+        }
         finite_or_located(
             self.options.finite,
             out,
@@ -114,5 +121,20 @@ impl Graph {
             .zip(wrt)
             .map(|(d, x)| d.map_or_else(|| Ok(x.value()?.zeros_like()?), Ok))
             .collect()
+    }
+}
+
+impl Arena {
+    /// Is this direction looked at after the sweep, unless an operation of the sweep has done so? Long ones that enter an operation are;
+    /// a function may take any trouble with NaN.
+    fn looks_later(&self, (id, t): &(u32, Tensor), phase: Phase) -> bool {
+        let node = &self.nodes[self.slots[*id as usize].node as usize];
+        matches!((phase, &node.kind), (Phase::Pull, Kind::Primitive(_))) && LONG <= t.elem_count()
+    }
+
+    /// Errors: NaN or infinity in a direction that a user gave.
+    fn look_at_seed(&self, (id, t): &(u32, Tensor), phase: Phase) -> Result<()> {
+        let name = || format!("direction at {}", self.name_of_slot(*id));
+        ensure_finite(t, "", phase, 0).map_err(|e| e.renamed(|_| name()))
     }
 }

@@ -6,6 +6,7 @@ mod closure;
 mod deep;
 mod derivative;
 mod draw;
+mod leaf;
 mod recorded;
 mod scratch;
 mod sweep;
@@ -16,16 +17,16 @@ use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use smallvec::SmallVec;
 
 pub use closure::{Closure, Recording, function};
 pub use var::Var;
 
-pub(crate) use scratch::Known;
+pub(crate) use scratch::{Known, LONG};
 
 use crate::primitive::Values;
-use crate::tensor::{ensure_finite, is_real, room_for_views};
+use crate::tensor::{ensure_finite, room_for_views};
 use crate::{Error, Function, LinearMap, Phase, Primitive, Result, Wrt};
 
 /// What a graph does beside recording.
@@ -79,6 +80,8 @@ pub(crate) struct Arena {
     scratch: bool,
     /// Of a scratch arena: long values that a loop has seen to be finite, and that were forgotten since.
     known: Known,
+    /// Long leaves whose numbers nobody has looked at: the loop of their first operation may do so in passing.
+    unseen: SmallVec<[u32; 4]>,
 }
 
 /// One value.
@@ -139,11 +142,14 @@ impl Applied {
 }
 
 /// A node that was evaluated and not yet recorded.
+#[derive(Default)]
 struct Evaluated {
     parents: SmallVec<[u32; 3]>,
     values: Values,
     active: bool,
     finite: bool,
+    /// Parents that its loop has seen to be finite.
+    shown: SmallVec<[u32; 3]>,
 }
 
 impl Graph {
@@ -172,60 +178,6 @@ impl Graph {
         self.len() == 0
     }
 
-    /// A variable that derivatives are taken with respect to. Candle's own tape is cut off here.
-    ///
-    /// Errors (at the first use of a result): element type other than f32 and f64, NaN or infinity.
-    pub fn input(&self, value: &Tensor) -> Var<'_> {
-        self.leaf(value, Kind::Input, "input")
-    }
-
-    /// A variable that derivatives are usually not taken with respect to: data, indices, masks.
-    ///
-    /// Derivatives with respect to it can still be asked for; functions of constants alone are then linearized on demand.
-    pub fn constant(&self, value: &Tensor) -> Var<'_> {
-        self.leaf(value, Kind::Constant, "constant")
-    }
-
-    /// A scalar f64 constant on the CPU.
-    pub fn scalar(&self, value: f64) -> Var<'_> {
-        match Tensor::new(value, &Device::Cpu) {
-            Ok(t) => self.constant(&t),
-            Err(e) => self.fail(e.into()),
-        }
-    }
-
-    fn leaf(&self, value: &Tensor, kind: Kind, what: &str) -> Var<'_> {
-        let active = matches!(kind, Kind::Input);
-        let name = || format!("{what}#{}", self.arena.borrow().nodes.len());
-        if active && !is_real(value) {
-            let what = "an input needs f32 or f64 (integers are constants)";
-            return self.fail(Error::DType { node: name(), what, got: vec![value.dtype()] });
-        }
-        if self.options.finite
-            && let Err(e) = ensure_finite(value, what, Phase::Eval, 0)
-        {
-            return self.fail(e.renamed(|_| name()));
-        }
-        self.unchecked_leaf(value, kind)
-    }
-
-    /// A leaf whose value is known to pass the checks.
-    fn unchecked_leaf(&self, value: &Tensor, kind: Kind) -> Var<'_> {
-        let active = matches!(kind, Kind::Input);
-        let values: Values = SmallVec::from_buf([value.detach()]);
-        let first =
-            self.arena.borrow_mut().add(Some(kind), SmallVec::new(), values, [active, false]);
-        Var::new(self, first)
-    }
-
-    /// A constant with the value of a variable of this graph: what was checked is not checked again.
-    pub(crate) fn copied(&self, value: &Tensor) -> Var<'_> {
-        if self.arena().scratch {
-            return self.slot(value.detach());
-        }
-        self.unchecked_leaf(value, Kind::Constant)
-    }
-
     /// Records a primitive with one output.
     pub fn record<'g>(&'g self, op: impl Primitive, x: &[Var<'g>]) -> Var<'g> {
         let first = self.evaluate(&op, x).map(|made| {
@@ -250,13 +202,30 @@ impl Graph {
 
     /// The values of a primitive, checked; nothing is recorded yet.
     fn evaluate<'g>(&'g self, op: &dyn Primitive, x: &[Var<'g>]) -> Result<Evaluated> {
-        let parents = self.parents(op.name(), x)?;
+        let parents = self.slots_of(op.name(), x)?;
         let arena = self.arena.borrow();
         let inputs: SmallVec<[&Tensor; 4]> =
             parents.iter().map(|&p| &arena.slots[p as usize].tensor).collect();
         let locate = |e| arena.locate(e, op.name());
+        let (mut seeing, mut shown) = (SmallVec::<[u32; 3]>::new(), SmallVec::new());
+        for (i, &p) in parents.iter().enumerate() {
+            match arena.unseen.contains(&p) {
+                _ if arena.scratch && inputs[i].elem_count() < LONG => {}
+                unseen if (unseen || arena.scratch) && op.sees(i, &inputs) => seeing.push(p),
+                true => arena.look(p)?,
+                false => {}
+            }
+        }
+        let look = || seeing.iter().filter(|_| !arena.scratch).try_for_each(|&p| arena.look(p));
         room_for_views(op.name(), &inputs).map_err(locate)?;
-        let (values, finite) = op.eval_seen(&inputs).map_err(locate)?;
+        let (values, finite) = match op.eval_seen(&inputs) {
+            Ok((values, true)) => (values, true),
+            Ok((values, false)) => look().map(|()| (values, false))?,
+            Err(e) => return Err(look().err().unwrap_or_else(|| locate(e))),
+        };
+        if finite || !arena.scratch {
+            shown = seeing;
+        }
         if values.is_empty() {
             let (node, what) = (op.name().into(), "or more outputs");
             return Err(locate(Error::Arity { node, what, expected: 1, got: 0 }));
@@ -267,14 +236,14 @@ impl Graph {
             }
         }
         let active = parents.iter().any(|&p| arena.slots[p as usize].active);
-        Ok(Evaluated { parents, values, active, finite })
+        Ok(Evaluated { parents, values, active, finite, shown })
     }
 
     /// The first slot of a new node, and how many there are. `kind` hears whether this is a scratch graph, which keeps no nodes.
     fn add(&self, made: Evaluated, kind: impl FnOnce(bool) -> Option<Kind>) -> (u32, u32) {
         let mut arena = self.arena.borrow_mut();
         let (n, kind) = (made.values.len() as u32, kind(arena.scratch));
-        (arena.add(kind, made.parents, made.values, [made.active, made.finite]), n)
+        (arena.add(kind, made), n)
     }
 
     /// Records a function: any number of variables in, any number out.
@@ -307,19 +276,26 @@ impl Graph {
         let values: Values = values.iter().map(Tensor::detach).collect();
         let n = values.len() as u32;
         let kind = Kind::Function(Arc::new(Applied { function: f.clone(), map: Mutex::new(map) }));
-        let first = self.arena.borrow_mut().add(Some(kind), parents, values, [active, false]);
+        let made = Evaluated { parents, values, active, ..Evaluated::default() };
+        let first = self.arena.borrow_mut().add(Some(kind), made);
         Ok((first..first + n).map(|id| Var::new(self, id)).collect())
     }
 
-    /// Slots of the variables; a failed one gives its own error, a foreign one is an error.
+    /// Slots of the variables; a failed one gives its own error, a foreign one is an error. All leaves have been looked at.
     fn parents<'g>(&'g self, node: &str, x: &[Var<'g>]) -> Result<SmallVec<[u32; 3]>> {
+        self.look()?;
+        self.slots_of(node, x)
+    }
+
+    /// [`parents`](Self::parents) among which there may be leaves that nobody has looked at.
+    fn slots_of<'g>(&'g self, node: &str, x: &[Var<'g>]) -> Result<SmallVec<[u32; 3]>> {
         let mut parents = SmallVec::with_capacity(x.len());
         for (input, v) in x.iter().enumerate() {
             if !std::ptr::eq(v.graph(), self) {
                 let node = format!("{node}#{}", self.arena.borrow().nodes.len());
                 return Err(Error::ForeignVar { node, input });
             }
-            parents.push(v.ok()?.id());
+            parents.push(v.alive()?.id());
         }
         Ok(parents)
     }
@@ -353,13 +329,12 @@ impl Graph {
 }
 
 impl Arena {
-    fn add(
-        &mut self,
-        kind: Option<Kind>,
-        parents: SmallVec<[u32; 3]>,
-        values: Values,
-        [active, finite]: [bool; 2],
-    ) -> u32 {
+    fn add(&mut self, kind: Option<Kind>, made: Evaluated) -> u32 {
+        let Evaluated { parents, values, active, finite, shown } = made;
+        if !shown.is_empty() {
+            shown.iter().for_each(|&p| self.slots[p as usize].finite = true);
+            self.unseen.retain(|p| !shown.contains(p));
+        }
         let first = self.slots.len() as u32;
         let n_outputs = values.len() as u32;
         let node = if self.scratch { u32::MAX } else { self.nodes.len() as u32 };

@@ -7,6 +7,9 @@ use candle_core::{Tensor, TensorId};
 
 use super::{Arena, Graph, Options, Slot, Var};
 
+/// A check of fewer elements costs less than to remember that it was made.
+pub(crate) const LONG: usize = 1 << 12;
+
 /// Tensors that need no check.
 pub(crate) type Known = HashSet<TensorId>;
 
@@ -27,8 +30,6 @@ impl Graph {
 
     /// Forgets all values of a scratch graph, but for which long ones are finite. The caller holds no variable of it.
     pub(crate) fn clear(&mut self) {
-        /// A check of fewer elements costs less than to remember them.
-        const LONG: usize = 1 << 12;
         let arena = self.arena.get_mut();
         let long = |s: &&Slot| s.finite && LONG <= s.tensor.elem_count();
         arena.known.extend(arena.slots.iter().filter(long).map(|s| s.tensor.id()));
@@ -44,6 +45,6 @@ impl Graph {
 
     /// Has the loop that made this value seen that it is finite?
     pub(crate) fn seen_finite(&self, v: Var<'_>) -> bool {
-        v.ok().is_ok_and(|v| self.arena().slots[v.id() as usize].finite)
+        v.alive().is_ok_and(|v| self.arena().slots[v.id() as usize].finite)
     }
 }

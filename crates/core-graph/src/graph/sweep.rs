@@ -26,6 +26,13 @@ pub(super) struct Swept {
     known: Known,
 }
 
+impl Swept {
+    /// Has a loop of the sweep seen that this tensor is finite?
+    pub(super) fn knows(&self, t: &Tensor) -> bool {
+        self.known.contains(&t.id())
+    }
+}
+
 impl Arena {
     /// Which slots depend on those of `wrt`.
     pub(super) fn reached(&self, wrt: &[u32], last: u32) -> Vec<bool> {
@@ -395,7 +402,7 @@ pub(super) fn finite_or_located(
     };
     if finite {
         for (port, t) in out.directions.iter().flat_map(|d| d.iter().enumerate()) {
-            if let Some(t) = t.as_ref().filter(|t| !out.known.contains(&t.id()))
+            if let Some(t) = t.as_ref().filter(|t| !out.knows(t))
                 && let Some((index, value)) = first_not_finite(t)?
             {
                 again()?;

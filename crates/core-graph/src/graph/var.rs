@@ -50,7 +50,24 @@ impl<'g> Var<'g> {
     /// The variable, or the error it stands for.
     #[inline]
     pub fn ok(self) -> Result<Self> {
+        let v = self.alive()?;
+        let arena = v.graph.arena();
+        if arena.unseen.contains(&v.id) {
+            arena.look(v.id)?;
+        }
+        Ok(v)
+    }
+
+    /// [`ok`](Self::ok) for a rule that leaves it to an operation to look at the numbers of an input.
+    #[inline]
+    pub(crate) fn alive(self) -> Result<Self> {
         if self.id & FAILED == 0 { Ok(self) } else { Err(self.error()) }
+    }
+
+    /// The tensor that it holds.
+    fn tensor(self) -> Result<Tensor> {
+        let v = self.alive()?;
+        Ok(v.graph.arena().slots[v.id as usize].tensor.clone())
     }
 
     #[cold]
@@ -86,17 +103,17 @@ impl<'g> Var<'g> {
 
     /// Its shape.
     pub fn dims(self) -> Result<Vec<usize>> {
-        Ok(self.ok()?.shape().to_vec())
+        Ok(self.alive()?.shape().to_vec())
     }
 
     /// Its element type.
     pub fn dtype(self) -> Result<DType> {
-        Ok(self.value()?.dtype())
+        Ok(self.tensor()?.dtype())
     }
 
     /// Its device.
     pub fn device(self) -> Result<Device> {
-        Ok(self.value()?.device().clone())
+        Ok(self.tensor()?.device().clone())
     }
 
     /// Gives the variable a name of the user's, which errors and drawings show. A second name takes the place of the first.
@@ -104,7 +121,7 @@ impl<'g> Var<'g> {
     /// Each output of a node with several has a name of its own.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
-        if self.ok().is_ok() {
+        if self.alive().is_ok() {
             self.graph.arena.borrow_mut().names.insert(self.id, name.into());
         }
         self
@@ -112,7 +129,7 @@ impl<'g> Var<'g> {
 
     /// The name that the user gave it.
     pub fn name(self) -> Option<String> {
-        let id = self.ok().ok()?.id;
+        let id = self.alive().ok()?.id;
         self.graph.arena().names.get(&id).cloned()
     }
 
@@ -126,7 +143,7 @@ impl<'g> Var<'g> {
 
     /// Runs a composite operation; its error becomes a failed variable.
     pub(crate) fn compose(self, f: impl FnOnce(Self) -> Result<Self>) -> Self {
-        match self.ok() {
+        match self.alive() {
             Ok(v) => v.graph.sticky(f(v)),
             Err(_) => self,
         }
@@ -136,7 +153,7 @@ impl<'g> Var<'g> {
     #[must_use]
     pub fn zeros_like(self) -> Self {
         self.compose(|v| {
-            let t = v.value()?;
+            let t = v.tensor()?;
             room("zeros_like", t.dims(), t.dtype())?;
             Ok(v.graph.own(t.zeros_like()?))
         })
@@ -146,7 +163,7 @@ impl<'g> Var<'g> {
     #[must_use]
     pub fn ones_like(self) -> Self {
         self.compose(|v| {
-            let t = v.value()?;
+            let t = v.tensor()?;
             room("ones_like", t.dims(), t.dtype())?;
             Ok(v.graph.own(t.ones_like()?))
         })

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
+use super::memory::room_for;
+
 /// From this many elements on, threads share the zeroing of one part.
 const SHARED: usize = 1 << 16;
 
@@ -66,13 +68,13 @@ pub fn fresh<T: Copy + Default + Send, R>(
     n: usize,
     fill: impl FnOnce(Fresh<'_, T>) -> R,
 ) -> (Option<Vec<T>>, R) {
-    let mut out: Vec<T> = Vec::with_capacity(n);
+    let mut out: Vec<T> = room_for(n);
     let done = AtomicUsize::new(0);
     let result = fill(Fresh { memory: &mut out.spare_capacity_mut()[..n], done: &done });
     if done.into_inner() != n {
         return (None, result);
     }
-    // SAFETY: `fill` had the first n elements of the spare capacity, which `with_capacity` reserved, as one `Fresh`. Cutting one gives
+    // SAFETY: `fill` had the first n elements of the spare capacity, which `room_for` reserved, as one `Fresh`. Cutting one gives
     // disjoint ones, `zeroed` uses one up, and nothing else makes any; so no element was counted twice, and n counted elements are all
     // of them. Each was written before it was counted, and a slice of T leaves nothing unwritten behind.
     #[allow(unsafe_code)]

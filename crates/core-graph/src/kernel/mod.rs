@@ -8,6 +8,7 @@ mod fresh;
 mod lanes;
 mod map;
 pub(crate) mod matmul;
+mod memory;
 mod reduce;
 mod softmax;
 mod special;
@@ -19,18 +20,19 @@ pub(crate) use broadcast::{broadcast_dims, zip_broadcast, zip_stretched};
 pub use fresh::{Fresh, fresh, refill};
 pub use lanes::sum_of;
 pub(crate) use map::{map1, map2};
+pub use memory::zeroed;
 pub(crate) use reduce::{Groups, fold_axes, sum_axes};
 pub(crate) use softmax::{Softmax, Strips};
 pub use special::Elementary;
 pub(crate) use written::zeros;
-pub use written::{Seen, blocks_of, in_blocks};
+pub use written::{Seen, Unwritten, Written, blocks_of, in_rows};
 
 use crate::tensor::{from_vec, with_slice};
 use crate::{Result, with_real};
 
 /// Runs a loop compiled for the widest instructions that this processor has. Mark the closure `#[inline(always)]`.
 ///
-/// The bits are the same on every processor: nothing is reassociated or fused.
+/// The bits are the same on every processor: nothing is reassociated, nothing fused but where the code says `mul_add`.
 #[inline(always)]
 pub fn vectorized<R>(body: impl FnMut() -> R) -> R {
     pulp::Arch::new().dispatch(Body(body))

@@ -2,7 +2,8 @@
 
 use super::Elementary;
 use super::lanes::{fold, sum_of};
-use super::written::{Seen, in_blocks};
+use super::written::{Seen, Unwritten, Written, in_rows};
+use crate::magnitude::Top;
 use crate::tensor::Real;
 
 /// A shape around one axis: (outer, length of the axis, inner).
@@ -27,34 +28,55 @@ pub(crate) enum Softmax {
 }
 
 impl Softmax {
-    /// From one or two slices of the shape; the second may be the first where there is one.
+    /// From one or two slices of the shape; the second may be the first where there is one. Called finite only if all of `v` is.
     pub(crate) fn run<T: Real + Elementary>(self, x: &[T], v: &[T], strips: Strips) -> Seen<T> {
         let Strips { outer, length, inner } = strips;
         let width = length * inner;
-        in_blocks(outer, width, |first, out: &mut [T]| {
-            super::vectorized(
-                #[inline(always)]
-                || {
-                    for (i, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
-                        let at = (first + i) * width;
-                        let (x, v) = (&x[at..at + width], &v[at..at + width]);
-                        match (inner, self) {
-                            (1, Self::Plain) => plain(x, out),
-                            (1, Self::Log) => log(x, out),
-                            (1, Self::PlainGradient) => plain_gradient(x, v, out),
-                            (1, Self::LogGradient) => log_gradient(x, v, out),
-                            _ => self.columns(x, v, inner, out),
-                        }
-                    }
-                },
-            );
-        })
+        in_rows(
+            outer,
+            width,
+            Vec::new,
+            #[inline(always)]
+            |buffer: &mut Vec<T>, row, out| {
+                let (x, v) = (&x[row * width..][..width], &v[row * width..][..width]);
+                match (inner, self) {
+                    (1, Self::Plain) => plain(x, buffer, out),
+                    (1, Self::Log) => log(x, out),
+                    (1, Self::PlainGradient) => plain_gradient(x, v, out),
+                    (1, Self::LogGradient) => log_gradient(x, v, out),
+                    _ => self.columns(x, v, inner, buffer, out),
+                }
+            },
+        )
         .0
     }
 
     /// The same for an axis that is not the last: `inner` columns side by side.
     #[inline(always)]
-    fn columns<T: Real + Elementary>(self, x: &[T], v: &[T], inner: usize, out: &mut [T]) {
+    fn columns<T: Real + Elementary>(
+        self,
+        x: &[T],
+        v: &[T],
+        inner: usize,
+        buffer: &mut Vec<T>,
+        out: &mut Unwritten<'_, T>,
+    ) -> (Written, bool) {
+        buffer.resize(x.len(), T::default());
+        self.fill_columns(x, v, inner, buffer);
+        let (x, y) = (&x[..out.len()], &buffer[..out.len()]);
+        let mut before = Top::new();
+        let (done, finite) = out.seen(
+            #[inline(always)]
+            |i| {
+                before.see(x[i]);
+                y[i]
+            },
+        );
+        (done, finite && before.finite())
+    }
+
+    #[inline(always)]
+    fn fill_columns<T: Real + Elementary>(self, x: &[T], v: &[T], inner: usize, out: &mut [T]) {
         let (mut top, mut sums) = (x[..inner].to_vec(), vec![T::default(); inner]);
         let rows = || x.chunks_exact(inner).zip(v.chunks_exact(inner));
         match self {
@@ -112,46 +134,65 @@ fn larger<T: Real>(a: T, b: T) -> T {
     if a > b { a } else { b }
 }
 
-/// The largest number, and Σe^(x − largest) with the terms in `out`.
+/// The largest number.
 #[inline(always)]
-fn exponentials<T: Real + Elementary>(x: &[T], out: &mut [T]) -> (T, T) {
-    let n = out.len();
-    let x = &x[..n];
-    let top = fold(
+fn largest<T: Real>(x: &[T]) -> T {
+    fold(
         [x],
         x[0],
         larger,
         #[inline(always)]
         |[x]| x,
-    );
-    for i in 0..n {
-        out[i] = Elementary::exp(x[i] - top);
-    }
-    (
-        top,
-        sum_of(
-            [out],
-            #[inline(always)]
-            |[e]| e,
-        ),
     )
 }
 
 #[inline(always)]
-fn plain<T: Real + Elementary>(x: &[T], out: &mut [T]) {
-    let inverse = T::lit(1.0) / exponentials(x, out).1;
-    out.iter_mut().for_each(|o| *o *= inverse);
+fn plain<T: Real + Elementary>(
+    x: &[T],
+    buffer: &mut Vec<T>,
+    out: &mut Unwritten<'_, T>,
+) -> (Written, bool) {
+    let n = out.len();
+    buffer.resize(n, T::default());
+    let (x, terms) = (&x[..n], &mut buffer[..n]);
+    let top = largest(x);
+    // e^(−∞) is a number.
+    let mut before = Top::new();
+    for i in 0..n {
+        before.see(x[i]);
+        terms[i] = Elementary::exp(x[i] - top);
+    }
+    let total = sum_of(
+        [terms],
+        #[inline(always)]
+        |[e]| e,
+    );
+    let inverse = T::lit(1.0) / total;
+    let (done, finite) = out.seen(
+        #[inline(always)]
+        |i| terms[i] * inverse,
+    );
+    (done, finite && before.finite())
 }
 
 #[inline(always)]
-fn log<T: Real + Elementary>(x: &[T], out: &mut [T]) {
-    let (top, total) = exponentials(x, out);
+fn log<T: Real + Elementary>(x: &[T], out: &mut Unwritten<'_, T>) -> (Written, bool) {
+    let x = &x[..out.len()];
+    let top = largest(x);
+    let total = sum_of(
+        [x],
+        #[inline(always)]
+        |[x]| Elementary::exp(x - top),
+    );
     let log = Elementary::ln(total);
-    out.iter_mut().zip(x).for_each(|(o, &x)| *o = (x - top) - log);
+    out.seen(
+        #[inline(always)]
+        |i| (x[i] - top) - log,
+    )
 }
 
 #[inline(always)]
-fn plain_gradient<T: Real>(y: &[T], v: &[T], out: &mut [T]) {
+fn plain_gradient<T: Real>(y: &[T], v: &[T], out: &mut Unwritten<'_, T>) -> (Written, bool) {
     let n = out.len();
     let (y, v) = (&y[..n], &v[..n]);
     let dot = sum_of(
@@ -159,13 +200,18 @@ fn plain_gradient<T: Real>(y: &[T], v: &[T], out: &mut [T]) {
         #[inline(always)]
         |[y, v]| y * v,
     );
-    for i in 0..n {
-        out[i] = y[i] * (v[i] - dot);
-    }
+    out.seen(
+        #[inline(always)]
+        |i| y[i] * (v[i] - dot),
+    )
 }
 
 #[inline(always)]
-fn log_gradient<T: Real + Elementary>(y: &[T], v: &[T], out: &mut [T]) {
+fn log_gradient<T: Real + Elementary>(
+    y: &[T],
+    v: &[T],
+    out: &mut Unwritten<'_, T>,
+) -> (Written, bool) {
     let n = out.len();
     let (y, v) = (&y[..n], &v[..n]);
     let total = sum_of(
@@ -173,7 +219,8 @@ fn log_gradient<T: Real + Elementary>(y: &[T], v: &[T], out: &mut [T]) {
         #[inline(always)]
         |[v]| v,
     );
-    for i in 0..n {
-        out[i] = v[i] - Elementary::exp(y[i]) * total;
-    }
+    out.seen(
+        #[inline(always)]
+        |i| v[i] - Elementary::exp(y[i]) * total,
+    )
 }

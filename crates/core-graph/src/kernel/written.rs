@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use super::memory::room_for;
 use crate::magnitude::{Bits, Top};
 use crate::tensor::Real;
 
@@ -19,32 +20,21 @@ pub(crate) fn written<T: Copy + Send, S: Send>(
     chunk: usize,
     write: impl Fn(usize, &mut Unwritten<'_, T>) -> (Written, S) + Sync,
 ) -> (Vec<T>, Vec<S>) {
-    written_with(n, chunk, || (), |(), i, memory| write(i, memory))
-}
-
-/// The same with something of its own for each thread, which `make` makes and `write` may change.
-fn written_with<T: Copy + Send, S: Send, B>(
-    n: usize,
-    chunk: usize,
-    make: impl Fn() -> B + Sync + Send,
-    write: impl Fn(&mut B, usize, &mut Unwritten<'_, T>) -> (Written, S) + Sync,
-) -> (Vec<T>, Vec<S>) {
-    let mut out: Vec<T> = Vec::with_capacity(n);
+    let mut out: Vec<T> = room_for(n);
     let chunk = chunk.max(1);
-    let fill = |own: &mut B, (i, memory): (usize, &mut [MaybeUninit<T>])| {
+    let fill = |(i, memory): (usize, &mut [MaybeUninit<T>])| {
         let expected = Written { at: memory.as_ptr().addr(), len: memory.len() };
-        let (done, left) = write(own, i, &mut Unwritten(memory));
+        let (done, left) = write(i, &mut Unwritten(memory));
         assert!(done == expected, "a chunk was swapped for another");
         left
     };
     let memory = &mut out.spare_capacity_mut()[..n];
     let left = if n < SHARED || n <= chunk {
-        let mut own = make();
-        memory.chunks_mut(chunk).enumerate().map(|piece| fill(&mut own, piece)).collect()
+        memory.chunks_mut(chunk).enumerate().map(fill).collect()
     } else {
-        memory.par_chunks_mut(chunk).enumerate().map_init(make, fill).collect()
+        memory.par_chunks_mut(chunk).enumerate().map(fill).collect()
     };
-    // SAFETY: the first n elements of the spare capacity, which `with_capacity` reserved, were cut into chunks without a gap, and
+    // SAFETY: the first n elements of the spare capacity, which `room_for` reserved, were cut into chunks without a gap, and
     // for each chunk `fill` saw a `Written` of its address and length; only `Unwritten` makes one, after it wrote every element of
     // that memory, row by row or at once, and what is written stays written. So n elements are initialized.
     #[allow(unsafe_code)]
@@ -77,34 +67,34 @@ impl<T> From<(Vec<T>, Vec<bool>)> for Seen<T> {
     }
 }
 
-/// A vector of `count` rows of `width` numbers, made in blocks of whole rows that fit into a fast cache; and what `work` gives for each
-/// block, in order.
+/// A vector of `count` rows of `width` numbers, with what each task is left with, in order.
 ///
-/// `work` gets the first row of the block and numbers to overwrite, which hold anything. Blocks depend on the width alone, and several
-/// threads share them.
-pub fn in_blocks<T: Real, S: Send>(
+/// A task is some 2¹⁵ numbers in whole rows, which depends on the width alone; several threads share them. It begins with what `start` gives, and
+/// `work` fills row after row: it gets the row's index and its memory, and hands back what [`Unwritten::seen`] told. Mark it, and closures in
+/// it, `#[inline(always)]`: the rows of a task are one loop in [`vectorized`](crate::vectorized).
+pub fn in_rows<T: Real, S: Send>(
     count: usize,
     width: usize,
-    work: impl Fn(usize, &mut [T]) -> S + Sync,
+    start: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, usize, &mut Unwritten<'_, T>) -> (Written, bool) + Sync,
 ) -> (Seen<T>, Vec<S>) {
-    const BLOCK: usize = 1 << 13;
-    let rows = (BLOCK / width.max(1)).max(1);
-    let fill = |numbers: &mut Vec<T>, block: usize, out: &mut Unwritten<'_, T>| {
-        numbers.resize(out.len(), T::default());
-        let left = work(block * rows, numbers);
+    const TASK: usize = 1 << 15;
+    let rows = (TASK / width.max(1)).max(1);
+    let fill = |task: usize, out: &mut Unwritten<'_, T>| {
+        let mut state = start();
         let (done, finite) = super::vectorized(
             #[inline(always)]
             || {
-                let numbers = &numbers[..out.len()];
-                out.seen(
+                out.rows(
+                    width,
                     #[inline(always)]
-                    |i| numbers[i],
+                    |i, row| work(&mut state, task * rows + i, row),
                 )
             },
         );
-        (done, (finite, left))
+        (done, (finite, state))
     };
-    let (values, left) = written_with(count * width, rows * width, Vec::new, fill);
+    let (values, left) = written(count * width, rows * width, fill);
     let (finite, left) = left.into_iter().unzip();
     ((values, finite).into(), left)
 }
@@ -119,7 +109,7 @@ pub fn blocks_of<T: Copy + Default + Send, S: Send>(
     work: impl Fn(usize, &mut [Vec<T>]) -> S + Sync,
 ) -> (Vec<Vec<T>>, Vec<S>) {
     let block = block.max(1);
-    let mut out: Vec<Vec<T>> = (0..vectors).map(|_| Vec::with_capacity(n)).collect();
+    let mut out: Vec<Vec<T>> = (0..vectors).map(|_| room_for(n)).collect();
     let mut chunks: Vec<_> =
         out.iter_mut().map(|v| v.spare_capacity_mut()[..n].chunks_mut(block)).collect();
     let tasks: Vec<Vec<&mut [MaybeUninit<T>]>> = (0..n.div_ceil(block))
@@ -142,7 +132,7 @@ pub fn blocks_of<T: Copy + Default + Send, S: Send>(
         false => tasks.into_par_iter().enumerate().map(fill).collect(),
     };
     for vector in &mut out {
-        // SAFETY: the first n elements of the spare capacity, which `with_capacity` reserved, were cut into ⌈n/block⌉ chunks without
+        // SAFETY: the first n elements of the spare capacity, which `room_for` reserved, were cut into ⌈n/block⌉ chunks without
         // a gap; task i took chunk i of every vector, as many chunks as there are buffers, and wrote every element of each, which the
         // assert on the lengths shows. So n elements are initialized.
         #[allow(unsafe_code)]
@@ -153,20 +143,28 @@ pub fn blocks_of<T: Copy + Default + Send, S: Send>(
     (out, left)
 }
 
-/// Memory of a chunk that holds nothing yet.
-pub(crate) struct Unwritten<'a, T>(&'a mut [MaybeUninit<T>]);
+/// Memory that holds nothing yet.
+#[derive(Debug)]
+pub struct Unwritten<'a, T>(&'a mut [MaybeUninit<T>]);
 
-/// Tells that a chunk was filled.
-#[derive(PartialEq, Eq)]
-pub(crate) struct Written {
+/// Tells that memory was filled, and which.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Written {
     at: usize,
     len: usize,
 }
 
 impl<T: Copy> Unwritten<'_, T> {
     /// How many elements.
-    pub(crate) fn len(&self) -> usize {
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// None at all?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// f(i) for each element.
@@ -181,7 +179,7 @@ impl<T: Copy> Unwritten<'_, T> {
 
     /// f(i) for each element, and whether all are finite.
     #[inline(always)]
-    pub(crate) fn seen(&mut self, mut f: impl FnMut(usize) -> T) -> (Written, bool)
+    pub fn seen(&mut self, mut f: impl FnMut(usize) -> T) -> (Written, bool)
     where
         T: Bits,
     {
@@ -198,6 +196,7 @@ impl<T: Copy> Unwritten<'_, T> {
     }
 
     /// Rows of `len` elements, the last one perhaps shorter, each filled by f(i, row); and whether all are finite.
+    #[inline(always)]
     pub(crate) fn rows(
         &mut self,
         len: usize,

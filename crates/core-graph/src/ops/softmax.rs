@@ -78,6 +78,10 @@ impl Primitive for Forward {
         dy[0].map_or_else(|| Ok(Slots::from_elem(None, 1)), |d| slot(self.gradient(y[0], d)))
     }
 
+    fn sees(&self, _: usize, _: &[&Tensor]) -> bool {
+        true
+    }
+
     /// Weights are at most 1; a logarithm can overflow.
     fn keeps_finite(&self) -> bool {
         !self.log
@@ -99,6 +103,11 @@ impl Primitive for Gradient {
 
     fn eval(&self, x: &[&Tensor]) -> Result<Values> {
         Ok(self.eval_seen(x)?.0)
+    }
+
+    /// All of the cotangent is in a sum that enters every result.
+    fn sees(&self, i: usize, _: &[&Tensor]) -> bool {
+        i == 1
     }
 
     fn eval_seen(&self, x: &[&Tensor]) -> Result<(Values, bool)> {

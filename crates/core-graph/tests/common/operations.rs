@@ -24,6 +24,20 @@ impl Case {
     pub(crate) fn inputs(&self, dtype: DType) -> Vec<Tensor> {
         self.inputs.iter().map(|t| t.to_dtype(dtype).unwrap()).collect()
     }
+
+    /// The same operation on inputs that are repeated along their first axis until they are long, if it takes such and makes no more of them.
+    pub(crate) fn long(&self) -> Option<Case> {
+        const LONG: usize = 5000;
+        let tiled = |t: &Tensor| {
+            let times = LONG.div_ceil(t.elem_count().max(1));
+            Tensor::cat(&vec![t; times], 0).ok()
+        };
+        let inputs: Vec<Tensor> = self.inputs.iter().map(tiled).collect::<Option<_>>()?;
+        let (name, function, body) = (self.name, self.function.clone(), self.body.clone());
+        let case = Case { name, function, body, inputs };
+        let y = case.function.eval(&case.inputs).ok()?;
+        y.iter().all(|y| y.elem_count() <= 2 * LONG).then_some(case)
+    }
 }
 
 fn case<F>(name: &'static str, inputs: Vec<Tensor>, f: F) -> Case

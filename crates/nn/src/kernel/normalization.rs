@@ -4,7 +4,7 @@
 //! their order (variances by Chan, Golub and LeVeque 1983), so the bits do not depend on the threads.
 
 use pullback_core_graph::tensor::Real;
-use pullback_core_graph::{Seen, in_blocks, sum_of, vectorized};
+use pullback_core_graph::{Seen, Unwritten, Written, in_rows, sum_of, vectorized};
 use rayon::prelude::*;
 
 /// Which planes share a mean and a variance, and what the weights belong to.
@@ -119,28 +119,55 @@ impl Normalization {
 }
 
 /// Mean and Σ(x − mean)² of a slice, or 0 and Σx².
+#[inline(always)]
 fn moments<T: Real>(x: &[T], centred: bool) -> (T, T) {
-    vectorized(
-        #[inline(always)]
-        || {
-            let mean = match centred {
-                true => {
-                    sum_of(
-                        [x],
-                        #[inline(always)]
-                        |[x]| x,
-                    ) / T::lit(x.len() as f64)
-                }
-                false => T::default(),
-            };
-            let squares = sum_of(
+    let mean = match centred {
+        true => {
+            sum_of(
                 [x],
                 #[inline(always)]
-                |[x]| (x - mean) * (x - mean),
-            );
-            (mean, squares)
-        },
-    )
+                |[x]| x,
+            ) / T::lit(x.len() as f64)
+        }
+        false => T::default(),
+    };
+    let squares = sum_of(
+        [x],
+        #[inline(always)]
+        |[x]| (x - mean) * (x - mean),
+    );
+    (mean, squares)
+}
+
+/// y = (x − mean)·scale·weight + bias of one plane.
+#[inline(always)]
+fn standard<T: Real>(
+    x: &[T],
+    [mean, scale]: [T; 2],
+    weight: Option<&[T]>,
+    bias: Option<&[T]>,
+    y: &mut Unwritten<'_, T>,
+) -> (Written, bool) {
+    let n = y.len();
+    let x = &x[..n];
+    match (weight.map(|w| &w[..n]), bias.map(|b| &b[..n])) {
+        (Some(w), Some(b)) => y.seen(
+            #[inline(always)]
+            |i| (x[i] - mean) * scale * w[i] + b[i],
+        ),
+        (Some(w), None) => y.seen(
+            #[inline(always)]
+            |i| (x[i] - mean) * scale * w[i],
+        ),
+        (None, Some(b)) => y.seen(
+            #[inline(always)]
+            |i| (x[i] - mean) * scale + b[i],
+        ),
+        (None, None) => y.seen(
+            #[inline(always)]
+            |i| (x[i] - mean) * scale,
+        ),
+    }
 }
 
 /// y = (x − mean)·scale·weight + bias for each group, with the statistics. Slices have the lengths that the sizes say.
@@ -152,22 +179,28 @@ pub(crate) fn normalize<T: Real>(
 ) -> Normalized<T> {
     let (pixels, n) = (sizes.pixels, sizes.count::<T>());
     if sizes.grouping == Grouping::Planes {
-        let (y, statistics) = in_blocks(sizes.planes, pixels, |first, y: &mut [T]| {
-            let rows = y.chunks_exact_mut(pixels).zip(x[first * pixels..].chunks_exact(pixels));
-            let row = |(y, x): (&mut [T], &[T])| {
+        let (y, statistics) = in_rows(
+            sizes.planes,
+            pixels,
+            Vec::new,
+            #[inline(always)]
+            |statistics: &mut Vec<(T, T)>, row, y| {
+                let x = &x[row * pixels..][..pixels];
                 let (mean, squares) = moments(x, sizes.centred);
-                let scale = sizes.scale(squares / n);
-                scaled(x, mean, scale, y);
-                weighted(weight, bias, y);
-                (mean, squares / n)
-            };
-            rows.map(row).collect::<Vec<(T, T)>>()
-        });
+                statistics.push((mean, squares / n));
+                standard(x, [mean, sizes.scale(squares / n)], weight, bias, y)
+            },
+        );
         let (mean, variance) = statistics.into_iter().flatten().unzip();
         return Normalized { y, mean, variance };
     }
-    let of_planes =
-        sizes.each_plane(|plane| moments(&x[plane * pixels..][..pixels], sizes.centred));
+    let of_planes = sizes.each_plane(|plane| {
+        let x = &x[plane * pixels..][..pixels];
+        vectorized(
+            #[inline(always)]
+            || moments(x, sizes.centred),
+        )
+    });
     let (mut mean, mut squares) =
         (vec![T::default(); sizes.groups()], vec![T::default(); sizes.groups()]);
     let mut have = vec![0usize; sizes.groups()];
@@ -180,45 +213,24 @@ pub(crate) fn normalize<T: Real>(
         have[g] += pixels;
     }
     let variance: Vec<T> = squares.iter().map(|&s| s / n).collect();
-    let (y, _) = in_blocks(sizes.planes, pixels, |first, y: &mut [T]| {
-        for (i, y) in y.chunks_exact_mut(pixels).enumerate() {
-            let plane = first + i;
+    let scales: Vec<T> = variance.iter().map(|&v| sizes.scale(v)).collect();
+    let (y, _) = in_rows(
+        sizes.planes,
+        pixels,
+        || (),
+        #[inline(always)]
+        |(), plane, y| {
             let (g, c) = (sizes.group(plane), plane % sizes.weights());
-            let scale = sizes.scale(variance[g]) * weight.map_or(T::lit(1.0), |w| w[c]);
-            let x = &x[plane * pixels..][..pixels];
-            shifted(x, mean[g], scale, bias.map_or(T::default(), |b| b[c]), y);
-        }
-    });
-    Normalized { y, mean, variance }
-}
-
-fn scaled<T: Real>(x: &[T], mean: T, scale: T, y: &mut [T]) {
-    vectorized(
-        #[inline(always)]
-        || y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - mean) * scale),
-    );
-}
-
-fn shifted<T: Real>(x: &[T], mean: T, scale: T, shift: T, y: &mut [T]) {
-    vectorized(
-        #[inline(always)]
-        || y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - mean) * scale + shift),
-    );
-}
-
-/// y ↦ y·weight + bias, elementwise.
-fn weighted<T: Real>(weight: Option<&[T]>, bias: Option<&[T]>, y: &mut [T]) {
-    vectorized(
-        #[inline(always)]
-        || match (weight, bias) {
-            (Some(w), Some(b)) => {
-                y.iter_mut().zip(w).zip(b).for_each(|((y, &w), &b)| *y = *y * w + b);
-            }
-            (Some(w), None) => y.iter_mut().zip(w).for_each(|(y, &w)| *y *= w),
-            (None, Some(b)) => y.iter_mut().zip(b).for_each(|(y, &b)| *y += b),
-            (None, None) => {}
+            let (mean, scale) = (mean[g], scales[g] * weight.map_or(T::lit(1.0), |w| w[c]));
+            let shift = bias.map_or(T::default(), |b| b[c]);
+            let x = &x[plane * pixels..][..y.len()];
+            y.seen(
+                #[inline(always)]
+                |i| (x[i] - mean) * scale + shift,
+            )
         },
     );
+    Normalized { y, mean, variance }
 }
 
 /// The gradient of ⟨y, dy⟩. With x̂ = (x − mean)·scale and g = dy·weight, for each group
@@ -255,45 +267,43 @@ fn gradient_of_rows<T: Real>(
         }
     };
     let zeros = || vec![T::default(); pixels];
-    let (dx, parts) = in_blocks(sizes.planes, pixels, |first, dx: &mut [T]| {
-        let (mut dweight, mut dbias) = (zeros(), zeros());
-        for (i, dx) in dx.chunks_exact_mut(pixels).enumerate() {
-            let row = first + i;
-            let (x, dy) = (&x[row * pixels..][..pixels], &dy[row * pixels..][..pixels]);
-            let (mean, scale) = (mean[row], sizes.scale(variance[row]));
-            vectorized(
+    let (dx, parts) = in_rows(
+        sizes.planes,
+        pixels,
+        || (zeros(), zeros()),
+        #[inline(always)]
+        |(dweight, dbias), row, dx| {
+            let n = dx.len();
+            let (x, dy) = (&x[row * pixels..][..n], &dy[row * pixels..][..n]);
+            let (mean, scale, w) = (mean[row], sizes.scale(variance[row]), &weight[..n]);
+            let (dweight, dbias) = (&mut dweight[..n], &mut dbias[..n]);
+            let first = match sizes.centred {
+                true => {
+                    sum_of(
+                        [dy, w],
+                        #[inline(always)]
+                        |[dy, w]| dy * w,
+                    ) * inverse
+                }
+                false => T::default(),
+            };
+            let second = inverse
+                * sum_of(
+                    [dy, w, x],
+                    #[inline(always)]
+                    |[dy, w, x]| dy * w * ((x - mean) * scale),
+                );
+            dx.seen(
                 #[inline(always)]
-                || {
-                    let n = dx.len();
-                    let (x, dy, w) = (&x[..n], &dy[..n], &weight[..n]);
-                    let (dweight, dbias) = (&mut dweight[..n], &mut dbias[..n]);
-                    let first = match sizes.centred {
-                        true => {
-                            sum_of(
-                                [dy, w],
-                                #[inline(always)]
-                                |[dy, w]| dy * w,
-                            ) * inverse
-                        }
-                        false => T::default(),
-                    };
-                    let second = inverse
-                        * sum_of(
-                            [dy, w, x],
-                            #[inline(always)]
-                            |[dy, w, x]| dy * w * ((x - mean) * scale),
-                        );
-                    for i in 0..n {
-                        let standard = (x[i] - mean) * scale;
-                        dx[i] = scale * (dy[i] * w[i] - first - standard * second);
-                        dweight[i] += dy[i] * standard;
-                        dbias[i] += dy[i];
-                    }
+                |i| {
+                    let standard = (x[i] - mean) * scale;
+                    dweight[i] += dy[i] * standard;
+                    dbias[i] += dy[i];
+                    scale * (dy[i] * w[i] - first - standard * second)
                 },
-            );
-        }
-        (dweight, dbias)
-    });
+            )
+        },
+    );
     let (mut dweight, mut dbias) = (zeros(), zeros());
     for (w, b) in parts {
         dweight.iter_mut().zip(w).for_each(|(sum, w)| *sum += w);
@@ -344,24 +354,23 @@ fn gradient_of_planes<T: Real>(
         dbias[c] += sum;
         dweight[c] += product;
     }
-    let (dx, _) = in_blocks(sizes.planes, pixels, |start, dx: &mut [T]| {
-        for (i, dx) in dx.chunks_exact_mut(pixels).enumerate() {
-            let plane = start + i;
-            let (x, dy) = (&x[plane * pixels..][..pixels], &dy[plane * pixels..][..pixels]);
+    let (dx, _) = in_rows(
+        sizes.planes,
+        pixels,
+        || (),
+        #[inline(always)]
+        |(), plane, dx| {
+            let (x, dy) = (&x[plane * pixels..][..dx.len()], &dy[plane * pixels..][..dx.len()]);
             let g = sizes.group(plane);
             let (mean, scale, w) = (mean[g], scales[g], weight_of(plane));
             let less = if sizes.centred { first[g] } else { T::default() };
             let (along, straight) = (scale * second[g], scale * w);
             let (slope, level) = (scale * along, scale * less);
-            vectorized(
+            dx.seen(
                 #[inline(always)]
-                || {
-                    for ((dx, &x), &dy) in dx.iter_mut().zip(x).zip(dy) {
-                        *dx = straight * dy - level - (x - mean) * slope;
-                    }
-                },
-            );
-        }
-    });
+                |i| straight * dy[i] - level - (x[i] - mean) * slope,
+            )
+        },
+    );
     NormalizationGradient { dx, dweight, dbias }
 }

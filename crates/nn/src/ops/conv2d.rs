@@ -44,6 +44,19 @@ impl Conv2dOptions {
         })
     }
 
+    /// Is every pixel of an image x under some window, or with `outputs` every output over some pixel? False also where it is not obvious.
+    pub(super) fn covers(&self, x: &[usize], w: &[usize], outputs: bool) -> bool {
+        let (&[_, _, height, width], &[out, _, rows, columns]) = (x, w) else { return false };
+        let axes = self.windows([rows, columns]).into_iter().zip([height, width]);
+        let mut covered = axes.map(|(window, size)| {
+            let Window { kernel, stride, padding, dilation } = window;
+            let plain = dilation == 1 && padding < kernel;
+            let rest = (size + 2 * padding).checked_sub(kernel).map(|room| room % stride.max(1));
+            plain && (outputs || (stride <= kernel && rest.is_some_and(|rest| rest <= padding)))
+        });
+        out != 0 && covered.all(|covered| covered)
+    }
+
     /// The sizes for an input and a weight of these dimensions.
     pub(super) fn shape(&self, node: &str, x: [usize; 4], w: [usize; 4]) -> Result<Conv2dShape> {
         let Self { stride, padding, dilation, groups } = *self;
@@ -148,6 +161,11 @@ impl Primitive for Conv2d {
         let dims = output_dims(node, &shape)?;
         let (y, finite) = slices::run_seen(node, &Forward { shape, relu: self.relu }, x, &dims)?;
         Ok((one(y)?, finite))
+    }
+
+    /// Every pixel is in some sum, and a rectifier lets no −∞ disappear.
+    fn sees(&self, i: usize, x: &[&Tensor]) -> bool {
+        i == 0 && !self.relu && self.options.covers(x[0].dims(), x[1].dims(), false)
     }
 
     fn push<'g>(&self, x: &[Var<'g>], y: &[Var<'g>], dx: &[Option<Var<'g>>]) -> Result<Slots<'g>> {

@@ -72,6 +72,11 @@ impl Primitive for InputGradient {
         Ok((one(dx)?, finite))
     }
 
+    fn sees(&self, i: usize, x: &[&Tensor]) -> bool {
+        let [height, width] = self.size;
+        i == 0 && self.options.covers(&[1, 1, height, width], x[1].dims(), true)
+    }
+
     fn push<'g>(&self, x: &[Var<'g>], _: &[Var<'g>], dx: &[Option<Var<'g>>]) -> Result<Slots<'g>> {
         let graph = x[0].graph();
         let along_dy = dx[0].map(|d| graph.record(*self, &[d, x[1]]));

@@ -45,6 +45,12 @@ impl<T: Real> Made<T> {
 pub(super) trait FusedKernel: Send + Sync + 'static {
     /// The outputs with their shapes. The slices have the shapes that the caller of [`Fused`] gave.
     fn run<T: Element>(&self, x: &[&[T]]) -> Result<Made<T>>;
+
+    /// As [`Primitive::sees`].
+    fn sees(&self, i: usize, inputs: usize) -> bool {
+        let (_, _) = (i, inputs);
+        false
+    }
 }
 
 /// dx of the first inputs from (x, y, dy), where dy is that of the first output.
@@ -81,6 +87,10 @@ impl<K: FusedKernel> Primitive for Fused<K> {
             let tensors = made.outputs.into_iter().map(|(data, dims)| from_vec(data, &dims, first.device()));
             Ok((tensors.collect::<Result<Values>>()?, made.finite))
         })
+    }
+
+    fn sees(&self, i: usize, x: &[&Tensor]) -> bool {
+        self.kernel.sees(i, x.len())
     }
 
     fn push<'g>(&self, x: &[Var<'g>], y: &[Var<'g>], dx: &[Option<Var<'g>>]) -> Result<Slots<'g>> {

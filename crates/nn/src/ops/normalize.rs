@@ -92,6 +92,11 @@ impl FusedKernel for Forward {
         let statistics = [(made.mean, groups.clone()), (made.variance, groups)];
         Ok(Made::seen(made.y, dims, statistics))
     }
+
+    /// All of x is in the statistics.
+    fn sees(&self, i: usize, _: usize) -> bool {
+        i == 0
+    }
 }
 
 impl FusedKernel for Backward {
@@ -103,6 +108,11 @@ impl FusedKernel for Backward {
         let dweight = weight.then_some((made.dweight, affine_dims.clone()));
         let dbias = bias.then_some((made.dbias, affine_dims.clone()));
         Ok(Made::seen(made.dx, dims, dweight.into_iter().chain(dbias)))
+    }
+
+    /// All of dy is in the means that dx lacks, or in its own place.
+    fn sees(&self, i: usize, inputs: usize) -> bool {
+        i + 3 == inputs
     }
 }
 

@@ -17,7 +17,7 @@ fn power(k: f64) -> f64 {
 /// y·2ᵏ in two steps: one alone is outside the normal numbers where the result is subnormal.
 #[inline(always)]
 fn scaled(y: f64, k: f64) -> f64 {
-    let half = (0.5 * k + ROUND) - ROUND;
+    let half = k.mul_add(0.5, ROUND) - ROUND;
     y * power(half) * power(k - half)
 }
 
@@ -31,8 +31,8 @@ fn within(x: f64, low: f64, high: f64) -> f64 {
 /// x + more = k·ln 2 + r + low for |more| far below |x|, and e^(r + low) − 1 − r from the series of sinh r and cosh r.
 #[inline(always)]
 fn reduced(x: f64, more: f64) -> (f64, f64, f64) {
-    let k = (x * std::f64::consts::LOG2_E + ROUND) - ROUND;
-    let (high, low) = (x - k * LN2_HIGH, k * LN2_LOW - more);
+    let k = x.mul_add(std::f64::consts::LOG2_E, ROUND) - ROUND;
+    let (high, low) = (k.mul_add(-LN2_HIGH, x), k.mul_add(LN2_LOW, -more));
     let r = high - low;
     let low = (high - r) - low;
     let z = r * r;
@@ -40,7 +40,7 @@ fn reduced(x: f64, more: f64) -> (f64, f64, f64) {
         2.755_731_924_721_873e-6, 2.505_207_109_429_355e-8, 1.608_662_795_678_037e-10);
     let even = polynomial!(z; 0.5, 0.041_666_666_666_666_664, 0.001_388_888_888_888_889_2, 2.480_158_730_157_585_3e-5,
         2.755_731_925_121_229e-7, 2.087_672_375_351_293_7e-9, 1.149_085_914_186_778_3e-11);
-    (k, r, low + z * (even + r * odd))
+    (k, r, z.mul_add(r.mul_add(odd, even), low))
 }
 
 /// e^(x + more) for |more| far below |x|.
@@ -85,7 +85,10 @@ fn ln_normal(x: f64, more: f64, rest: f64) -> f64 {
         * polynomial!(w; 6.666_666_666_666_735e-1, 2.857_142_874_366_239e-1, 1.818_357_216_161_805e-1,
         1.479_819_860_511_658_6e-1);
     let half_square = 0.5 * f * f;
-    k * LN2_HIGH - ((half_square - (s * (half_square + (t1 + t2)) + (k * LN2_LOW + rest))) - f)
+    k.mul_add(
+        LN2_HIGH,
+        f - (half_square - s.mul_add(half_square + (t1 + t2), k.mul_add(LN2_LOW, rest))),
+    )
 }
 
 /// ln x. −∞ at 0, NaN below.
@@ -127,7 +130,7 @@ fn near(x: f64) -> f64 {
         -0.026_866_170_645_129_514, 0.005_223_977_625_419_355_6, -0.000_854_832_702_165_422_8, 0.000_120_553_328_901_101_61,
         -1.492_564_717_871_606_6e-5, 1.646_203_736_652_728_3e-6, -1.636_452_731_269_045_9e-7, 1.479_130_101_509_648e-8,
         -1.215_777_497_817_912_9e-9, 8.684_721_912_649_673e-11, -4.192_437_617_116_376e-12);
-    x + x * p
+    x.mul_add(p, x)
 }
 
 /// erfc a for a ≥ 0, where a² = square + more.
@@ -141,7 +144,7 @@ fn tail(a: f64, square: f64, more: f64) -> f64 {
         0.000_125_098_151_748_643_22, 4.948_147_875_576_539e-6, -2.009_663_087_595_395e-5, -7.275_875_746_667_183e-7,
         3.463_997_532_352_904e-6, 3.489_919_788_974_429_3e-7, -6.050_048_623_933_503e-7, -1.311_166_137_536_459e-7,
         9.186_243_026_143_847e-8, 3.291_634_396_766_32e-8, -8.500_119_502_115_306e-9, -4.210_104_975_119_195e-9);
-    exp_of(-square, -more) * (p / (1.0 + 2.0 * a))
+    exp_of(-square, -more) * (p / 2.0f64.mul_add(a, 1.0))
 }
 
 /// x without its last 27 bits, whose square is exact.
@@ -176,7 +179,7 @@ pub(in super::super) fn normal_cdf(x: f64) -> f64 {
     let h = head(a);
     let u = a * std::f64::consts::FRAC_1_SQRT_2;
     let y = 0.5 * tail(u, 0.5 * h * h, 0.5 * (a - h) * (a + h));
-    let y = if u < 0.5 { 0.5 - 0.5 * near(u) } else { y };
+    let y = if u < 0.5 { near(u).mul_add(-0.5, 0.5) } else { y };
     let y = if x.is_nan() { x } else { y };
     if x > 0.0 { 1.0 - y } else { y }
 }
@@ -201,5 +204,5 @@ pub(in super::super) fn tanh_slope(x: f64, _: f64) -> f64 {
 /// Φ(x) + x·φ(x), the slope of y = x·Φ(x).
 #[inline(always)]
 pub(in super::super) fn gelu_slope(x: f64, _: f64) -> f64 {
-    normal_cdf(x) + x * normal_pdf(x)
+    x.mul_add(normal_pdf(x), normal_cdf(x))
 }

@@ -1,5 +1,6 @@
-//! Elementary functions without branches, so that a loop over them becomes vector instructions: sums, products, quotients and bit
-//! patterns only, nothing fused, nothing of the platform's library; so the bits are the same on every processor.
+//! Elementary functions without branches, so that a loop over them becomes vector instructions: sums, products, quotients, products with a
+//! sum rounded once (`mul_add`) and bit patterns only; so the bits are the same on every processor. One that lacks the fused instruction gets
+//! it from the platform's library, slowly.
 //!
 //! Errors in units in the last place, the worst that the tests meet (some 10⁵ points a function, subnormal results left out):
 //!
@@ -20,10 +21,10 @@
 pub(super) mod double;
 pub(super) mod single;
 
-/// c₀ + x·(c₁ + x·(…))
+/// c₀ + x·(c₁ + x·(…)), each step rounded once.
 macro_rules! polynomial {
     ($x:expr; $last:expr) => { $last };
-    ($x:expr; $first:expr, $($rest:expr),+) => { $first + $x * polynomial!($x; $($rest),+) };
+    ($x:expr; $first:expr, $($rest:expr),+) => { $x.mul_add(polynomial!($x; $($rest),+), $first) };
 }
 use polynomial;
 

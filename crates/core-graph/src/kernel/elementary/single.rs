@@ -17,10 +17,10 @@ fn power(k: i32) -> f32 {
 /// x + more = k·ln 2 + r for |more| far below |x|, as (k, k as an integer, r); eʳ − 1 = r + r²·p.
 #[inline(always)]
 fn reduced(x: f32, more: f32) -> (f32, i32, f32, f32) {
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
     let k = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
-    let r = ((x - n * LN2_HIGH) - n * LN2_LOW) + more;
+    let r = n.mul_add(-LN2_LOW, n.mul_add(-LN2_HIGH, x)) + more;
     let p = polynomial!(r; 0.5, 1.666_666_5e-1, 4.166_579_6e-2, 8.333_452e-3, 1.398_2e-3, 1.987_569_1e-4);
     (n, k, r, p)
 }
@@ -43,7 +43,7 @@ fn scaled(y: f32, k: i32) -> f32 {
 #[inline(always)]
 fn exp_of(x: f32, more: f32) -> f32 {
     let (_, k, r, p) = reduced(within(x, -110.0, 100.0), more);
-    scaled(p * (r * r) + r + 1.0, k)
+    scaled(p.mul_add(r * r, r) + 1.0, k)
 }
 
 /// eˣ. 0 below −104, ∞ above 88.8.
@@ -57,7 +57,7 @@ pub(in super::super) fn exp(x: f32) -> f32 {
 pub(in super::super) fn exp_m1(x: f32) -> f32 {
     let (_, k, r, p) = reduced(within(x, -20.0, 100.0), 0.0);
     let inverse = power(-(if k > 100 { 100 } else { k }));
-    let y = scaled((1.0 - inverse) + (p * (r * r) + r), k);
+    let y = scaled((1.0 - inverse) + p.mul_add(r * r, r), k);
     if x.abs() < 1e-8 { x } else { y }
 }
 
@@ -71,8 +71,8 @@ fn ln_normal(x: f32, more: f32) -> f32 {
     let z = f * f;
     let p = polynomial!(f; 3.333_333_1e-1, -2.499_999_4e-1, 2.000_071_5e-1, -1.666_805_8e-1, 1.424_932_3e-1,
         -1.242_014_1e-1, 1.167_699_9e-1, -1.151_461e-1, 7.037_683_6e-2);
-    let rest = (f * z * p + k * LN2_LOW) - 0.5 * z;
-    (f + rest) + k * LN2_HIGH
+    let rest = z.mul_add(-0.5, (f * z).mul_add(p, k * LN2_LOW));
+    k.mul_add(LN2_HIGH, f + rest)
 }
 
 /// ln x. −∞ at 0, NaN below.
@@ -103,7 +103,7 @@ pub(in super::super) fn tanh(x: f32) -> f32 {
     let a = x.abs();
     let z = x * x;
     let p = polynomial!(z; -3.333_328_2e-1, 1.333_144_2e-1, -5.373_971_5e-2, 2.063_908_8e-2, -5.704_988_6e-3);
-    let small = p * z * x + x;
+    let small = (p * z).mul_add(x, x);
     let large = 1.0 - 2.0 / (exp(2.0 * within(a, 0.0, 20.0)) + 1.0);
     if a < 0.625 { small } else { large }.copysign(x)
 }
@@ -114,7 +114,7 @@ fn near(x: f32) -> f32 {
     let z = x * x;
     let p = polynomial!(z; 0.128_379_166, -0.376_126_26, 0.112_835_75, -0.026_853_317, 0.005_187_196, -0.000_799_860_86,
         7.810_312e-5);
-    x + x * p
+    x.mul_add(p, x)
 }
 
 /// erfc a for a ≥ 0, where a² = square + more.
@@ -124,7 +124,7 @@ fn tail(a: f32, square: f32, more: f32) -> f32 {
     let t = (a - 3.0) / (a + 3.0);
     let p = polynomial!(t; 1.253_008_1, -0.135_621_15, -0.047_562_32, 0.129_646_71, -0.119_271_92, 0.068_293_03, -0.023_794_664,
         0.002_576_856_5, 0.002_001_771_2, -0.000_788_120_75, -0.000_273_596);
-    exp_of(-square, -more) * (p / (1.0 + 2.0 * a))
+    exp_of(-square, -more) * (p / 2.0f32.mul_add(a, 1.0))
 }
 
 /// x without its last 12 bits, whose square is exact.
@@ -159,7 +159,7 @@ pub(in super::super) fn normal_cdf(x: f32) -> f32 {
     let h = head(a);
     let u = a * std::f32::consts::FRAC_1_SQRT_2;
     let y = 0.5 * tail(u, 0.5 * h * h, 0.5 * (a - h) * (a + h));
-    let y = if u < 0.5 { 0.5 - 0.5 * near(u) } else { y };
+    let y = if u < 0.5 { near(u).mul_add(-0.5, 0.5) } else { y };
     let y = if x.is_nan() { x } else { y };
     if x > 0.0 { 1.0 - y } else { y }
 }
@@ -185,5 +185,5 @@ pub(in super::super) fn tanh_slope(_: f32, y: f32) -> f32 {
 pub(in super::super) fn gelu_slope(x: f32, y: f32) -> f32 {
     let near = x.abs() < 1e-6;
     let cdf = if near { 0.5 } else { y / if near { 1.0 } else { x } };
-    cdf + x * normal_pdf(x)
+    x.mul_add(normal_pdf(x), cdf)
 }

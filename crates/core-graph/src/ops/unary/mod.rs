@@ -105,6 +105,10 @@ impl Primitive for Unary {
     fn keeps_finite(&self) -> bool {
         self.row.finite
     }
+
+    fn sees(&self, _: usize, _: &[&Tensor]) -> bool {
+        true
+    }
 }
 
 impl Unary {
@@ -149,6 +153,11 @@ impl Primitive for Slope {
             let out = with_slices::<T, _>(&[x, y, &c], |s| k([s[0], s[1]], x.dims(), (s[2], c.dims()), self.0.p))?;
             one_seen(out, v.dims(), v.device())
         })
+    }
+
+    /// f'·v is finite only if v is: f' is a number, and 0·∞ is none.
+    fn sees(&self, i: usize, _: &[&Tensor]) -> bool {
+        i == 2
     }
 
     fn push<'g>(&self, a: &[Var<'g>], _: &[Var<'g>], da: &[Option<Var<'g>>]) -> Result<Slots<'g>> {

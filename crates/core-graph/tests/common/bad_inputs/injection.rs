@@ -22,6 +22,50 @@ pub(super) fn all(t: &mut Tally) {
             }
         }
     }
+    let cases: Vec<Case> = cases().iter().filter_map(Case::long).collect();
+    assert!(60 <= cases.len(), "only {} operations take long inputs", cases.len());
+    for case in cases {
+        for dtype in [DType::F64, DType::F32] {
+            for poison in POISONS {
+                long(t, &case, dtype, poison);
+            }
+        }
+    }
+}
+
+/// Long leaves and cotangents, which the operation itself may look at in passing: they are named as if looked at before.
+fn long(t: &mut Tally, case: &Case, dtype: DType, poison: f64) {
+    let clean = case.inputs(dtype);
+    for port in 0..clean.len() {
+        for (at, bad) in poisoned(&clean[port], poison) {
+            let mut x = clean.clone();
+            x[port] = bad;
+            let run = || {
+                let graph = Graph::new();
+                let vars: Vec<Var<'_>> = x.iter().map(|t| graph.input(t)).collect();
+                let y = (case.body)(&graph, &vars)?;
+                y.iter().chain(&vars).try_for_each(|v| v.value().map(|_| ()))
+            };
+            t.expect(
+                || format!("{}: {poison} at {at} of long input {port} ({dtype:?})", case.name),
+                run,
+                |e| entered(e, Phase::Eval, at, poison) && e.node() == format!("input#{port}"),
+            );
+        }
+    }
+    let graph = Graph::new();
+    let vars: Vec<Var<'_>> = clean.iter().map(|t| graph.input(t)).collect();
+    for (port, y) in (case.body)(&graph, &vars).unwrap().into_iter().enumerate() {
+        let value = y.value().unwrap();
+        for (at, bad) in poisoned(&value, poison).into_iter().filter(|_| is_real(&value)) {
+            let node = format!("direction at {}", graph.node_name(y));
+            t.expect(
+                || format!("{}: {poison} at {at} of long cotangent {port} ({dtype:?})", case.name),
+                || graph.pull(&[(y, bad.clone())], &vars).map(|_| ()),
+                |e| entered(e, Phase::Pull, at, poison) && e.node() == node,
+            );
+        }
+    }
 }
 
 /// The tensor with one element replaced: the first, a middle one, the last.

@@ -1,0 +1,133 @@
+//! NaN and infinity in long inputs and cotangents are named where they enter, also where a kernel is left to see them in passing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed step is a failed test
+
+use pullback_core_graph::candle::{DType, Device, Tensor};
+use pullback_core_graph::{Error, Graph, Phase, Result, Var};
+use pullback_nn::Parameters;
+use pullback_nn::layer::{BatchNorm2d, BatchNormSpec, GroupNorm, Layer, LayerNorm, RmsNorm};
+use pullback_nn::ops::{Conv2dOptions, conv2d, conv2d_fused};
+
+const POISONS: [f64; 3] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+
+fn wave(dims: &[usize], dtype: DType) -> Tensor {
+    let n: usize = dims.iter().product();
+    let data: Vec<f64> = (0..n).map(|i| (1.3 * i as f64).sin()).collect();
+    Tensor::from_vec(data, dims, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+}
+
+/// The tensor with a poison in one place: the corners, the borders' middles, and inside.
+fn poisoned(t: &Tensor, poison: f64) -> Vec<(usize, Tensor)> {
+    let dims = t.dims();
+    let (h, w) = (dims[dims.len() - 2], dims[dims.len() - 1]);
+    let places = [(0, 0), (0, w - 1), (h - 1, 0), (h - 1, w - 1), (h / 2, w - 1), (h / 2, w / 2)];
+    let all = t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    places
+        .map(|(i, j)| {
+            let at = all.len() - h * w + i * w + j;
+            let mut data = all.clone();
+            data[at] = poison;
+            let bad = Tensor::from_vec(data, dims, &Device::Cpu).unwrap();
+            (at, bad.to_dtype(t.dtype()).unwrap())
+        })
+        .to_vec()
+}
+
+fn named(e: &Error, node: &str, phase: Phase, at: usize) -> bool {
+    matches!(e, Error::NotFinite { phase: p, index, .. } if *p == phase && *index == at)
+        && e.node() == node
+}
+
+/// Every poison in x and in dy; how many there were.
+fn hold(
+    what: &str,
+    x: &Tensor,
+    run: impl for<'g> Fn(&'g Graph, Var<'g>) -> Result<Var<'g>>,
+) -> usize {
+    let mut tried = 0;
+    for poison in POISONS {
+        for (at, bad) in poisoned(x, poison) {
+            let graph = Graph::new();
+            let e = run(&graph, graph.input(&bad)).and_then(|y| y.value()).expect_err(what);
+            assert!(named(&e, "input#0", Phase::Eval, at), "{what}: {poison} at {at} of x: {e:?}");
+            tried += 1;
+        }
+        let graph = Graph::new();
+        let x = graph.input(x);
+        let y = run(&graph, x).unwrap();
+        for (at, bad) in poisoned(&y.value().unwrap(), poison) {
+            let e = graph.pull(&[(y, bad)], &[x]).expect_err(what);
+            let node = format!("direction at {}", graph.node_name(y));
+            assert!(named(&e, &node, Phase::Pull, at), "{what}: {poison} at {at} of dy: {e:?}");
+            tried += 1;
+        }
+    }
+    tried
+}
+
+#[test]
+fn a_convolution_hides_nothing() {
+    let mut tried = 0;
+    for (dtype, size) in [(DType::F32, [33, 34]), (DType::F64, [35, 36])] {
+        let x = wave(&[1, 4, size[0], size[1]], dtype);
+        for kernel in [1, 2, 3] {
+            for (stride, padding, dilation) in [
+                (1, 0, 1),
+                (1, 1, 1),
+                (2, 0, 1),
+                (2, 1, 1),
+                (3, 0, 1),
+                (3, 1, 1),
+                (1, 2, 2),
+                (2, 2, 2),
+            ] {
+                for groups in [1, 4] {
+                    let w = wave(&[8, 4 / groups, kernel, kernel], dtype);
+                    let bias = wave(&[8], dtype);
+                    let options = Conv2dOptions {
+                        stride: [stride; 2],
+                        padding: [padding; 2],
+                        dilation: [dilation; 2],
+                        groups,
+                    };
+                    let what = format!("{dtype:?}, {kernel}×{kernel}, {options:?}");
+                    tried += hold(&what, &x, |g, x| conv2d(x, g.constant(&w), options).ok());
+                    for relu in [false, true] {
+                        tried += hold(&what, &x, |g, x| {
+                            let (w, bias) = (g.constant(&w), g.constant(&bias));
+                            conv2d_fused(x, w, bias, relu, options).ok()
+                        });
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(tried, 2 * 3 * 8 * 2 * 3 * 36);
+}
+
+#[test]
+fn a_normalization_hides_nothing() {
+    let mut tried = 0;
+    for dtype in [DType::F32, DType::F64] {
+        let mut parameters = Parameters::new(0, dtype, &Device::Cpu);
+        let layers: Vec<Box<dyn Layer>> = vec![
+            Box::new(LayerNorm::new(&mut parameters.root().scope("a"), &[40]).unwrap()),
+            Box::new(
+                RmsNorm::with_epsilon(&mut parameters.root().scope("b"), &[40], 1e-5).unwrap(),
+            ),
+            Box::new(GroupNorm::new(&mut parameters.root().scope("c"), 2, 4).unwrap()),
+            Box::new(
+                BatchNorm2d::new(&mut parameters.root().scope("d"), 4, BatchNormSpec::default())
+                    .unwrap(),
+            ),
+        ];
+        let x = wave(&[2, 4, 24, 40], dtype);
+        for (i, layer) in layers.iter().enumerate() {
+            // x is the first node of the graph, so that the test knows its name.
+            tried += hold(&format!("layer {i}"), &x, |g, x| {
+                let bound = parameters.bind(g).training(0);
+                layer.forward(&bound, x)
+            });
+        }
+    }
+    assert_eq!(tried, 2 * 4 * 36);
+}
