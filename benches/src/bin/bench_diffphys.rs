@@ -7,43 +7,31 @@
 mod numbers;
 
 use anyhow::{Context, Result};
-use benches::output::{Options, Output};
-use benches::peer::{Case, Peer};
+use benches::bench::{Bench, Unit};
+use benches::output::Options;
 use benches::row::Row;
-use benches::timing::{median, repetitions_for, seconds_per_repetition, side_by_side};
 use clap::Parser;
 use numbers::{apart, files};
 use pullback_diffphys::{
     Cotangent, Data, DynamicsDerivative, Integrator, Model, Options as Settings, Rollout,
     StepDerivative, mjcf, urdf,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::PathBuf;
 
-struct Bench {
-    output: Output,
-    peer: Option<Peer>,
-    rounds: usize,
-    seconds: f64,
-    quick: bool,
-}
-
 fn main() -> Result<()> {
-    let options = Options::parse();
-    let (rounds, seconds) = if options.quick { (3, 0.02) } else { (9, 0.2) };
-    let (output, peer) = (Output::new(&options)?, Peer::start(1)?);
-    let mut bench = Bench { output, peer, rounds, seconds, quick: options.quick };
+    let mut bench = Bench::start(&Options::parse(), 1, 9, 0.2)?;
     for (folder, name) in [
         ("gymnasium", "half_cheetah"),
         ("gymnasium", "ant"),
         ("gymnasium", "humanoid"),
         ("dm_control", "humanoid"),
     ] {
-        bench.model(folder, name)?;
+        of_model(&mut bench, folder, name)?;
     }
-    bench.memory()?;
+    memory(&mut bench)?;
     for name in ["panda", "ur5_robot", "g1_29dof_rev_1_0", "talos_full_v2"] {
-        bench.robot(name)?;
+        of_robot(&mut bench, name)?;
     }
     bench.output.finish()?;
     Ok(())
@@ -77,166 +65,143 @@ fn start(model: &Model) -> Result<Data> {
 }
 
 const STEPS: usize = 100;
+const MICROSECONDS: Unit = ("µs", 1e6);
 
-impl Bench {
-    fn time(&self, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
-        let repetitions = repetitions_for(self.seconds, &mut work)?;
-        let round = |_| seconds_per_repetition(repetitions, &mut work);
-        Ok(median((0..self.rounds).map(round).collect::<Result<_>>()?))
+fn of_model(bench: &mut Bench, folder: &str, name: &str) -> Result<()> {
+    let path = path("mjcf", &format!("{folder}/{name}.xml"))?;
+    let model = model(&path)?;
+    let first = start(&model)?;
+    let name = format!("{folder} {name}");
+    let case =
+        bench.load("mujoco/diffphys_steps", json!({"path": path, "warm": 300, "count": STEPS}))?;
+    let mut data = first.clone();
+    if let (Some(peer), Some(case)) = (&mut bench.peer, &case) {
+        let theirs = peer.values(case)?;
+        let ours = [first.qpos.as_slice(), &first.qvel].concat();
+        let e = apart(&ours, &theirs[..ours.len()]);
+        bench.output.push(Row::new(
+            format!("{name}: states apart after 300 steps"),
+            "relative",
+            e,
+        ))?;
     }
-
-    fn load(&mut self, case: &str, parameters: Value) -> Result<Option<Case>> {
-        match &mut self.peer {
-            Some(peer) => Ok(Some(peer.load(case, parameters)?)),
-            None => Ok(None),
-        }
-    }
-
-    /// Ours and the peer's in turns; `per` pieces of work in one repetition, in µs. An infinite limit is no goal.
-    fn against(
-        &mut self,
-        name: &str,
-        case: Option<&Case>,
-        (limit, per): (f64, f64),
-        mut work: impl FnMut() -> Result<()>,
-    ) -> Result<f64> {
-        let peer = match (&mut self.peer, case) {
-            (Some(peer), Some(case)) => Some((peer, case)),
-            _ => None,
-        };
-        let t = side_by_side(self.rounds, self.seconds, &mut work, peer)?;
-        let ours = t.ours * 1e6 / per;
-        let row = Row::new(name, "µs", ours).spread(t.spread);
-        self.output.push(match (t.peer, case) {
-            (Some(theirs), Some(case)) => {
-                let row = row.against(case.system.clone(), theirs * 1e6 / per);
-                if limit.is_finite() { row.ratio_at_most(limit) } else { row }
+    let step = bench.beside(
+        &format!("{name}: step"),
+        case.as_ref(),
+        Some(1.5),
+        ("µs", 1e6 / STEPS as f64),
+        || {
+            data.clone_from(&first);
+            for _ in 0..STEPS {
+                model.step(&mut data)?;
             }
-            _ => row,
-        })?;
-        Ok(ours)
-    }
-
-    fn model(&mut self, folder: &str, name: &str) -> Result<()> {
-        let path = path("mjcf", &format!("{folder}/{name}.xml"))?;
-        let model = model(&path)?;
-        let first = start(&model)?;
-        let name = format!("{folder} {name}");
-        let case =
-            self.load("mujoco/diffphys_steps", json!({"path": path, "warm": 300, "count": STEPS}))?;
-        let mut data = first.clone();
-        if let (Some(peer), Some(case)) = (&mut self.peer, &case) {
-            let theirs = peer.values(case)?;
-            let ours = [first.qpos.as_slice(), &first.qvel].concat();
-            let e = apart(&ours, &theirs[..ours.len()]);
-            self.output.push(Row::new(
-                format!("{name}: states apart after 300 steps"),
-                "relative",
-                e,
-            ))?;
-        }
-        let step =
-            self.against(&format!("{name}: step"), case.as_ref(), (1.5, STEPS as f64), || {
-                data.clone_from(&first);
-                for _ in 0..STEPS {
-                    model.step(&mut data)?;
-                }
-                Ok(())
-            })?;
-        let mut derivative = StepDerivative::new(&model);
-        derivative.evaluate(&model, &first)?;
-        let n = 2 * model.nv() + model.na();
-        let (mut a, mut b) = (vec![0.0; n * n], vec![0.0; n * model.nu()]);
-        let case = self.load("mujoco/diffphys_transition", json!({"path": path, "warm": 300}))?;
-        // A goal for humanoids; small models are bound by the step.
-        let limit = if name.ends_with("humanoid") { 0.15 } else { f64::INFINITY };
-        self.against(&format!("{name}: step with A and B"), case.as_ref(), (limit, 1.0), || {
+            Ok(())
+        },
+    )?;
+    let mut derivative = StepDerivative::new(&model);
+    derivative.evaluate(&model, &first)?;
+    let n = 2 * model.nv() + model.na();
+    let (mut a, mut b) = (vec![0.0; n * n], vec![0.0; n * model.nu()]);
+    let case = bench.load("mujoco/diffphys_transition", json!({"path": path, "warm": 300}))?;
+    // A goal for humanoids; small models are bound by the step.
+    let limit = name.ends_with("humanoid").then_some(0.15);
+    bench.beside(
+        &format!("{name}: step with A and B"),
+        case.as_ref(),
+        limit,
+        MICROSECONDS,
+        || {
             derivative.evaluate(&model, &first)?;
             derivative.jacobians(&model, &mut a, &mut b)?;
             Ok(())
-        })?;
-        let mut next = Cotangent::zeros(&model);
-        next.qvel.fill(1.0);
-        let mut out = Cotangent::zeros(&model);
-        let evaluate = self.time(|| Ok(derivative.evaluate(&model, &first)?))? * 1e6;
-        let pull = self.time(|| Ok(derivative.pull(&model, &next, &mut out)?))? * 1e6;
-        let row = Row::new(format!("{name}: pull of an evaluated step"), "µs", pull);
-        self.output.push(row.against("our step", step).ratio_at_most(2.0))?;
-        let row = Row::new(format!("{name}: step that keeps its derivative"), "µs", evaluate);
-        self.output.push(row.against("our step", step))?;
-        self.rollout(&name, &model, &first)
-    }
+        },
+    )?;
+    let mut next = Cotangent::zeros(&model);
+    next.qvel.fill(1.0);
+    let mut out = Cotangent::zeros(&model);
+    let evaluate = bench.time(|| Ok(derivative.evaluate(&model, &first)?))? * 1e6;
+    let pull = bench.time(|| Ok(derivative.pull(&model, &next, &mut out)?))? * 1e6;
+    let row = Row::new(format!("{name}: pull of an evaluated step"), "µs", pull);
+    bench.output.push(row.against("our step", step).ratio_at_most(2.0))?;
+    let row = Row::new(format!("{name}: step that keeps its derivative"), "µs", evaluate);
+    bench.output.push(row.against("our step", step))?;
+    rollout(bench, &name, &model, &first)
+}
 
-    fn rollout(&mut self, name: &str, model: &Model, first: &Data) -> Result<()> {
-        let steps = if self.quick { 50 } else { 500 };
-        let n = 2 * model.nv() + model.na();
-        let controls = vec![0.1; steps * model.nu()];
-        let mut states = vec![0.0; (steps + 1) * n];
-        states[steps * n..].fill(1.0);
-        let mut rollout = Rollout::new(model);
-        let run = self.time(|| Ok(rollout.run(model, first, &controls)?))?;
-        let mut start = Cotangent::zeros(model);
-        let mut bar = vec![0.0; controls.len()];
-        let both = self.time(|| {
-            rollout.run(model, first, &controls)?;
-            start.clear();
-            bar.fill(0.0);
-            rollout.pull(model, &controls, &states, &mut start, &mut bar, &mut [])?;
-            Ok(())
-        })?;
-        let row = Row::new(
-            format!("{name}: rollout of {steps} steps and its gradient"),
-            "ms",
-            both * 1e3,
-        );
-        self.output.push(row.against("the rollout", run * 1e3).ratio_at_most(4.0))
-    }
-
-    /// Resident memory that a long gradient adds.
-    fn memory(&mut self) -> Result<()> {
-        let model = model(&path("mjcf", "gymnasium/humanoid.xml")?)?;
-        let steps = if self.quick { 500 } else { 10_000 };
-        let first = start(&model)?;
-        let controls = vec![0.0; steps * model.nu()];
-        let mut states = vec![0.0; (steps + 1) * (2 * model.nv() + model.na())];
-        if let Some(last) = states.last_mut() {
-            *last = 1.0;
-        }
-        let (mut bar, mut cotangent) = (vec![0.0; controls.len()], Cotangent::zeros(&model));
-        bar.fill(1e-300);
-        let before = resident()?;
-        let mut rollout = Rollout::new(&model);
-        rollout.run(&model, &first, &controls)?;
-        let outcome = rollout.pull(&model, &controls, &states, &mut cotangent, &mut bar, &mut []);
-        let added = resident()? - before;
-        let text = match outcome {
-            Ok(()) => format!("humanoid, {steps} steps: memory of a gradient"),
-            Err(e) => format!("humanoid, {steps} steps: memory of a gradient ({e})"),
-        };
-        self.output.push(Row::new(text, "MB", added / 1e6).at_most(16.0))
-    }
-
-    fn robot(&mut self, name: &str) -> Result<()> {
-        let path = path("urdf", &format!("{name}.urdf"))?;
-        let options = urdf::Options { collisions: false, ..urdf::Options::default() };
-        let mut spec = urdf::load_spec(&path, options)?;
-        spec.equalities.clear();
-        let model = spec.compile()?;
-        let mut data = Data::new(&model);
-        data.qvel.fill(0.3);
-        let third = vec![0.5; model.nv()];
-        let mut d = DynamicsDerivative::new(&model);
-        let parameters = json!({"path": path, "names": model.jnt_names()});
-        let case = self.load("pinocchio/diffphys_rnea", parameters.clone())?;
-        self.against(&format!("{name}: RNEA derivatives"), case.as_ref(), (1.25, 1.0), || {
-            Ok(d.inverse(&model, &mut data, &third)?)
-        })?;
-        let case = self.load("pinocchio/diffphys_aba", parameters)?;
-        self.against(&format!("{name}: ABA derivatives"), case.as_ref(), (1.25, 1.0), || {
-            Ok(d.forward(&model, &mut data, &third)?)
-        })?;
+fn rollout(bench: &mut Bench, name: &str, model: &Model, first: &Data) -> Result<()> {
+    let steps = if bench.quick { 50 } else { 500 };
+    let n = 2 * model.nv() + model.na();
+    let controls = vec![0.1; steps * model.nu()];
+    let mut states = vec![0.0; (steps + 1) * n];
+    states[steps * n..].fill(1.0);
+    let mut rollout = Rollout::new(model);
+    let run = bench.time(|| Ok(rollout.run(model, first, &controls)?))?;
+    let mut start = Cotangent::zeros(model);
+    let mut bar = vec![0.0; controls.len()];
+    let both = bench.time(|| {
+        rollout.run(model, first, &controls)?;
+        start.clear();
+        bar.fill(0.0);
+        rollout.pull(model, &controls, &states, &mut start, &mut bar, &mut [])?;
         Ok(())
+    })?;
+    let row =
+        Row::new(format!("{name}: rollout of {steps} steps and its gradient"), "ms", both * 1e3);
+    bench.output.push(row.against("the rollout", run * 1e3).ratio_at_most(4.0))
+}
+
+/// Resident memory that a long gradient adds.
+fn memory(bench: &mut Bench) -> Result<()> {
+    let model = model(&path("mjcf", "gymnasium/humanoid.xml")?)?;
+    let steps = if bench.quick { 500 } else { 10_000 };
+    let first = start(&model)?;
+    let controls = vec![0.0; steps * model.nu()];
+    let mut states = vec![0.0; (steps + 1) * (2 * model.nv() + model.na())];
+    if let Some(last) = states.last_mut() {
+        *last = 1.0;
     }
+    let (mut bar, mut cotangent) = (vec![0.0; controls.len()], Cotangent::zeros(&model));
+    bar.fill(1e-300);
+    let before = resident()?;
+    let mut rollout = Rollout::new(&model);
+    rollout.run(&model, &first, &controls)?;
+    let outcome = rollout.pull(&model, &controls, &states, &mut cotangent, &mut bar, &mut []);
+    let added = resident()? - before;
+    let text = match outcome {
+        Ok(()) => format!("humanoid, {steps} steps: memory of a gradient"),
+        Err(e) => format!("humanoid, {steps} steps: memory of a gradient ({e})"),
+    };
+    bench.output.push(Row::new(text, "MB", added / 1e6).at_most(16.0))
+}
+
+fn of_robot(bench: &mut Bench, name: &str) -> Result<()> {
+    let path = path("urdf", &format!("{name}.urdf"))?;
+    let options = urdf::Options { collisions: false, ..urdf::Options::default() };
+    let mut spec = urdf::load_spec(&path, options)?;
+    spec.equalities.clear();
+    let model = spec.compile()?;
+    let mut data = Data::new(&model);
+    data.qvel.fill(0.3);
+    let third = vec![0.5; model.nv()];
+    let mut d = DynamicsDerivative::new(&model);
+    let parameters = json!({"path": path, "names": model.jnt_names()});
+    let case = bench.load("pinocchio/diffphys_rnea", parameters.clone())?;
+    bench.beside(
+        &format!("{name}: RNEA derivatives"),
+        case.as_ref(),
+        Some(1.25),
+        MICROSECONDS,
+        || Ok(d.inverse(&model, &mut data, &third)?),
+    )?;
+    let case = bench.load("pinocchio/diffphys_aba", parameters)?;
+    bench.beside(
+        &format!("{name}: ABA derivatives"),
+        case.as_ref(),
+        Some(1.25),
+        MICROSECONDS,
+        || Ok(d.forward(&model, &mut data, &third)?),
+    )?;
+    Ok(())
 }
 
 /// Bytes of memory in use by this process.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use benches::bench::Bench;
 use benches::row::Row;
 use pullback_diffopt::Degenerate;
 use pullback_diffopt::conic::{Cone, Conic, ConicData, ConicTangent, Pattern};
 use serde_json::json;
 
-use crate::Bench;
 use crate::common::conic_problems::ConicProblem;
 use crate::common::random::Random;
 

@@ -1,6 +1,7 @@
 //! A training step of the VIN, forward and backward, over whole maps.
 
 use anyhow::Result;
+use benches::bench::Bench;
 use benches::peer::{fill, noise};
 use benches::row::Row;
 use candle_core::{DType, Device, Tensor, Var as Leaf};
@@ -12,8 +13,6 @@ use pullback_vin::kernel::{LoopShape, loop_forward};
 use pullback_vin::network::{Vin, VinSpec};
 use pullback_vin::node::set_cross_entropy;
 use serde_json::json;
-
-use crate::Bench;
 
 /// Maps, sets of right actions and weights by the formula that the peer has, too.
 struct Case {

@@ -1,6 +1,7 @@
 //! Value iteration on sparse processes and grids, and an exact plan with its adjoint.
 
 use anyhow::Result;
+use benches::bench::Bench;
 use benches::peer::noise;
 use benches::row::Row;
 use pullback_vin::gradient::{Cotangent, Plan};
@@ -8,8 +9,6 @@ use pullback_vin::grid::{Connectivity, Corners, GridMap, GridProcess, GridSpec};
 use pullback_vin::process::{Backup, Csr, Process};
 use pullback_vin::solve::{Method, Settings, solve};
 use serde_json::json;
-
-use crate::Bench;
 
 pub(crate) fn all(bench: &mut Bench) -> Result<()> {
     sparse(bench)?;
