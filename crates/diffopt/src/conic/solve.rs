@@ -13,6 +13,9 @@ use super::splitting::split;
 use super::system::System;
 use crate::{Error, Result, Status};
 
+/// The interior point's tolerance where Newton's steps are to do the rest.
+const HOPEFUL: f64 = 1e-7;
+
 /// A proof's defect times this must stay below what it proves.
 const SURE: f64 = 1e8;
 
@@ -30,7 +33,10 @@ pub(super) struct Candidate {
 enum Method {
     /// `strict`: claims of infeasibility are made late.
     InteriorPoint {
+        tolerance: f64,
         strict: bool,
+        /// The residual, after Newton's steps, that ends the search.
+        enough: f64,
     },
     Splitting,
 }
@@ -121,24 +127,34 @@ impl Conic {
         }
         let semidefinite = self.cones.iter().any(|c| matches!(c, Cone::Semidefinite(_)));
         let mut best: Option<ConicItem> = None;
-        // A claim that does not hold is a reason to look again: without early conclusions, then by another method.
-        let methods: &[Method] = if semidefinite {
-            &[Method::Splitting]
-        } else {
-            &[
-                Method::InteriorPoint { strict: false },
-                Method::InteriorPoint { strict: true },
-                Method::Splitting,
-            ]
+        // Coarse and hopeful, for Newton's steps do the rest where rows are clearly active or not; as sharp as it gets. A claim that does not
+        // hold is a reason to look again: without early conclusions, then by another method.
+        let tolerance = (0.1 * self.settings.tolerance).clamp(1e-12, 1e-9);
+        let interior = |tolerance, strict, enough| {
+            (!semidefinite).then_some(Method::InteriorPoint { tolerance, strict, enough })
         };
-        for method in methods {
-            let candidate = match *method {
-                Method::Splitting => split(self, d),
-                Method::InteriorPoint { strict } => self.clarabel(d, strict),
+        let most = f64::INFINITY;
+        let hopeful = interior(HOPEFUL, false, self.settings.tolerance.min(1e-12));
+        let methods = [
+            hopeful.filter(|_| 0 < self.settings.polish),
+            interior(tolerance, false, most),
+            interior(tolerance, true, most),
+            Some(Method::Splitting),
+        ];
+        for method in methods.into_iter().flatten() {
+            let (candidate, enough) = match method {
+                Method::Splitting => (split(self, d), most),
+                Method::InteriorPoint { tolerance, strict, enough } => {
+                    (self.clarabel(d, tolerance, strict), enough)
+                }
             };
             let Some(candidate) = candidate else { continue };
             let item = self.judge(d, candidate);
-            let done = !matches!(item.status, Status::NotConverged { .. });
+            let done = match item.status {
+                Status::NotConverged { .. } => false,
+                Status::Solved => item.residual <= enough,
+                _ => true,
+            };
             if done || best.as_ref().is_none_or(|b| item.residual < b.residual) {
                 best = Some(item);
             }
@@ -220,48 +236,58 @@ impl Conic {
     }
 
     /// Newton's method on F(x, v) = 0 from the solver's point (Qi and Sun, A nonsmooth version of Newton's method, 1993), as long as it helps.
+    /// Each matrix serves for two steps: the second one costs little and adds as many digits as the first one had.
     pub(super) fn polish(&self, d: &ConicData<'_>, item: &mut ConicItem) {
-        let (n, m) = self.sizes();
-        let weak = 0.0;
         for _ in 0..self.settings.polish {
-            let jacobians: Vec<_> = self
-                .blocks()
-                .map(|(cone, rows)| cone.jacobian(&item.v[rows], weak, true))
-                .collect();
+            let jacobians: Vec<_> =
+                self.blocks().map(|(cone, rows)| cone.jacobian(&item.v[rows], 0.0, true)).collect();
             let Some(system) = System::new(self, d.p, d.a, &jacobians) else { return };
-            let z = self.project(&item.v);
-            let (mut r1, mut r2) = (vec![0.0; n], vec![0.0; m]);
-            self.p.add_symmetric(d.p, &item.x, &mut r1);
-            self.a.add_transposed(d.a, &z, &mut r1);
-            self.a.add_product(d.a, &item.x, &mut r2);
-            for j in 0..n {
-                r1[j] = -(r1[j] + d.q[j]);
+            let before = item.residual;
+            for _ in 0..2 {
+                match self.newton_step(d, item, &system) {
+                    Some(next) if next.residual < item.residual => *item = next,
+                    _ => break,
+                }
             }
-            for i in 0..m {
-                r2[i] = -(r2[i] + z[i] - item.v[i] - d.b[i]);
-            }
-            let (dx, dz, error) = system.solve(&r1, &r2);
-            if error.is_nan() {
-                return;
-            }
-            // (I − D)dv = A·dx − r₂ and D·dv = U·w.
-            let mut dv: Vec<f64> = dz.iter().zip(&r2).map(|(z, r)| z - r).collect();
-            self.a.add_product(d.a, &dx, &mut dv);
-            let mut next = item.clone();
-            next.x.iter_mut().zip(&dx).for_each(|(x, d)| *x += d);
-            next.v.iter_mut().zip(&dv).for_each(|(v, d)| *v += d);
-            next.z = self.project(&next.v);
-            next.s = next.z.iter().zip(&next.v).map(|(z, v)| z - v).collect();
-            next.residual = self.residual(d, &next);
-            if next.residual.is_nan() || item.residual <= next.residual {
-                return;
-            }
-            let done = next.residual < 1e-13 || 0.5 * item.residual < next.residual;
-            *item = next;
-            if done {
+            if item.residual < 1e-13 || 0.5 * before < item.residual {
                 return;
             }
         }
+    }
+
+    /// One step from an item, by the matrix of this point or of one nearby; `None` where the matrix has no answer.
+    fn newton_step(
+        &self,
+        d: &ConicData<'_>,
+        item: &ConicItem,
+        system: &System,
+    ) -> Option<ConicItem> {
+        let (n, m) = self.sizes();
+        let z = self.project(&item.v);
+        let (mut r1, mut r2) = (vec![0.0; n], vec![0.0; m]);
+        self.p.add_symmetric(d.p, &item.x, &mut r1);
+        self.a.add_transposed(d.a, &z, &mut r1);
+        self.a.add_product(d.a, &item.x, &mut r2);
+        for j in 0..n {
+            r1[j] = -(r1[j] + d.q[j]);
+        }
+        for i in 0..m {
+            r2[i] = -(r2[i] + z[i] - item.v[i] - d.b[i]);
+        }
+        let (dx, dz, error) = system.solve(&r1, &r2);
+        if error.is_nan() {
+            return None;
+        }
+        // (I − D)dv = A·dx − r₂ and D·dv = U·w.
+        let mut dv: Vec<f64> = dz.iter().zip(&r2).map(|(z, r)| z - r).collect();
+        self.a.add_product(d.a, &dx, &mut dv);
+        let mut next = item.clone();
+        next.x.iter_mut().zip(&dx).for_each(|(x, d)| *x += d);
+        next.v.iter_mut().zip(&dv).for_each(|(v, d)| *v += d);
+        next.z = self.project(&next.v);
+        next.s = next.z.iter().zip(&next.v).map(|(z, v)| z - v).collect();
+        next.residual = self.residual(d, &next);
+        Some(next)
     }
 
     /// Π_{K*}(v)
@@ -309,7 +335,7 @@ impl Conic {
         (curvature < -1e-9 * largest).then_some(curvature)
     }
 
-    fn clarabel(&self, d: &ConicData<'_>, strict: bool) -> Option<Candidate> {
+    fn clarabel(&self, d: &ConicData<'_>, tolerance: f64, strict: bool) -> Option<Candidate> {
         let (n, m) = self.sizes();
         let csc = |p: &super::sparse::Pattern, values: &[f64]| {
             CscMatrix::new(p.rows, p.columns, p.starts.clone(), p.indices.clone(), values.to_vec())
@@ -327,8 +353,7 @@ impl Conic {
                 Cone::Semidefinite(k) => SupportedConeT::NonnegativeConeT(k * (k + 1) / 2),
             })
             .collect();
-        // As sharp as it gets; what is accepted is decided by us.
-        let tolerance = (0.1 * self.settings.tolerance).clamp(1e-12, 1e-9);
+        // What is accepted is decided by us.
         let mut settings = DefaultSettings {
             verbose: false,
             max_iter: self.settings.iterations.min(u32::MAX as usize) as u32,

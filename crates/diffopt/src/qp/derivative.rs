@@ -9,7 +9,7 @@ use super::group::{Group, Size};
 use super::interior_point::{Progress, State, Target, Work, interior_point};
 use super::local::{Local, Row, side, weakness};
 use super::polish::{RHO, Room, STIFF, factor};
-use super::sensitivity::{Piece, QpDerivative};
+use super::sensitivity::{Piece, Point, QpDerivative};
 use super::solution::QpSolution;
 use crate::degenerate::{Certificate, Degenerate};
 use crate::lanes::{PerLane, Task, WIDEST, cholesky, dispatch, gram};
@@ -33,10 +33,10 @@ impl QpSolution {
     /// [`Error::Invalid`] for a policy outside its domain, [`Error::Length`] for its direction; for one-sided derivatives those of
     /// [`QpSolution::directional`].
     pub fn derivative(self: &Arc<Self>, policy: &Degenerate) -> Result<QpDerivative> {
+        let why = |item| self.ensure_solved(item).err().map(|error| (item, error));
         let mut out = QpDerivative {
-            x: self.all_x().to_vec(),
-            y: [self.all_multipliers().0.to_vec(), self.all_multipliers().1.to_vec()],
-            refused: (0..self.batch).map(|item| self.ensure_solved(item).err()).collect(),
+            moved: None,
+            refused: (0..self.batch).filter_map(why).collect(),
             pieces: Vec::with_capacity(self.groups.len()),
             solution: self.clone(),
         };
@@ -54,20 +54,20 @@ impl QpSolution {
         };
         for (k, group) in self.groups.iter().enumerate() {
             let first = k * group.width;
-            let sides = self.sides_of(group, first);
-            let weak: Vec<usize> = (0..group.count)
-                .filter(|&l| sides[l].contains(&Row::Weak) && out.refused[first + l].is_none())
-                .collect();
+            let weak = self.with_weak_rows(group, first);
+            let has = |l: &usize| weak[*l] && !out.refused.contains_key(&(first + l));
+            let weak: Vec<usize> = (0..group.count).filter(has).collect();
             if weak.is_empty() {
                 out.pieces.push(vec![Piece::whole(group.clone())]);
                 continue;
             }
+            let sides = self.sides_of(group, first);
             out.pieces.push(match policy {
                 Degenerate::Refuse => {
                     for &l in &weak {
                         let (node, item) = (self.qp.name.clone(), first + l);
                         let why = self.certificate(item)?.why_not().unwrap_or_default();
-                        out.refused[item] = Some(Error::NotDifferentiable { node, item, why });
+                        out.refused.insert(item, Error::NotDifferentiable { node, item, why });
                     }
                     vec![Piece::whole(group.clone())]
                 }
@@ -147,6 +147,20 @@ impl QpSolution {
         weakness(self.qp.settings.weak, &[stats.polished; WIDEST], &[stats.residual; WIDEST])[0]
     }
 
+    /// Which of a group's items have a row that is weakly active.
+    fn with_weak_rows(&self, group: &Group, first: usize) -> PerLane<bool> {
+        let f = group.view();
+        let mut found = [false; WIDEST];
+        for lane in 0..group.count {
+            let weak = self.weak(first + lane);
+            found[lane] = (self.size.p..self.size.r).any(|i| {
+                let at = i * group.width + lane;
+                side(false, f.s[at], f.y[at], weak) == Row::Weak
+            });
+        }
+        found
+    }
+
     /// The sides of all rows of a group's items.
     fn sides_of(&self, group: &Group, first: usize) -> Vec<Vec<Row>> {
         let f = group.view();
@@ -214,6 +228,8 @@ impl QpDerivative {
     fn central(&mut self, mu: f64) {
         let s = self.solution.clone();
         let (n, p, m) = s.qp.sizes();
+        let (nu, lambda) = s.all_multipliers();
+        let mut point = Point { x: s.all_x().to_vec(), y: [nu.to_vec(), lambda.to_vec()] };
         for (k, group) in s.groups.iter().enumerate() {
             let mut moved = (**group).clone();
             let iterations = s.qp.settings.iterations;
@@ -221,26 +237,27 @@ impl QpDerivative {
             let (sigma, reached) = dispatch(group.width > 1, task);
             for lane in 0..group.count {
                 let item = k * group.width + lane;
-                if self.refused[item].is_some() {
+                if self.refused.contains_key(&item) {
                     continue;
                 }
                 if !reached[lane] {
                     let why = format!("its central path was not reached at μ = {mu:e}");
                     let node = s.qp.name.clone();
-                    self.refused[item] = Some(Error::NotDifferentiable { node, item, why });
+                    self.refused.insert(item, Error::NotDifferentiable { node, item, why });
                     continue;
                 }
                 let local = Local::of(&moved, lane);
                 for j in 0..n {
-                    self.x[item * n + j] = local.x[j] * local.d[j];
+                    point.x[item * n + j] = local.x[j] * local.d[j];
                 }
                 let y = |i: usize| local.y[i] * local.e[i] / local.cost;
-                (0..p).for_each(|i| self.y[0][item * p + i] = y(i));
-                (0..m).for_each(|i| self.y[1][item * m + i] = y(p + i));
+                (0..p).for_each(|i| point.y[0][item * p + i] = y(i));
+                (0..m).for_each(|i| point.y[1][item * m + i] = y(p + i));
             }
             let piece = Piece { weight: [1.0; WIDEST], group: Arc::new(moved), sigma: Some(sigma) };
             self.pieces.push(vec![piece]);
         }
+        self.moved = Some(point);
     }
 }
 

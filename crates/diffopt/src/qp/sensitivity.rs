@@ -12,8 +12,10 @@
 //! Source: the implicit function theorem on the KKT conditions (Fiacco, Introduction to Sensitivity and Stability Analysis in Nonlinear
 //! Programming, 1983, theorem 3.2.2); Amos and Kolter, OptNet, 2017, equations 6 to 8.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use pullback_core_graph::zeroed;
 use pulp::Simd;
 use rayon::prelude::*;
 
@@ -52,12 +54,18 @@ pub(super) struct Piece {
 #[derive(Debug, Clone)]
 pub struct QpDerivative {
     pub(super) solution: Arc<QpSolution>,
-    /// The point: x, and ν and λ.
+    /// The point, where it is not the solution.
+    pub(super) moved: Option<Point>,
+    pub(super) pieces: Vec<Vec<Piece>>,
+    /// Why items have no derivative.
+    pub(super) refused: BTreeMap<usize, Error>,
+}
+
+/// Where a derivative is taken: x, and ν and λ.
+#[derive(Debug, Clone)]
+pub(super) struct Point {
     pub(super) x: Vec<f64>,
     pub(super) y: [Vec<f64>; 2],
-    pub(super) pieces: Vec<Vec<Piece>>,
-    /// Why an item has no derivative.
-    pub(super) refused: Vec<Option<Error>>,
 }
 
 impl QpDerivative {
@@ -68,7 +76,18 @@ impl QpDerivative {
 
     /// Why an item has no derivative; `None` if it has one.
     pub fn refusal(&self, item: usize) -> Option<&Error> {
-        self.refused.get(item).and_then(Option::as_ref)
+        self.refused.get(&item)
+    }
+
+    /// x, and ν and λ, where the derivative is taken.
+    fn point(&self) -> (&[f64], [&[f64]; 2]) {
+        match &self.moved {
+            Some(Point { x, y: [nu, lambda] }) => (x, [nu, lambda]),
+            None => {
+                let (nu, lambda) = self.solution.all_multipliers();
+                (self.solution.all_x(), [nu, lambda])
+            }
+        }
     }
 
     /// The forward chain rule. An empty slice is a zero direction; a slice of one item's length is a direction that all items share.
@@ -80,10 +99,11 @@ impl QpDerivative {
         let (n, p, m) = s.qp.sizes();
         let (batch, r) = (s.batch, p + m);
         let direction = direction.as_direction(&s.qp.name, batch, (n, p, m))?;
+        let (all_x, [nu, lambda]) = self.point();
         let (mut right_d, mut right_p) = (vec![0.0; batch * n], vec![0.0; batch * r]);
         for item in 0..batch {
             let [dq_matrix, dq, da, db, dg, dh] = direction.item(item);
-            let x = &self.x[item * n..(item + 1) * n];
+            let x = &all_x[item * n..(item + 1) * n];
             let out = &mut right_d[item * n..(item + 1) * n];
             for (out, dq) in out.iter_mut().zip(dq) {
                 *out -= dq;
@@ -95,7 +115,7 @@ impl QpDerivative {
                     }
                 }
             }
-            let y = [&self.y[0][item * p..(item + 1) * p], &self.y[1][item * m..(item + 1) * m]];
+            let y = [&nu[item * p..(item + 1) * p], &lambda[item * m..(item + 1) * m]];
             let parts = [(da, db, y[0], 0..p), (dg, dh, y[1], p..r)];
             for (dc_matrix, dc, y, rows) in parts {
                 let down = &mut right_p[item * r + rows.start..item * r + rows.end];
@@ -110,7 +130,7 @@ impl QpDerivative {
                 }
             }
         }
-        let (dx, dy) = self.solve(&right_d, &right_p)?;
+        let (dx, dy) = self.solve(&right_d, &right_p, Vec::new())?;
         Ok(self.split(dx, &dy))
     }
 
@@ -162,84 +182,90 @@ impl QpDerivative {
             s.expect("the cotangent of x", n, cotangent.x.len())?;
             &cotangent.x
         };
-        let (u, v) = self.solve(right_d, &right_p)?;
-        let [y_a, y_g] = &self.y;
-        let (v_a, v_g): (Vec<f64>, Vec<f64>) = match r {
-            0 => Default::default(),
-            _ => (
-                v.chunks_exact(r).flat_map(|v| &v[..p]).copied().collect(),
-                v.chunks_exact(r).flat_map(|v| &v[p..]).copied().collect(),
-            ),
-        };
-        let x = &self.x[..];
+        // What belongs to one item is written where that item is solved.
+        let each = [n * n, n, p * n, p, m * n, m];
         let mut out: [Vec<f64>; 6] = Default::default();
-        if wrt[0] {
-            out[0] = outer(shared[0], batch, (n, n), -0.5, [(&u, x), (x, &u)]);
+        for k in (0..6).filter(|&k| wrt[k] && !shared[k]) {
+            out[k] = zeroed(batch * each[k]);
         }
-        if wrt[1] {
-            out[1] = u.iter().map(|u| -u).collect();
-        }
-        if wrt[2] {
-            out[2] = outer(shared[2], batch, (p, n), -1.0, [(y_a, &u), (&v_a, x)]);
-        }
-        if wrt[4] {
-            out[4] = outer(shared[4], batch, (m, n), -1.0, [(y_g, &u), (&v_g, x)]);
-        }
-        for (k, v) in [(3, v_a), (5, v_g)] {
-            if wrt[k] {
-                out[k] = v;
+        let mut rest = out.each_mut().map(|all| &mut all[..]);
+        let take = |group: &Arc<Group>| {
+            let mut parts: Gradients<'_> = Default::default();
+            for k in 0..6 {
+                let size = if rest[k].is_empty() { 0 } else { group.count * each[k] };
+                (parts[k], rest[k]) = std::mem::take(&mut rest[k]).split_at_mut(size);
             }
+            parts
+        };
+        let (u, v) = self.solve(right_d, &right_p, s.groups.iter().map(take).collect())?;
+        if !(0..6).any(|k| wrt[k] && shared[k]) {
+            return Ok(out);
         }
-        for (k, width) in [(1, n), (3, p), (5, m)] {
-            if wrt[k] && shared[k] {
-                out[k] = summed(&out[k], width);
+        let (x, [nu, lambda]) = self.point();
+        for k in (0..6).filter(|&k| wrt[k] && shared[k]) {
+            out[k] = vec![0.0; each[k]];
+            for item in 0..batch {
+                let solved = Solved {
+                    x: &x[item * n..(item + 1) * n],
+                    y: [&nu[item * p..(item + 1) * p], &lambda[item * m..(item + 1) * m]],
+                    u: &u[item * n..(item + 1) * n],
+                    v: &v[item * r..(item + 1) * r],
+                };
+                solved.gradient(k, &mut out[k], |sum, term| *sum += term);
             }
         }
         Ok(out)
     }
 
     /// (u, v) of K·(u, v) = right-hand sides, item by item, in the user's units.
-    fn solve(&self, right_d: &[f64], right_p: &[f64]) -> Result<(Vec<f64>, Vec<f64>)> {
+    /// Each group's gradients are written to its place in `gradients`, if there are places.
+    fn solve(
+        &self,
+        right_d: &[f64],
+        right_p: &[f64],
+        gradients: Vec<Gradients<'_>>,
+    ) -> Result<(Vec<f64>, Vec<f64>)> {
         let s = &*self.solution;
         let (n, p, m) = s.qp.sizes();
         let r = p + m;
-        for (item, refused) in self.refused.iter().enumerate() {
-            if let Some(error) = refused {
-                let zero = |v: &[f64]| v.iter().all(|v| *v == 0.0);
-                if !zero(&right_d[item * n..(item + 1) * n])
-                    || !zero(&right_p[item * r..(item + 1) * r])
-                {
-                    return Err(error.clone());
-                }
+        for (&item, error) in &self.refused {
+            let zero = |v: &[f64]| v.iter().all(|v| *v == 0.0);
+            if !zero(&right_d[item * n..(item + 1) * n])
+                || !zero(&right_p[item * r..(item + 1) * r])
+            {
+                return Err(error.clone());
             }
         }
         let wide = s.size.wide();
-        let one = |(k, pieces): (usize, &Vec<Piece>)| {
+        let point = self.point();
+        let one = |(k, (pieces, gradients)): (usize, (&Vec<Piece>, Option<Gradients<'_>>))| {
             let first = k * pieces.first().map_or(1, |p| p.group.width);
-            dispatch(wide, Solve { first, pieces, size: s.size, right_d, right_p })
+            let refused = &self.refused;
+            let size = s.size;
+            dispatch(
+                wide,
+                Solve { first, pieces, size, right_d, right_p, refused, point, gradients },
+            )
         };
-        let parts: Vec<_> = if self.pieces.len() < 2 || rayon::current_num_threads() == 1 {
-            self.pieces.iter().enumerate().map(one).collect()
+        let mut places = gradients.into_iter().map(Some);
+        let tasks: Vec<_> =
+            self.pieces.iter().map(|pieces| (pieces, places.next().flatten())).collect();
+        let parts: Vec<_> = if tasks.len() < 2 || rayon::current_num_threads() == 1 {
+            tasks.into_iter().enumerate().map(one).collect()
         } else {
-            self.pieces.par_iter().enumerate().map(one).collect()
+            tasks.into_par_iter().enumerate().map(one).collect()
         };
         let (mut u, mut v) = (Vec::with_capacity(s.batch * n), Vec::with_capacity(s.batch * r));
         let mut item = 0;
         for (part_u, part_v, residual, count) in parts {
             for lane in 0..count {
                 let bad = residual[lane].is_nan() || UNSOLVABLE < residual[lane];
-                if bad && self.refused[item + lane].is_none() {
+                if bad && !self.refused.contains_key(&(item + lane)) {
                     return Err(s.unsolvable(item + lane, residual[lane]));
                 }
             }
-            let zero = |out: &mut Vec<f64>, part: Vec<f64>, one: usize| {
-                out.extend(part);
-                for lane in (0..count).filter(|lane| self.refused[item + lane].is_some()) {
-                    out[(item + lane) * one..(item + lane + 1) * one].fill(0.0);
-                }
-            };
-            zero(&mut u, part_u, n);
-            zero(&mut v, part_v, r);
+            u.extend(part_u);
+            v.extend(part_v);
             item += count;
         }
         Ok((u, v))
@@ -264,58 +290,51 @@ impl QpSolution {
     }
 }
 
-/// scale·Σ aᵢbᵢᵀ for each item, or summed over the items.
-fn outer(
-    shared: bool,
-    batch: usize,
-    (rows, columns): (usize, usize),
-    scale: f64,
-    pairs: [(&[f64], &[f64]); 2],
-) -> Vec<f64> {
-    let size = rows * columns;
-    if size == 0 || batch == 0 {
-        return Vec::new();
-    }
-    let write = |item: usize, out: &mut [f64], add: bool| {
-        let [(a, b), (c, d)] = pairs.map(|(a, b)| {
-            (&a[item * rows..(item + 1) * rows], &b[item * columns..(item + 1) * columns])
-        });
-        for (i, out) in out.chunks_exact_mut(columns).enumerate() {
-            let (a, c) = (scale * a[i], scale * c[i]);
-            if add {
-                for j in 0..columns {
-                    out[j] += a * b[j] + c * d[j];
-                }
-            } else {
-                for j in 0..columns {
-                    out[j] = a * b[j] + c * d[j];
-                }
-            }
-        }
-    };
-    if shared {
-        let mut out = vec![0.0; size];
-        (0..batch).for_each(|item| write(item, &mut out, true));
-        return out;
-    }
-    let mut out = vec![0.0; batch * size];
-    // Rows of a gradient are a cache line or more each; threads only help where there are many.
-    let chunk = (1 << 16) / size + 1;
-    out.par_chunks_mut(chunk * size).enumerate().for_each(|(k, out)| {
-        for (i, out) in out.chunks_exact_mut(size).enumerate() {
-            write(k * chunk + i, out, false);
-        }
-    });
-    out
+/// Where the gradients of one group's items go, argument by argument; empty for those that nobody wants item by item.
+type Gradients<'a> = [&'a mut [f64]; 6];
+
+/// One item: the point, and the answer to its cotangent.
+struct Solved<'a> {
+    x: &'a [f64],
+    y: [&'a [f64]; 2],
+    u: &'a [f64],
+    v: &'a [f64],
 }
 
-/// Σ over the items.
-fn summed(v: &[f64], width: usize) -> Vec<f64> {
-    let mut out = vec![0.0; width];
-    for v in v.chunks_exact(width.max(1)) {
-        out.iter_mut().zip(v).for_each(|(out, v)| *out += v);
+impl Solved<'_> {
+    /// Puts the gradient of argument `k` in.
+    #[inline(always)]
+    fn gradient(&self, k: usize, out: &mut [f64], put: impl Fn(&mut f64, f64) + Copy) {
+        let Solved { x, y, u, v } = *self;
+        let v = v.split_at(y[0].len());
+        let v = [v.0, v.1];
+        let plain = |out: &mut [f64], from: &[f64], sign: f64| {
+            out.iter_mut().zip(from).for_each(|(out, from)| put(out, sign * from));
+        };
+        match k {
+            0 => outer(out, -0.5, [(u, x), (x, u)], put),
+            1 => plain(out, u, -1.0),
+            2 | 4 => outer(out, -1.0, [(y[k / 2 - 1], u), (v[k / 2 - 1], x)], put),
+            _ => plain(out, v[k / 2 - 1], 1.0),
+        }
     }
-    out
+}
+
+/// scale·(abᵀ + cdᵀ), put into `out`.
+#[inline(always)]
+fn outer(
+    out: &mut [f64],
+    scale: f64,
+    [(a, b), (c, d)]: [(&[f64], &[f64]); 2],
+    put: impl Fn(&mut f64, f64) + Copy,
+) {
+    let columns = b.len();
+    for (out, (a, c)) in out.chunks_exact_mut(columns.max(1)).zip(a.iter().zip(c)) {
+        let (a, c, d) = (scale * a, scale * c, &d[..columns]);
+        for ((out, b), d) in out.iter_mut().zip(b).zip(d) {
+            put(out, a * b + c * d);
+        }
+    }
 }
 
 /// The solve of one group.
@@ -325,6 +344,9 @@ struct Solve<'a> {
     size: Size,
     right_d: &'a [f64],
     right_p: &'a [f64],
+    refused: &'a BTreeMap<usize, Error>,
+    point: (&'a [f64], [&'a [f64]; 2]),
+    gradients: Option<Gradients<'a>>,
 }
 
 impl Task for Solve<'_> {
@@ -334,7 +356,7 @@ impl Task for Solve<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Self::Output {
         let width = S::F64_LANES;
-        let Size { n, unknowns, r, .. } = self.size;
+        let Size { n, unknowns, p, r } = self.size;
         let count = self.pieces.first().map_or(0, |p| p.group.count);
         let mut arena = Arena::default();
         let lengths = [n, r, n, r, n, r, n, r].map(|k| k * width);
@@ -388,6 +410,33 @@ impl Task for Solve<'_> {
                 for i in 0..r {
                     let at = i * width + lane;
                     out.1[lane * r + i] += weight * f.e[at] * v[at] / cost[lane];
+                }
+            }
+        }
+        for lane in 0..count {
+            if self.refused.contains_key(&(self.first + lane)) {
+                out.0[lane * unknowns..(lane + 1) * unknowns].fill(0.0);
+                out.1[lane * r..(lane + 1) * r].fill(0.0);
+            }
+        }
+        if let Some(gradients) = self.gradients {
+            let (x, [nu, lambda]) = self.point;
+            let m = r - p;
+            for (k, all) in gradients.into_iter().enumerate().filter(|(_, all)| !all.is_empty()) {
+                for (lane, part) in all.chunks_exact_mut(all.len() / count).enumerate() {
+                    let item = self.first + lane;
+                    let solved = Solved {
+                        x: &x[item * unknowns..(item + 1) * unknowns],
+                        y: [&nu[item * p..(item + 1) * p], &lambda[item * m..(item + 1) * m]],
+                        u: &out.0[lane * unknowns..(lane + 1) * unknowns],
+                        v: &out.1[lane * r..(lane + 1) * r],
+                    };
+                    solved.gradient(
+                        k,
+                        part,
+                        #[inline(always)]
+                        |out, value| *out = value,
+                    );
                 }
             }
         }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::group::{Fields, Group, Size};
-use super::solve::{Ended, Qp};
+use super::solve::Qp;
 use crate::Status;
 use crate::lanes::{Arena, PerLane, Pool};
 
 /// How the solve of one item went.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ItemStats {
     /// Interior-point iterations.
     pub iterations: usize,
@@ -25,11 +25,11 @@ pub struct QpSolution {
     pub(super) qp: Qp,
     pub(super) batch: usize,
     pub(super) size: Size,
-    values: Values,
-    status: Vec<Status>,
-    stats: Vec<ItemStats>,
+    pub(super) values: Values,
+    pub(super) status: Vec<Status>,
+    pub(super) stats: Vec<ItemStats>,
     /// Of the items that have one.
-    proofs: BTreeMap<usize, Vec<f64>>,
+    pub(super) proofs: BTreeMap<usize, Vec<f64>>,
     pub(super) groups: Vec<Arc<Group>>,
 }
 
@@ -108,28 +108,6 @@ impl Outputs<'_> {
 }
 
 impl QpSolution {
-    pub(super) fn new(qp: Qp, batch: usize, size: Size, values: Values) -> Self {
-        QpSolution {
-            values,
-            status: Vec::with_capacity(batch),
-            stats: Vec::with_capacity(batch),
-            proofs: BTreeMap::new(),
-            groups: Vec::new(),
-            qp,
-            batch,
-            size,
-        }
-    }
-
-    /// Appends an item.
-    pub(super) fn push(&mut self, ended: Ended, stats: ItemStats) {
-        if !ended.proof.is_empty() {
-            self.proofs.insert(self.status.len(), ended.proof);
-        }
-        self.status.push(ended.status);
-        self.stats.push(stats);
-    }
-
     /// The number of items.
     pub fn batch(&self) -> usize {
         self.batch

@@ -185,37 +185,43 @@ impl Qp {
         let wide = size.wide();
         let w = if wide { width() } else { 1 };
         let mut values = Values::new(batch, self.sizes(), &self.outputs);
-        let solve = |work: &mut (Work, Room), (k, out): (usize, Outputs<'_>)| {
+        let (mut status, mut stats) =
+            (vec![Status::Solved; batch], vec![ItemStats::default(); batch]);
+        let solve = |work: &mut (Work, Room), (k, (out, (status, stats))): (usize, Place<'_>)| {
             let first = k * w;
             let count = w.min(batch - first);
             let warm = start.and_then(|s| s.groups.get(k)).map(|g| &**g).filter(|g| g.width == w);
             let (settings, pool) = (self.settings, &self.pool);
             let one = One { settings, size, data: &data, first, count, warm, pool, out, work };
             let (group, ends) = dispatch(wide, one);
-            let item = |lane: usize| {
-                let stats = ItemStats {
+            let mut proofs = Vec::new();
+            for lane in 0..count {
+                stats[lane] = ItemStats {
                     iterations: ends.iterations[lane],
                     residual: ends.error[lane],
                     polished: ends.polished[lane],
                 };
-                (self.status(&data, first + lane, lane, &group, &ends), stats)
-            };
-            let items: Vec<(Ended, ItemStats)> = (0..count).map(item).collect();
-            (Arc::new(group), items)
+                let ended = self.status(&data, first + lane, lane, &group, &ends);
+                status[lane] = ended.status;
+                if !ended.proof.is_empty() {
+                    proofs.push((first + lane, ended.proof));
+                }
+            }
+            (Arc::new(group), proofs)
         };
-        let places: Vec<_> = values.outputs(batch, w).into_iter().enumerate().collect();
+        let ends = status.chunks_mut(w).zip(stats.chunks_mut(w));
+        let places: Vec<(usize, Place<'_>)> =
+            values.outputs(batch, w).into_iter().zip(ends).enumerate().collect();
         let solved: Vec<_> = if places.len() < 2 || rayon::current_num_threads() == 1 {
             let mut work = Default::default();
             places.into_iter().map(|place| solve(&mut work, place)).collect()
         } else {
             places.into_par_iter().map_init(Default::default, solve).collect()
         };
-        let mut out = QpSolution::new(self.clone(), batch, size, values);
-        for (group, items) in solved {
-            items.into_iter().for_each(|(ended, stats)| out.push(ended, stats));
-            out.groups.push(group);
-        }
-        Ok(out)
+        let (groups, proofs): (_, Vec<_>) = solved.into_iter().unzip();
+        let proofs = proofs.into_iter().flatten().collect();
+        let qp = self.clone();
+        Ok(QpSolution { qp, batch, size, values, status, stats, proofs, groups })
     }
 
     fn status(
@@ -247,6 +253,9 @@ impl Qp {
             })
     }
 }
+
+/// Where a group's values, statuses and figures go.
+type Place<'a> = (Outputs<'a>, (&'a mut [Status], &'a mut [ItemStats]));
 
 /// A status, and the proof that belongs to it.
 #[derive(Debug, Clone)]
