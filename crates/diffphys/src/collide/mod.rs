@@ -1,5 +1,6 @@
 //! Contacts: which pairs may touch, where they do, and how that changes as they move.
 
+mod box_box;
 mod capsule_box;
 mod frame;
 pub(crate) mod geometry;
@@ -68,6 +69,7 @@ fn touches<T: Scalar>(
         (Sphere, Box) => pairs::sphere_box,
         (Capsule, Capsule) => pairs::capsule_capsule,
         (Capsule, Box) => capsule_box::capsule_box,
+        (Box, Box) => box_box::box_box,
         _ => return false,
     };
     rule(a, b, margin, out);
