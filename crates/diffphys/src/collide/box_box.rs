@@ -165,11 +165,7 @@ fn faces<T: Scalar>(
 
 /// The point between the edges of both boxes that are nearest along the unit `normal`, which points from the first to the second, and their
 /// distance along it. `None` where the lines of the edges are nearest outside of the edges, and the boxes overlap.
-fn edges<T: Scalar>(
-    boxes: [&Shape<T>; 2],
-    which: [usize; 2],
-    normal: V<T>,
-) -> Option<(V<T>, T)> {
+fn edges<T: Scalar>(boxes: [&Shape<T>; 2], which: [usize; 2], normal: V<T>) -> Option<(V<T>, T)> {
     let mut at = [boxes[0].pos, boxes[1].pos];
     for of in 0..2 {
         let local = rotate_back(&boxes[of].mat, normal);

@@ -106,10 +106,9 @@ impl Candidates {
 pub(super) fn margins(model: &Model, [g1, g2]: [usize; 2], pair: Option<usize>) -> (f64, f64) {
     match pair {
         Some(k) => (model.pair[k].margin, model.pair[k].gap),
-        None => (
-            model.geom_margin[g1] + model.geom_margin[g2],
-            model.geom_gap[g1] + model.geom_gap[g2],
-        ),
+        None => {
+            (model.geom_margin[g1] + model.geom_margin[g2], model.geom_gap[g1] + model.geom_gap[g2])
+        }
     }
 }
 

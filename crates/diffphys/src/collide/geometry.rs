@@ -1,7 +1,7 @@
 //! How a contact moves when its bodies move: the Jacobian of its distance, position and frame.
 
-use super::frame::turning;
 use super::convex::Solid;
+use super::frame::turning;
 use super::pairs::{Shape, Touches};
 use super::scalar::{Dual, Scalar};
 use super::touches;

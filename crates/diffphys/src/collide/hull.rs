@@ -175,8 +175,11 @@ impl Hull {
                 hull.polygon.push(number[at]);
                 let next = list.iter().find(|e| e.0 == at).map_or(start, |e| e.1);
                 let anchor = points[start];
-                weighted =
-                    add_scaled(weighted, cross(sub(points[at], anchor), sub(points[next], anchor)), 1.0);
+                weighted = add_scaled(
+                    weighted,
+                    cross(sub(points[at], anchor), sub(points[next], anchor)),
+                    1.0,
+                );
                 at = next;
                 steps += 1;
                 if at == start || steps > list.len() {

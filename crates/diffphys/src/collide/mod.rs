@@ -11,9 +11,9 @@ mod mesh;
 mod pairs;
 mod scalar;
 
+use crate::Data;
 use crate::model::{GeomType, Model, Pair};
 use crate::spatial::{Mat3, Vec3};
-use crate::Data;
 pub(crate) use broad::{Broad, Candidates, candidates};
 use convex::Solid;
 pub(crate) use hull::Hull;

@@ -14,7 +14,8 @@ struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     }
 
@@ -31,7 +32,8 @@ fn hull(random: &mut Random) -> Hull {
 /// Two shapes near each other, not touching by construction.
 fn pair(random: &mut Random, spread: f64) -> [Shape<f64>; 2] {
     [0.0, spread].map(|far| {
-        let quat = quaternion::normalize([random.next(), random.next(), random.next(), random.next()]);
+        let quat =
+            quaternion::normalize([random.next(), random.next(), random.next(), random.next()]);
         let size = random.vector().map(|x| 0.2 + 0.1 * x);
         Shape { pos: scale(random.vector(), far), mat: quaternion::matrix(quat), size }
     })
@@ -47,7 +49,8 @@ fn moved(shape: &Shape<f64>, k: usize, by: f64) -> Shape<f64> {
             let turn = quaternion::matrix(quaternion::axis_angle(scale(axis, 1.0 / by), by));
             for r in 0..3 {
                 for c in 0..3 {
-                    out.mat[3 * r + c] = (0..3).map(|i| turn[3 * r + i] * shape.mat[3 * i + c]).sum();
+                    out.mat[3 * r + c] =
+                        (0..3).map(|i| turn[3 * r + i] * shape.mat[3 * i + c]).sum();
                 }
             }
         }
@@ -149,12 +152,24 @@ fn derivatives_of_contacts_are_those_of_differences() {
                 };
                 let (above, below, center) = (at(H), at(-H), numbers(&here));
                 let far = |v: &[f64]| v.iter().zip(&center).any(|(a, b)| (a - b).abs() > 1e-3);
-                if above.len() != center.len() || below.len() != center.len() || far(&above) || far(&below) {
+                if above.len() != center.len()
+                    || below.len() != center.len()
+                    || far(&above)
+                    || far(&below)
+                {
                     switched += 1;
                     continue;
                 }
                 let slopes = dual.as_slice().iter().flat_map(|t| {
-                    let all = [t.dist, t.pos[0], t.pos[1], t.pos[2], t.normal[0], t.normal[1], t.normal[2]];
+                    let all = [
+                        t.dist,
+                        t.pos[0],
+                        t.pos[1],
+                        t.pos[2],
+                        t.normal[0],
+                        t.normal[1],
+                        t.normal[2],
+                    ];
                     all.map(|x| x.slope[k])
                 });
                 for (slope, (a, b)) in slopes.zip(above.iter().zip(&below)) {
@@ -167,7 +182,6 @@ fn derivatives_of_contacts_are_those_of_differences() {
         assert!(switched * 20 <= compared, "{kinds:?}: {switched} of {compared}");
         assert!(compared > 100, "{kinds:?}: {compared}");
         assert!(worst < 1e-4, "{kinds:?}: {worst:.1e}");
-
     }
 }
 
@@ -213,7 +227,10 @@ fn depths_are_least_overlaps() {
                 let hulls = [&hulls[0], &hulls[1]];
                 let shapes = pair(&mut random, 0.25);
                 let list = found(kinds, shapes, hulls, 0.0);
-                let least = net.iter().map(|n| overlap(kinds, &shapes, hulls, *n)).fold(f64::INFINITY, f64::min);
+                let least = net
+                    .iter()
+                    .map(|n| overlap(kinds, &shapes, hulls, *n))
+                    .fold(f64::INFINITY, f64::min);
                 let [touch] = list.as_slice() else {
                     // The net is coarse beside a kink.
                     assert!(!list.as_slice().is_empty() || least < 0.02, "{kinds:?}: {least}");
@@ -221,7 +238,8 @@ fn depths_are_least_overlaps() {
                 };
                 let own = overlap(kinds, &shapes, hulls, touch.normal);
                 // Boxes and patches prefer flat normals; the primitive rules of spheres inside of shapes have their own.
-                let flat = kinds == [Box, Box] || first == Sphere && matches!(second, Box | Cylinder);
+                let flat =
+                    kinds == [Box, Box] || first == Sphere && matches!(second, Box | Cylinder);
                 if !flat && first != Capsule {
                     assert!((own + touch.dist).abs() < 1e-9, "{kinds:?}: {own} {}", touch.dist);
                     assert!(-touch.dist <= least + 1e-9, "{kinds:?}: {} {least}", touch.dist);

@@ -95,14 +95,18 @@ impl Mesh {
             );
             return Err(self.wrong(what));
         }
-        if let Some(k) = self.vertex.iter().position(|v| v.iter().any(|x| !x.is_finite())) {
+        let large = |x: &f64| !(x.is_finite() && x.abs() < 1e12);
+        if let Some(k) = self.vertex.iter().position(|v| v.iter().any(large)) {
             return Err(self.wrong(format!("vertex {k} is {:?}", self.vertex[k])));
         }
         if let Some(f) = self.face.iter().find(|f| f.iter().any(|&v| v as usize >= count)) {
             return Err(self.wrong(format!("the triangle {f:?} of {count} vertices")));
         }
-        let whole = Hull::new(&self.vertex).map_err(|what| self.wrong(what))?;
-        let own = || self.face.iter().map(|f| f.map(|v| self.vertex[v as usize]));
+        // MuJoCo reads single precision.
+        let vertex: Vec<Vec3> =
+            self.vertex.iter().map(|v| v.map(|x| f64::from(x as f32))).collect();
+        let whole = Hull::new(&vertex).map_err(|what| self.wrong(what))?;
+        let own = || self.face.iter().map(|f| f.map(|v| vertex[v as usize]));
         let of_hull = self.inertia == MeshInertia::Convex || self.face.is_empty();
         let triangles: Vec<[Vec3; 3]> =
             if of_hull { whole.triangles().collect() } else { own().collect() };
@@ -123,8 +127,7 @@ impl Mesh {
             return Err(self.wrong(format!("its moments of inertia per mass are {a}, {b}, {c}")));
         }
         let back = quaternion::conjugate(quat);
-        let local: Vec<Vec3> = self
-            .vertex
+        let local: Vec<Vec3> = vertex
             .iter()
             .map(|v| quaternion::rotate(back, sub(*v, center)).map(|x| f64::from(x as f32)))
             .collect();

@@ -4,10 +4,10 @@
 //! this crate does not simulate is an [`crate::Error::Unsupported`] that names element and line.
 
 mod actuator;
+mod asset;
 mod attributes;
 mod body;
 mod constraint;
-mod asset;
 mod defaults;
 mod settings;
 mod xml;

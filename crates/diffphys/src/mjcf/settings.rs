@@ -32,14 +32,8 @@ impl Default for Settings {
 }
 
 /// Attributes of `compiler` that concern files, drawing, or how the compiler works, not what it makes.
-const NO_PHYSICS: [&str; 6] = [
-    "texturedir",
-    "usethread",
-    "alignfree",
-    "saveinertial",
-    "conflict",
-    "discardvisual",
-];
+const NO_PHYSICS: [&str; 6] =
+    ["texturedir", "usethread", "alignfree", "saveinertial", "conflict", "discardvisual"];
 
 impl Settings {
     /// Radians.
@@ -245,8 +239,12 @@ fn flags(element: &Element, options: &mut Options) -> Result<()> {
                 continue;
             }
             // These do not change accelerations.
-            "sensor" | "midphase" | "autoreset" | "island" | "energy" | "fwdinv" | "multiccd"
-            | "nativeccd" => continue,
+            "sensor" | "midphase" | "autoreset" | "island" | "energy" | "fwdinv" => continue,
+            // Without these, other points of the same surfaces would touch.
+            "multiccd" | "nativeccd" if on => continue,
+            "multiccd" | "nativeccd" => {
+                return Err(element.unsupported(format!("flag {name}=\"disable\"")));
+            }
             _ if !on => continue,
             _ => return Err(element.unsupported(format!("flag {name}"))),
         };

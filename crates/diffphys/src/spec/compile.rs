@@ -130,13 +130,7 @@ fn unique(kind: &str, names: &[String]) -> Result<()> {
     }
 }
 
-fn body(
-    model: &mut Model,
-    spec: &Spec,
-    body: &Body,
-    parent: usize,
-    meshes: &Meshes,
-) -> Result<()> {
+fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize, meshes: &Meshes) -> Result<()> {
     let id = model.nbody();
     let node = || label("body", &body.name, body.line);
     finite(node, "pos", &body.pose.pos)?;

@@ -115,8 +115,7 @@ fn of_geoms(geoms: &[Geom], (low, high): (i32, i32), meshes: &Meshes) -> Princip
     let center = scale(weighted, 1.0 / total);
     let mut full = [0.0; 6];
     for (geom, m) in counted {
-        let own =
-            rotate_inertia(moments_of(geom, meshes, m), &quaternion::matrix(geom.pose.quat));
+        let own = rotate_inertia(moments_of(geom, meshes, m), &quaternion::matrix(geom.pose.quat));
         let d = sub(geom.pose.pos, center);
         let shift = [
             d[1] * d[1] + d[2] * d[2],

@@ -23,8 +23,11 @@ impl<'a, T: Scalar> Solid<'a, T> {
     /// As a constant.
     pub(crate) fn constant(solid: &Solid<'a, f64>) -> Self {
         let Shape { pos, mat, size } = solid.shape;
-        let shape =
-            Shape { pos: pos.map(T::constant), mat: mat.map(T::constant), size: size.map(T::constant) };
+        let shape = Shape {
+            pos: pos.map(T::constant),
+            mat: mat.map(T::constant),
+            size: size.map(T::constant),
+        };
         Self { kind: solid.kind, shape, hull: solid.hull }
     }
 
@@ -130,7 +133,8 @@ impl Feature {
             Feature::Rim(_) | Feature::Side => {
                 let length = (n[0] * n[0] + n[1] * n[1]).sqrt();
                 let by = size[0] / length;
-                let z = if let Feature::Rim(sign) = *self { size[1].times(sign) } else { T::zero() };
+                let z =
+                    if let Feature::Rim(sign) = *self { size[1].times(sign) } else { T::zero() };
                 [n[0] * by, n[1] * by, z]
             }
             Feature::Cap(sign) => [T::zero(), T::zero(), size[1].times(sign)],
@@ -296,7 +300,11 @@ pub(super) fn support(solid: &Solid<'_, f64>, n: Vec3, hint: Option<u32>) -> (Ve
 }
 
 /// Points of a flat feature's border, in the solid's frame: MuJoCo's order, circles as 16 corners.
-pub(super) fn border<T: Scalar>(feature: Feature, solid: &Solid<'_, T>, mut push: impl FnMut(V<T>)) {
+pub(super) fn border<T: Scalar>(
+    feature: Feature,
+    solid: &Solid<'_, T>,
+    mut push: impl FnMut(V<T>),
+) {
     let size = &solid.shape.size;
     match feature {
         Feature::BoxFace(k, side) => {

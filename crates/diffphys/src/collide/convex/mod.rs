@@ -45,9 +45,7 @@ pub(crate) fn convex<T: Scalar>(
         Outcome::Overlap { simplex, len } => {
             match polytope::deepest(solids, simplex, len, DEPTH * size) {
                 None => return,
-                Some(found) => {
-                    Guess { normal: found.normal, on: found.on, dist: -found.depth }
-                }
+                Some(found) => Guess { normal: found.normal, on: found.on, dist: -found.depth },
             }
         }
     };

@@ -171,7 +171,8 @@ pub(super) fn facing(solid: &Solid<'_, f64>, outward: Vec3) -> Option<Feature> {
 pub(super) fn patch(solids: [&Solid<'_, f64>; 2], normal: Vec3) -> Option<Patch> {
     let outward = [normal, reversed(normal)];
     let wide = (2.0 * (1.0 - FACING)).sqrt();
-    let lists = [0, 1].map(|k| near(solids[k], rotate_back(&solids[k].shape.mat, outward[k]), wide));
+    let lists =
+        [0, 1].map(|k| near(solids[k], rotate_back(&solids[k].shape.mat, outward[k]), wide));
     let flat = |k: usize| {
         let flats = lists[k].as_slice().iter().filter(|f| f.dimension() == 2);
         flats.copied().max_by(|f, g| {

@@ -45,9 +45,12 @@ impl Polytope {
     }
 
     fn nearest(&self) -> usize {
-        (1..self.faces).fold(0, |best, k| {
-            if self.face[k].offset < self.face[best].offset { k } else { best }
-        })
+        (1..self.faces).fold(
+            0,
+            |best, k| {
+                if self.face[k].offset < self.face[best].offset { k } else { best }
+            },
+        )
     }
 
     /// Puts a vertex in: what it sees goes, the border of that is joined to it.
@@ -180,9 +183,8 @@ pub(super) fn deepest(
     let area = dot(n, n);
     let share = |p: Vec3, q: Vec3| dot(cross(sub(p, foot), sub(q, foot)), n) / area;
     let shares = [share(b, c), share(c, a), share(a, b)];
-    let on = [0, 1].map(|k| {
-        (0..3).fold([0.0; 3], |x, v| add_scaled(x, corner[v].on[k], shares[v]))
-    });
+    let on =
+        [0, 1].map(|k| (0..3).fold([0.0; 3], |x, v| add_scaled(x, corner[v].on[k], shares[v])));
     // Outside of the difference the way out is the other way round: b − a is moved by −normal·offset.
     Some(Deepest { normal: scale(found.normal, -1.0), on, depth: found.offset })
 }

@@ -16,7 +16,13 @@ pub(super) struct Exact {
 }
 
 /// The point of a feature of solid `side` (0 or 1), in the world.
-fn point<T: Scalar>(solid: &Solid<'_, T>, side: usize, feature: Feature, n: V<T>, at: [T; 2]) -> V<T> {
+fn point<T: Scalar>(
+    solid: &Solid<'_, T>,
+    side: usize,
+    feature: Feature,
+    n: V<T>,
+    at: [T; 2],
+) -> V<T> {
     let outward = if side == 0 { n } else { reversed(n) };
     let local = feature.point(solid, rotate_back(&solid.shape.mat, outward), at);
     add(solid.shape.pos, rotate(&solid.shape.mat, local))
@@ -170,7 +176,8 @@ pub(super) struct Guess {
 pub(super) fn exact(solids: [&Solid<'_, f64>; 2], guess: &Guess, slack: f64) -> Option<Exact> {
     let size = solids.iter().map(|s| crate::spatial::norm(s.shape.size)).fold(0.0, f64::max);
     let outward = [guess.normal, reversed(guess.normal)];
-    let lists = [0, 1].map(|k| near(solids[k], rotate_back(&solids[k].shape.mat, outward[k]), slack));
+    let lists =
+        [0, 1].map(|k| near(solids[k], rotate_back(&solids[k].shape.mat, outward[k]), slack));
     for total in [2, 1, 0] {
         for &f in lists[0].as_slice() {
             for &g in lists[1].as_slice() {
@@ -189,7 +196,10 @@ pub(super) fn exact(solids: [&Solid<'_, f64>; 2], guess: &Guess, slack: f64) -> 
 }
 
 /// Normal, distance and points with the derivatives that the solids carry: one step of Newton's method on numbers that carry them.
-pub(super) fn lift<T: Scalar>(solids: [&Solid<'_, T>; 2], exact: &Exact) -> Option<(V<T>, T, [V<T>; 2])> {
+pub(super) fn lift<T: Scalar>(
+    solids: [&Solid<'_, T>; 2],
+    exact: &Exact,
+) -> Option<(V<T>, T, [V<T>; 2])> {
     let values = [solids[0].values(), solids[1].values()];
     let j = inverse(jacobian([&values[0], &values[1]], exact.feature, &exact.x))?;
     let mut x = exact.x.map(T::constant);

@@ -1,7 +1,9 @@
 //! Distance of two convex solids: the point of the difference of their cores that is nearest to the origin (Gilbert, Johnson and Keerthi).
 
 use super::feature::{Solid, support};
-use crate::spatial::{MINVAL, Vec3, add, add_scaled, cross, dot, norm, rotate, rotate_back, scale, sub};
+use crate::spatial::{
+    MINVAL, Vec3, add, add_scaled, cross, dot, norm, rotate, rotate_back, scale, sub,
+};
 
 /// A vertex of the difference {b − a}, and the points of the two solids that make it.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +17,11 @@ impl Vertex {
     pub(super) const ZERO: Self = Self { at: [0.0; 3], on: [[0.0; 3]; 2], id: [0; 2] };
 
     /// The one that is farthest along `d`.
-    pub(super) fn farthest(solids: [&Solid<'_, f64>; 2], d: Vec3, hint: &mut [Option<u32>; 2]) -> Self {
+    pub(super) fn farthest(
+        solids: [&Solid<'_, f64>; 2],
+        d: Vec3,
+        hint: &mut [Option<u32>; 2],
+    ) -> Self {
         let mut vertex = Self::ZERO;
         for (k, toward) in [scale(d, -1.0), d].into_iter().enumerate() {
             let shape = &solids[k].shape;
@@ -96,8 +102,7 @@ fn reduce(simplex: &mut [Vertex; 4], len: &mut usize, share: &mut [f64; 4]) -> V
         if weights[..count].iter().any(|w| *w < 0.0) {
             continue;
         }
-        let point =
-            (0..count).fold([0.0; 3], |p, k| add_scaled(p, at[k], weights[k]));
+        let point = (0..count).fold([0.0; 3], |p, k| add_scaled(p, at[k], weights[k]));
         let square = dot(point, point);
         if square < best.0 {
             best = (square, which, count, weights, point);
@@ -116,7 +121,8 @@ fn reduce(simplex: &mut [Vertex; 4], len: &mut usize, share: &mut [f64; 4]) -> V
 pub(super) fn distance(solids: [&Solid<'_, f64>; 2], reach: f64) -> Outcome {
     let mut hint = [None; 2];
     let start = sub(solids[1].shape.pos, solids[0].shape.pos);
-    let first = if norm(start) < MINVAL { [1.0, 0.0, 0.0] } else { scale(start, -1.0 / norm(start)) };
+    let first =
+        if norm(start) < MINVAL { [1.0, 0.0, 0.0] } else { scale(start, -1.0 / norm(start)) };
     let mut simplex = [Vertex::ZERO; 4];
     let mut share = [1.0, 0.0, 0.0, 0.0];
     simplex[0] = Vertex::farthest(solids, first, &mut hint);
@@ -155,8 +161,7 @@ pub(super) fn distance(solids: [&Solid<'_, f64>; 2], reach: f64) -> Outcome {
         // Rounding has stopped the search, and nothing shows that the cores are apart.
         return Outcome::Overlap { simplex, len };
     }
-    let on = [0, 1].map(|k| {
-        (0..len).fold([0.0; 3], |p, v| add_scaled(p, simplex[v].on[k], share[v]))
-    });
+    let on =
+        [0, 1].map(|k| (0..len).fold([0.0; 3], |p, v| add_scaled(p, simplex[v].on[k], share[v])));
     Outcome::Apart { normal: scale(nearest, 1.0 / norm(nearest)), on }
 }
