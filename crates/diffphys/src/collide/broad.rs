@@ -2,7 +2,7 @@
 //! on which the geoms are spread most. The order of the pairs is MuJoCo's, whatever the sweep finds first.
 
 use crate::model::{GeomType, Model};
-use crate::spatial::{dot, sub};
+use crate::spatial::{Vec3, dot, sub};
 use crate::{Data, Error, Result};
 
 /// Two geoms, ordered by shape, and the explicit pair they are, if any.
@@ -126,11 +126,22 @@ fn far_apart(model: &Model, data: &Data, g1: usize, g2: usize, reach: f64) -> bo
     }
 }
 
+/// A geom's bounding sphere, margin and gap included.
+#[derive(Debug, Clone, Copy)]
+struct Sphere {
+    /// Its interval on the axis of the sweep.
+    lower: f64,
+    upper: f64,
+    radius: f64,
+    at: Vec3,
+    geom: u32,
+}
+
 /// What a sweep needs and finds; kept so that a step allocates nothing.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Broad {
-    /// Geoms that are swept, with the interval of their bounding spheres, by its lower end.
-    order: Vec<(f64, f64, u32)>,
+    /// Geoms that are swept, by the lower ends of their bounding spheres.
+    order: Vec<Sphere>,
     near: Vec<Candidate>,
     found: Vec<u32>,
 }
@@ -185,20 +196,25 @@ impl Broad {
         let axis = (1..3).fold(0, |best, k| if spreads[k] > spreads[best] { k } else { best });
         self.order.clear();
         for g in (0..model.ngeom()).filter(|&g| model.geom_type[g] != GeomType::Plane) {
-            let reach = model.geom_rbound[g] + model.geom_margin[g] + model.geom_gap[g];
-            let at = data.geom_xpos[g][axis];
-            self.order.push((at - reach, at + reach, g as u32));
+            let radius = model.geom_rbound[g] + model.geom_margin[g] + model.geom_gap[g];
+            let at = data.geom_xpos[g];
+            let (lower, upper) = (at[axis] - radius, at[axis] + radius);
+            self.order.push(Sphere { lower, upper, radius, at, geom: g as u32 });
         }
-        self.order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.2.cmp(&b.2)));
+        self.order.sort_unstable_by(|a, b| a.lower.total_cmp(&b.lower).then(a.geom.cmp(&b.geom)));
         for i in 0..self.order.len() {
-            let (_, upper, g1) = self.order[i];
-            for &(lower, _, g2) in &self.order[i + 1..] {
+            let a = self.order[i];
+            for b in &self.order[i + 1..] {
                 // Rounding must not lose what touches exactly.
-                if lower > upper + 1e-9 * upper.abs() {
+                if b.lower > a.upper + 1e-9 * a.upper.abs() {
                     break;
                 }
-                let (a, b) = (g1.min(g2) as usize, g1.max(g2) as usize);
-                if let Some(k) = model.candidates.place(a, b) {
+                let (apart, reach) = (sub(b.at, a.at), a.radius + b.radius);
+                if dot(apart, apart) > reach * reach * (1.0 + 1e-9) {
+                    continue;
+                }
+                let (first, second) = (a.geom.min(b.geom) as usize, a.geom.max(b.geom) as usize);
+                if let Some(k) = model.candidates.place(first, second) {
                     self.found.push(k);
                 }
             }

@@ -397,14 +397,6 @@ impl Model {
         self.opt = options;
         Ok(())
     }
-
-    /// A name for messages: `joint 'knee'`, or `joint 3` where it has none.
-    pub(crate) fn label(kind: &str, names: &[String], id: usize) -> String {
-        match names.get(id) {
-            Some(name) if !name.is_empty() => format!("{kind} '{name}'"),
-            _ => format!("{kind} {id}"),
-        }
-    }
 }
 
 fn find(kind: &'static str, names: &[String], name: &str) -> Result<usize> {

@@ -68,7 +68,7 @@ type Matrix = [[f64; 6]; 6];
 /// ∂residual/∂x.
 fn jacobian(solids: [&Solid<'_, f64>; 2], feature: [Feature; 2], x: &[f64; 6]) -> Matrix {
     type D = Dual<6>;
-    let constant = solids.map(|s| Solid::<D>::constant(s));
+    let constant = solids.map(Solid::<D>::constant);
     let mut at = x.map(D::constant);
     for k in 0..6 {
         at[k].slope[k] = 1.0;

@@ -35,7 +35,8 @@ impl Vertex {
     }
 }
 
-/// What the search found.
+/// What the search found. It lives on the stack: a step allocates nothing.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Outcome {
     /// Farther apart than asked for.
     Far,
