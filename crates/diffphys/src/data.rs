@@ -130,6 +130,7 @@ pub(crate) struct Scratch {
     pub(crate) dof: Vec<f64>,
     pub(crate) stage: Stages,
     pub(crate) newton: crate::solve::Workspace,
+    pub(crate) broad: crate::collide::Broad,
 }
 
 /// Stages of Runge-Kutta.

@@ -39,18 +39,6 @@ pub enum Error {
         /// What is not supported.
         what: String,
     },
-    /// Two geoms touch, and there is no rule for their shapes.
-    #[error("contact of geom {geom1} ({type1}) and geom {geom2} ({type2}) is not supported")]
-    UnsupportedPair {
-        /// Name or number of the first geom.
-        geom1: String,
-        /// Its shape.
-        type1: &'static str,
-        /// Name or number of the second geom.
-        geom2: String,
-        /// Its shape.
-        type2: &'static str,
-    },
     /// An argument or a number of a model outside its domain.
     #[error("{node}: {what}")]
     Invalid {

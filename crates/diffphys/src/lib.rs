@@ -7,6 +7,7 @@ mod data;
 mod dynamics;
 mod error;
 mod gradient;
+mod mesh;
 pub mod mjcf;
 mod model;
 mod node;
@@ -21,6 +22,7 @@ pub use constraint::{RowKind, RowState, Rows};
 pub use data::{Data, SolveStats};
 pub use error::{Error, Result};
 pub use gradient::{Cotangent, DynamicsDerivative, GradientReport, StepDerivative};
+pub use mesh::{Mesh, MeshInertia};
 pub use model::{
     Bias, Cone, Dynamics, EqualityType, Gain, GeomType, Integrator, JointType, Keyframe, Model,
     Options, Pair, Parameter, Solver, Transmission,

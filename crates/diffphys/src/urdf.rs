@@ -1,6 +1,6 @@
 //! URDF: links, joints, inertias, shapes and limits, read into a [`Spec`].
 
-use crate::mjcf::{Attributes, Element, Limits, read_xml};
+use crate::mjcf::{Attributes, Element, Limits, mesh_file, read_xml};
 use crate::model::{GeomType, JointType};
 use crate::spatial::quaternion;
 use crate::spec::{Body, Geom, Inertial, Joint, Pose, Spec};
@@ -13,7 +13,7 @@ use std::path::Path;
 pub struct Options {
     /// Does the root link float (a free joint), or is it fixed to the world?
     pub floating: bool,
-    /// Are collision shapes read? Meshes are not supported: with them, only without shapes.
+    /// Are collision shapes read? Of a mesh, the convex hull collides.
     pub collisions: bool,
 }
 
@@ -30,7 +30,7 @@ impl Default for Options {
 /// `mimic` becomes an equality of joints. The effort of limits clamps the total actuator force.
 ///
 /// # Errors
-/// [`crate::Error::File`], [`crate::Error::Parse`], [`crate::Error::Unsupported`] (planar joints, meshes), [`crate::Error::Invalid`].
+/// [`crate::Error::File`], [`crate::Error::Parse`], [`crate::Error::Unsupported`] (planar joints), [`crate::Error::Invalid`].
 pub fn load(path: impl AsRef<Path>, options: Options) -> Result<Model> {
     load_spec(path, options)?.compile()
 }
@@ -40,8 +40,10 @@ pub fn load(path: impl AsRef<Path>, options: Options) -> Result<Model> {
 /// # Errors
 /// As of [`load`].
 pub fn load_spec(path: impl AsRef<Path>, options: Options) -> Result<Spec> {
-    let root = crate::mjcf::read_file(path.as_ref(), &Limits::default())?;
-    read(&root, options)
+    let path = path.as_ref();
+    let root = crate::mjcf::read_file(path, &Limits::default())?;
+    let path = path.canonicalize().ok();
+    read(&root, options, path.as_deref().and_then(Path::parent))
 }
 
 /// Reads and compiles a URDF from text.
@@ -49,7 +51,7 @@ pub fn load_spec(path: impl AsRef<Path>, options: Options) -> Result<Spec> {
 /// # Errors
 /// As of [`load`].
 pub fn parse(text: &str, options: Options) -> Result<Model> {
-    read(&read_xml("robot", text)?, options)?.compile()
+    read(&read_xml("robot", text)?, options, None)?.compile()
 }
 
 /// A joint before the tree is known.
@@ -68,7 +70,7 @@ fn reference<'a>(joint: &'a Element, tag: &str) -> Result<&'a str> {
     Attributes::new(link).required("link")
 }
 
-fn read(root: &Element, options: Options) -> Result<Spec> {
+fn read(root: &Element, options: Options, folder: Option<&Path>) -> Result<Spec> {
     if root.tag != "robot" {
         return Err(root.wrong(format!("the root is <{}>, not <robot>", root.tag)));
     }
@@ -105,7 +107,7 @@ fn read(root: &Element, options: Options) -> Result<Spec> {
     let mut reached = 0;
     while let Some((link, parent)) = stack.pop() {
         reached += 1;
-        let id = add(&mut spec, &links[link], parent, options)?;
+        let id = add(&mut spec, &links[link], parent, options, folder)?;
         stack.extend(links[link].children.iter().rev().map(|&c| (c, id)));
     }
     if reached != links.len() {
@@ -131,13 +133,19 @@ fn origin(element: &Element) -> Result<Pose> {
     Ok(Pose { pos, quat })
 }
 
-fn add(spec: &mut Spec, link: &Link<'_>, parent: usize, options: Options) -> Result<usize> {
+fn add(
+    spec: &mut Spec,
+    link: &Link<'_>,
+    parent: usize,
+    options: Options,
+    folder: Option<&Path>,
+) -> Result<usize> {
     let name = Attributes::new(link.element).required("name")?;
     if name == "world" && link.joint.is_none() && !options.floating {
         // The root stands for the world itself.
         if options.collisions {
             for collision in link.element.children.iter().filter(|c| c.tag == "collision") {
-                let geom = shape(collision)?;
+                let geom = shape(spec, collision, folder)?;
                 spec.world().geoms.push(geom);
             }
         }
@@ -149,7 +157,8 @@ fn add(spec: &mut Spec, link: &Link<'_>, parent: usize, options: Options) -> Res
     body.inertial = Some(inertial(link.element)?);
     if options.collisions {
         for collision in link.element.children.iter().filter(|c| c.tag == "collision") {
-            body.geoms.push(shape(collision)?);
+            let geom = shape(spec, collision, folder)?;
+            body.geoms.push(geom);
         }
     }
     match link.joint {
@@ -189,7 +198,7 @@ fn inertial(link: &Element) -> Result<Inertial> {
     })
 }
 
-fn shape(collision: &Element) -> Result<Geom> {
+fn shape(spec: &mut Spec, collision: &Element, folder: Option<&Path>) -> Result<Geom> {
     let geometry = child(collision, "geometry")
         .and_then(|g| g.children.first())
         .ok_or_else(|| collision.wrong("<geometry> is missing"))?;
@@ -212,11 +221,35 @@ fn shape(collision: &Element) -> Result<Geom> {
             let size = size.ok_or_else(|| geometry.wrong("the attribute size is missing"))?;
             Geom::new(GeomType::Box, size.map(|s| 0.5 * s))
         }
+        "mesh" => Geom::mesh(mesh(spec, geometry, folder)?),
         _ => return Err(geometry.unsupported(format!("the shape <{}>", geometry.tag))),
     };
     geom.pose = origin(collision)?;
     geom.line = collision.line;
     Ok(geom)
+}
+
+/// Reads the mesh of a `<mesh>`; its name in the model, one for each file and scale. A file is looked for in the URDF's folder: `package://` and
+/// the package's name are cut off where they do not lead to it.
+fn mesh(spec: &mut Spec, geometry: &Element, folder: Option<&Path>) -> Result<String> {
+    let mut a = Attributes::new(geometry);
+    let scale = a.exactly::<3>("scale")?.unwrap_or([1.0; 3]);
+    let given = a.required("filename")?;
+    let plain = given.strip_prefix("file://").unwrap_or(given);
+    let package = plain.strip_prefix("package://");
+    let file = package.unwrap_or(plain);
+    let found = |name: &str| folder.is_some_and(|f| f.join(name).exists());
+    let below = package.and_then(|p| p.split_once('/')).map_or(file, |(_, rest)| rest);
+    let file = if found(file) { file } else { below };
+    let name = format!("{file} {scale:?}");
+    if spec.meshes.iter().all(|m| m.name != name) {
+        let mut mesh = mesh_file(geometry, folder, "", file)?;
+        mesh.name.clone_from(&name);
+        mesh.line = geometry.line;
+        mesh.place(scale, [0.0; 3], quaternion::UNIT);
+        spec.meshes.push(mesh);
+    }
+    Ok(name)
 }
 
 fn joint(element: &Element) -> Result<Option<Joint>> {

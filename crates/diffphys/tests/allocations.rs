@@ -37,7 +37,7 @@ static ALLOCATOR: Counting = Counting;
 /// One test, so that no other allocates meanwhile.
 #[test]
 fn steps_and_derivatives_allocate_nothing() {
-    for name in ["shapes", "cones", "arm", "arm_implicit", "spinner"] {
+    for name in ["shapes", "cones", "arm", "arm_implicit", "spinner", "blocks", "solids"] {
         let model = common::model(name);
         let start = common::states(&model, 1, 12).remove(0);
         let mut data = start.clone();

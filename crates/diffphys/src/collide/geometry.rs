@@ -1,5 +1,6 @@
 //! How a contact moves when its bodies move: the Jacobian of its distance, position and frame.
 
+use super::convex::Solid;
 use super::frame::turning;
 use super::pairs::{Shape, Touches};
 use super::scalar::{Dual, Scalar};
@@ -50,13 +51,17 @@ fn moving(model: &Model, data: &Data, geom: usize, pose: bool, size_at: usize) -
 pub(crate) fn motions(model: &Model, data: &Data, first: usize, found: &mut Vec<Motion>) {
     let contact = &data.contact[first];
     let [g1, g2] = contact.geom;
-    let a = moving(model, data, g1, true, 6);
-    let b = moving(model, data, g2, false, 9);
+    let solid = |geom: usize, shape| Solid {
+        kind: model.geom_type[geom],
+        shape,
+        hull: model.mesh.get(model.geom_dataid[geom]),
+    };
+    let a = solid(g1, moving(model, data, g1, true, 6));
+    let b = solid(g2, moving(model, data, g2, false, 9));
     // The reach that the contacts were found with; those outside the margin are in the list too.
     let reach = contact.includemargin + model.pair_gap(contact.geom);
     let mut list = Touches::new();
-    let (t1, t2) = (model.geom_type[g1], model.geom_type[g2]);
-    touches((t1, &a), (t2, &b), reach, &mut list);
+    touches(&a, &b, reach, &mut list);
     found.clear();
     for (index, touch) in list.as_slice().iter().enumerate() {
         let Some(contact) = data.contact.get(first + index) else { return };

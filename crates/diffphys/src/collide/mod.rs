@@ -1,15 +1,23 @@
 //! Contacts: which pairs may touch, where they do, and how that changes as they move.
 
+mod box_box;
+mod broad;
 mod capsule_box;
+mod convex;
 mod frame;
 pub(crate) mod geometry;
+mod hull;
+mod mesh;
 mod pairs;
 mod scalar;
-mod separation;
 
+use crate::Data;
 use crate::model::{GeomType, Model, Pair};
-use crate::spatial::{Mat3, Vec3, dot, sub};
-use crate::{Data, Error, Result};
+use crate::spatial::{Mat3, Vec3};
+pub(crate) use broad::{Broad, Candidates, candidates};
+use convex::Solid;
+pub(crate) use hull::Hull;
+pub(crate) use hull::moments;
 use pairs::{Shape, Touches};
 use scalar::Scalar;
 
@@ -47,16 +55,12 @@ pub struct Contact {
 /// Friction is at least this (`mjMINMU`).
 const MINMU: f64 = 1e-5;
 
-/// Calls the rule of a pair; false if there is none.
-fn touches<T: Scalar>(
-    (t1, a): (GeomType, &Shape<T>),
-    (t2, b): (GeomType, &Shape<T>),
-    margin: f64,
-    out: &mut Touches<T>,
-) -> bool {
-    use GeomType::{Box, Capsule, Cylinder, Ellipsoid, Plane, Sphere};
-    let rule = match (t1, t2) {
-        (Plane, Plane) => return true,
+/// Calls the rule of a pair.
+fn touches<T: Scalar>(a: &Solid<'_, T>, b: &Solid<'_, T>, margin: f64, out: &mut Touches<T>) {
+    use GeomType::{Box, Capsule, Cylinder, Ellipsoid, Mesh, Plane, Sphere};
+    let rule = match (a.kind, b.kind) {
+        (Plane, Plane) => return,
+        (Plane, Mesh) => return mesh::plane_mesh(a, b, margin, out),
         (Plane, Sphere) => pairs::plane_sphere,
         (Plane, Capsule) => pairs::plane_capsule,
         (Plane, Ellipsoid) => pairs::plane_ellipsoid,
@@ -68,101 +72,34 @@ fn touches<T: Scalar>(
         (Sphere, Box) => pairs::sphere_box,
         (Capsule, Capsule) => pairs::capsule_capsule,
         (Capsule, Box) => capsule_box::capsule_box,
-        _ => return false,
+        (Box, Box) => box_box::box_box,
+        _ => return convex::convex(a, b, margin, out),
     };
-    rule(a, b, margin, out);
-    true
+    rule(&a.shape, &b.shape, margin, out);
 }
 
 /// A geom in the world.
-fn shape(model: &Model, data: &Data, geom: usize) -> Shape<f64> {
-    Shape { pos: data.geom_xpos[geom], mat: data.geom_xmat[geom], size: model.geom_size[geom] }
-}
-
-/// May geoms of these two bodies touch at all? Not if they are welded together, parent and child (unless the parent is the world), or excluded.
-fn bodies_may_touch(model: &Model, b1: usize, b2: usize) -> bool {
-    let (w1, w2) = (model.body_weldid[b1], model.body_weldid[b2]);
-    if w1 == w2 {
-        return false;
-    }
-    if model.opt.filterparent && w1 != 0 && w2 != 0 {
-        let parent = |w: usize| model.body_weldid[model.body_parentid[w]];
-        if parent(w1) == w2 || parent(w2) == w1 {
-            return false;
-        }
-    }
-    !model.exclude.contains(&(b1.min(b2), b1.max(b2)))
-}
-
-/// More pairs than this are refused: each is looked at in every step.
-const MOST_PAIRS: usize = 4_000_000;
-
-/// Pairs of geoms that may touch, in MuJoCo's order: by bodies, then by geoms; explicit pairs first.
-pub(crate) fn candidates(model: &Model) -> Result<Vec<([usize; 2], Option<usize>)>> {
-    let mut pairs: Vec<_> = model.pair.iter().enumerate().map(|(k, p)| (p.geom, Some(k))).collect();
-    let geoms = |body: usize| {
-        let first = model.body_geomadr[body];
-        first..first + model.body_geomnum[body]
-    };
-    for b1 in 0..model.nbody() {
-        for b2 in b1 + 1..model.nbody() {
-            if !bodies_may_touch(model, b1, b2) {
-                continue;
-            }
-            for g1 in geoms(b1) {
-                if pairs.len() > MOST_PAIRS {
-                    let what = format!("more than {MOST_PAIRS} pairs of geoms may touch");
-                    return Err(Error::invalid("model", what));
-                }
-                for g2 in geoms(b2) {
-                    let bits = model.geom_contype[g1] & model.geom_conaffinity[g2]
-                        | model.geom_contype[g2] & model.geom_conaffinity[g1];
-                    let listed =
-                        model.pair.iter().any(|p| p.geom == [g1, g2] || p.geom == [g2, g1]);
-                    if bits != 0 && !listed {
-                        let swap = model.geom_type[g1] > model.geom_type[g2];
-                        pairs.push((if swap { [g2, g1] } else { [g1, g2] }, None));
-                    }
-                }
-            }
-        }
-    }
-    Ok(pairs)
+fn solid<'a>(model: &'a Model, data: &Data, geom: usize) -> Solid<'a, f64> {
+    let shape =
+        Shape { pos: data.geom_xpos[geom], mat: data.geom_xmat[geom], size: model.geom_size[geom] };
+    Solid { kind: model.geom_type[geom], shape, hull: model.mesh.get(model.geom_dataid[geom]) }
 }
 
 /// Finds all contacts at the present positions (`mj_collision`).
-pub(crate) fn collide(model: &Model, data: &mut Data) -> Result<()> {
+pub(crate) fn collide(model: &Model, data: &mut Data) {
     data.contact.clear();
     if !model.opt.contact || !model.opt.constraint {
-        return Ok(());
+        return;
     }
-    for &(geom, pair) in &model.candidates {
+    let mut broad = std::mem::take(&mut data.scratch.broad);
+    broad.look(model, data);
+    for &(geom, pair) in broad.near() {
         let [g1, g2] = geom;
-        let (margin, gap) = match pair {
-            Some(k) => (model.pair[k].margin, model.pair[k].gap),
-            None => (
-                model.geom_margin[g1] + model.geom_margin[g2],
-                model.geom_gap[g1] + model.geom_gap[g2],
-            ),
-        };
+        let (margin, gap) = broad::margins(model, geom, pair);
         let reach = margin + gap;
-        if far_apart(model, data, g1, g2, reach) {
-            continue;
-        }
-        let (a, b) = (shape(model, data, g1), shape(model, data, g2));
+        let (a, b) = (solid(model, data, g1), solid(model, data, g2));
         let mut found = Touches::new();
-        let (t1, t2) = (model.geom_type[g1], model.geom_type[g2]);
-        if !touches((t1, &a), (t2, &b), reach, &mut found) {
-            if separation::separated((t1, &a), (t2, &b), reach) {
-                continue;
-            }
-            return Err(Error::UnsupportedPair {
-                geom1: Model::label("geom", &model.geom_names, g1),
-                type1: t1.name(),
-                geom2: Model::label("geom", &model.geom_names, g2),
-                type2: t2.name(),
-            });
-        }
+        touches(&a, &b, reach, &mut found);
         if found.as_slice().is_empty() {
             continue;
         }
@@ -188,21 +125,7 @@ pub(crate) fn collide(model: &Model, data: &mut Data) -> Result<()> {
             });
         }
     }
-    Ok(())
-}
-
-/// Do bounding spheres (or a plane and a sphere) prove that the two are farther apart than `reach`?
-fn far_apart(model: &Model, data: &Data, g1: usize, g2: usize, reach: f64) -> bool {
-    let (r1, r2) = (model.geom_rbound[g1], model.geom_rbound[g2]);
-    let apart = sub(data.geom_xpos[g2], data.geom_xpos[g1]);
-    if model.geom_type[g1] == GeomType::Plane {
-        let mat = &data.geom_xmat[g1];
-        let height = dot(apart, [mat[2], mat[5], mat[8]]);
-        model.geom_type[g2] != GeomType::Plane && height > reach + r2
-    } else {
-        let bound = r1 + r2 + reach;
-        dot(apart, apart) > bound * bound || bound < 0.0
-    }
+    data.scratch.broad = broad;
 }
 
 /// Contact parameters of two geoms (`mj_contactParam`): of the one with priority, else mixed.
@@ -252,3 +175,8 @@ pub(crate) fn mixing(m1: f64, m2: f64) -> f64 {
         (true, false) => 1.0,
     }
 }
+
+#[cfg(test)]
+mod broad_tests;
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,17 @@ pub(crate) struct Shape<T> {
     pub(crate) size: V<T>,
 }
 
+impl<T: Scalar> Shape<T> {
+    /// Without derivatives.
+    pub(crate) fn values(&self) -> Shape<f64> {
+        Shape {
+            pos: self.pos.map(T::value),
+            mat: self.mat.map(T::value),
+            size: self.size.map(T::value),
+        }
+    }
+}
+
 /// A contact point: normal from the first shape to the second, position halfway between the surfaces.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Touch<T> {

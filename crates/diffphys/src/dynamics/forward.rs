@@ -13,7 +13,7 @@ pub(crate) fn position(model: &Model, data: &mut Data) -> Result<()> {
     inertia::composite(model, data);
     data.qLD.copy_from_slice(&data.qM);
     inertia::factor(&model.dof_parentid, &mut data.qLD, &mut data.qLDiagInv);
-    collide::collide(model, data)?;
+    collide::collide(model, data);
     passive::tendons(model, data);
     constraint::make(model, data);
     Ok(())
@@ -55,8 +55,7 @@ impl Model {
     /// Forward dynamics (`mj_forward`): from `qpos`, `qvel`, `act`, `ctrl` and applied forces to `qacc` and everything on the way.
     ///
     /// # Errors
-    /// [`crate::Error::Length`] and [`crate::Error::NotFinite`] for wrong inputs, or where the acceleration is not finite;
-    /// [`crate::Error::UnsupportedPair`] where shapes without a rule touch.
+    /// [`crate::Error::Length`] and [`crate::Error::NotFinite`] for wrong inputs, or where the acceleration is not finite.
     pub fn forward(&self, data: &mut Data) -> Result<()> {
         data.check(self, "forward")?;
         forward(self, data)

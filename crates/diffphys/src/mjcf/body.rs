@@ -148,18 +148,21 @@ impl Reader {
             Some("ellipsoid") => GeomType::Ellipsoid,
             Some("cylinder") => GeomType::Cylinder,
             Some("box") => GeomType::Box,
+            Some("mesh") => GeomType::Mesh,
             Some(other) => return Err(element.unsupported(format!("type=\"{other}\""))),
         };
-        if let Some(mesh) = a.text("mesh") {
-            return Err(element.unsupported(format!("mesh=\"{mesh}\"")));
-        }
         let mut geom = Geom::new(kind, [0.0; 3]);
+        geom.mesh = a.text("mesh").map(str::to_string);
+        geom.fitscale = a.number("fitscale")?.unwrap_or(1.0);
+        if geom.kind == GeomType::Mesh && geom.mesh.is_none() {
+            return Err(element.wrong("the attribute mesh is missing"));
+        }
         geom.line = element.line;
         geom.name = a.text("name").unwrap_or_default().to_string();
         let sizes = a.prefix("size", &mut geom.size)?;
         geom.pose = a.pose(&self.settings)?;
         let mut needed = match kind {
-            GeomType::Plane => 0,
+            GeomType::Plane | GeomType::Mesh => 0,
             GeomType::Sphere => 1,
             GeomType::Capsule | GeomType::Cylinder => 2,
             GeomType::Ellipsoid | GeomType::Box => 3,
@@ -176,6 +179,9 @@ impl Reader {
             }
             geom.pose = pose;
             needed = 1;
+        }
+        if geom.mesh.is_some() {
+            needed = 0;
         }
         if sizes < needed {
             return Err(element.wrong(format!("size has {sizes} numbers; {needed} are needed")));

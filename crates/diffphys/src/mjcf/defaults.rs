@@ -8,7 +8,7 @@ use std::collections::HashMap;
 pub(crate) const ACTUATORS: [&str; 5] = ["general", "motor", "position", "velocity", "intvelocity"];
 
 /// Tags whose defaults matter; those of others only draw.
-const KEPT: [&str; 7] = ["joint", "geom", "site", "pair", "equality", "tendon", "actuator"];
+const KEPT: [&str; 8] = ["joint", "geom", "site", "pair", "equality", "tendon", "actuator", "mesh"];
 
 type Lists = HashMap<String, Vec<(String, String)>>;
 

@@ -4,6 +4,7 @@
 //! this crate does not simulate is an [`crate::Error::Unsupported`] that names element and line.
 
 mod actuator;
+mod asset;
 mod attributes;
 mod body;
 mod constraint;
@@ -15,8 +16,9 @@ use crate::model::Keyframe;
 use crate::{Error, Model, Result, Spec};
 use defaults::Defaults;
 use settings::Settings;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+pub(crate) use asset::mesh_file;
 pub(crate) use attributes::Attributes;
 pub use xml::Limits;
 pub(crate) use xml::{Element, read as read_file};
@@ -39,8 +41,9 @@ pub fn load(path: impl AsRef<Path>) -> Result<Model> {
 /// # Errors
 /// As of [`load`].
 pub fn load_spec(path: impl AsRef<Path>) -> Result<Spec> {
-    let root = xml::read(path.as_ref(), &Limits::default())?;
-    read(&root)
+    let path = path.as_ref();
+    let root = xml::read(path, &Limits::default())?;
+    read(&root, path.canonicalize().ok().as_deref().and_then(Path::parent))
 }
 
 /// Reads and compiles a model from text. Includes are refused.
@@ -57,7 +60,7 @@ pub fn parse(text: &str) -> Result<Model> {
 /// As of [`load`].
 pub fn parse_spec(text: &str) -> Result<Spec> {
     let root = xml::parse("model", text, None, &Limits::default())?;
-    read(&root)
+    read(&root, None)
 }
 
 /// What the readers of elements share.
@@ -65,12 +68,14 @@ pub(crate) struct Reader {
     settings: Settings,
     defaults: Defaults,
     spec: Spec,
+    /// The folder that files come from; none for text.
+    folder: Option<PathBuf>,
 }
 
 /// Top-level elements that only draw, measure, label, or size buffers.
-const SKIPPED: [&str; 6] = ["visual", "statistic", "custom", "sensor", "size", "asset"];
+const SKIPPED: [&str; 5] = ["visual", "statistic", "custom", "sensor", "size"];
 
-fn read(root: &Element) -> Result<Spec> {
+fn read(root: &Element, folder: Option<&Path>) -> Result<Spec> {
     if root.tag != "mujoco" {
         return Err(root.wrong(format!("the root is <{}>, not <mujoco>", root.tag)));
     }
@@ -89,10 +94,12 @@ fn read(root: &Element) -> Result<Spec> {
     for child in root.children.iter().filter(|c| c.tag == "default") {
         defaults.read(child)?;
     }
-    let mut reader = Reader { settings, defaults, spec };
+    let folder = folder.map(Path::to_path_buf);
+    let mut reader = Reader { settings, defaults, spec, folder };
     for child in &root.children {
         match child.tag.as_str() {
             "compiler" | "option" | "default" => {}
+            "asset" => reader.assets(child)?,
             "worldbody" => reader.worldbody(child)?,
             "contact" => reader.contact(child)?,
             "equality" => reader.equality(child)?,
@@ -107,7 +114,7 @@ fn read(root: &Element) -> Result<Spec> {
 }
 
 impl Reader {
-    /// Of what is skipped, assets may hold physics: meshes and height fields, which only matter where a geom uses them; geoms say so.
+    /// What is skipped must not hold a plugin.
     fn skipped(&self, element: &Element) -> Result<()> {
         for child in &element.children {
             if child.tag == "plugin" {

@@ -13,26 +13,27 @@ pub(crate) struct Settings {
     degrees: bool,
     sequence: [char; 3],
     pub(crate) autolimits: bool,
+    /// The folder of meshes, in the model's folder.
+    pub(crate) meshdir: String,
+    /// Are folders cut from the names of files?
+    pub(crate) strippath: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { degrees: true, sequence: ['x', 'y', 'z'], autolimits: true }
+        Self {
+            degrees: true,
+            sequence: ['x', 'y', 'z'],
+            autolimits: true,
+            meshdir: String::new(),
+            strippath: false,
+        }
     }
 }
 
 /// Attributes of `compiler` that concern files, drawing, or how the compiler works, not what it makes.
-const NO_PHYSICS: [&str; 9] = [
-    "meshdir",
-    "texturedir",
-    "assetdir",
-    "strippath",
-    "usethread",
-    "alignfree",
-    "saveinertial",
-    "conflict",
-    "discardvisual",
-];
+const NO_PHYSICS: [&str; 6] =
+    ["texturedir", "usethread", "alignfree", "saveinertial", "conflict", "discardvisual"];
 
 impl Settings {
     /// Radians.
@@ -81,6 +82,15 @@ impl Settings {
         }
         if let Some(auto) = a.boolean("autolimits")? {
             self.autolimits = auto;
+        }
+        // The more special one counts.
+        for name in ["assetdir", "meshdir"] {
+            if let Some(folder) = a.text(name) {
+                self.meshdir = folder.to_string();
+            }
+        }
+        if let Some(strip) = a.boolean("strippath")? {
+            self.strippath = strip;
         }
         if let Some(mass) = a.number("boundmass")? {
             inertia.boundmass = mass;
@@ -229,8 +239,12 @@ fn flags(element: &Element, options: &mut Options) -> Result<()> {
                 continue;
             }
             // These do not change accelerations.
-            "sensor" | "midphase" | "autoreset" | "island" | "energy" | "fwdinv" | "multiccd"
-            | "nativeccd" => continue,
+            "sensor" | "midphase" | "autoreset" | "island" | "energy" | "fwdinv" => continue,
+            // Without these, other points of the same surfaces would touch.
+            "multiccd" | "nativeccd" if on => continue,
+            "multiccd" | "nativeccd" => {
+                return Err(element.unsupported(format!("flag {name}=\"disable\"")));
+            }
             _ if !on => continue,
             _ => return Err(element.unsupported(format!("flag {name}"))),
         };

@@ -59,6 +59,7 @@ impl Model {
                 GeomType::Cylinder => (a * a + b * b).sqrt(),
                 GeomType::Ellipsoid => a.max(b).max(c),
                 GeomType::Box => norm([a, b, c]),
+                GeomType::Mesh => self.mesh[self.geom_dataid[geom]].reach(),
             };
         }
     }

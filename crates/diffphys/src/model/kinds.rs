@@ -48,6 +48,8 @@ pub enum GeomType {
     Cylinder,
     /// `size` = the three half lengths.
     Box,
+    /// The convex hull of a mesh. `size` = half lengths of its bounding box, which nothing but pictures uses.
+    Mesh,
 }
 
 impl GeomType {
@@ -60,6 +62,7 @@ impl GeomType {
             GeomType::Ellipsoid => "ellipsoid",
             GeomType::Cylinder => "cylinder",
             GeomType::Box => "box",
+            GeomType::Mesh => "mesh",
         }
     }
 }

@@ -11,6 +11,7 @@ pub use option::{Cone, Integrator, Options, Solver};
 pub use parameter::Parameter;
 pub(crate) use position::{quat as quat_of, three};
 
+use crate::collide::{Candidates, Hull};
 use crate::spatial::{Quat, Vec3};
 use crate::{Error, Result};
 
@@ -157,6 +158,8 @@ arrays! {
         geom_solimp: [f64; 5],
         /// Sizes, m, by shape.
         geom_size: Vec3,
+        /// Number of the mesh; `usize::MAX` for none.
+        geom_dataid: usize,
         /// Radius of a bounding sphere, m; 0 for planes.
         geom_rbound: f64,
         /// Position in the body's frame, m.
@@ -273,8 +276,10 @@ arrays! {
     } inputs {} hidden {
         /// Length of `act`.
         na: usize,
+        /// Convex hulls of meshes.
+        mesh: Vec<Hull>,
         /// Pairs of geoms that may touch, and the explicit pair of each, if any.
-        candidates: Vec<([usize; 2], Option<usize>)>,
+        candidates: Candidates,
     }
 }
 
@@ -391,14 +396,6 @@ impl Model {
         options.check()?;
         self.opt = options;
         Ok(())
-    }
-
-    /// A name for messages: `joint 'knee'`, or `joint 3` where it has none.
-    pub(crate) fn label(kind: &str, names: &[String], id: usize) -> String {
-        match names.get(id) {
-            Some(name) if !name.is_empty() => format!("{kind} '{name}'"),
-            _ => format!("{kind} {id}"),
-        }
     }
 }
 

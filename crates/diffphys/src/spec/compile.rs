@@ -2,6 +2,7 @@
 
 use super::attach::{add_actuator, add_equality, add_pair, add_tendon, keyframe};
 use super::inertia::of_body;
+use super::meshes::Meshes;
 use super::{Body, Spec};
 use crate::model::{GeomType, JointType};
 use crate::spatial::{MINVAL, normalize, quaternion};
@@ -50,6 +51,7 @@ pub(super) fn compile(spec: &Spec) -> Result<Model> {
     spec.options.check()?;
     let mut model = Model::empty(spec.name.clone(), spec.options);
     let order = depth_first(spec);
+    let meshes = Meshes::compile(spec)?;
     if order.len() > MOST {
         return Err(Error::invalid(
             "model",
@@ -60,8 +62,9 @@ pub(super) fn compile(spec: &Spec) -> Result<Model> {
     for (id, &old) in order.iter().enumerate() {
         numbers[old] = id;
         let parent = numbers[spec.parents[old]];
-        body(&mut model, spec, &spec.bodies[old], parent)?;
+        body(&mut model, spec, &spec.bodies[old], parent, &meshes)?;
     }
+    model.mesh = meshes.into_hulls();
     masses(&mut model, spec)?;
     unique("body", &model.body_names)?;
     unique("joint", &model.jnt_names)?;
@@ -127,13 +130,22 @@ fn unique(kind: &str, names: &[String]) -> Result<()> {
     }
 }
 
-fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize) -> Result<()> {
+fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize, meshes: &Meshes) -> Result<()> {
     let id = model.nbody();
     let node = || label("body", &body.name, body.line);
     finite(node, "pos", &body.pose.pos)?;
     finite(node, "quat", &body.pose.quat)?;
     finite(node, "gravcomp", &[body.gravcomp])?;
-    let (mass, frame, inertia) = of_body(body, &spec.inertia);
+    // Only geoms that take something from a mesh differ from the given ones.
+    let placed;
+    let body = if body.geoms.iter().any(|g| g.mesh.is_some() || g.kind == GeomType::Mesh) {
+        let geoms = body.geoms.iter().map(|g| meshes.placed(g)).collect::<Result<Vec<_>>>()?;
+        placed = Body { geoms, ..body.clone() };
+        &placed
+    } else {
+        body
+    };
+    let (mass, frame, inertia) = of_body(body, &spec.inertia, meshes);
     at_least_zero(node, "the mass", mass)?;
     for moment in inertia {
         at_least_zero(node, "a principal moment of inertia", moment)?;
@@ -174,6 +186,7 @@ fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize) -> Result<()
     model.body_geomnum.push(body.geoms.len());
     for g in &body.geoms {
         geom(model, id, g)?;
+        model.geom_dataid.push(meshes.number(g));
     }
     for site in &body.sites {
         finite(|| label("site", &site.name, 0), "pos", &site.pose.pos)?;
@@ -290,7 +303,7 @@ fn geom(model: &mut Model, body: usize, geom: &super::Geom) -> Result<()> {
     at_least_zero(node, "solmix", geom.solmix)?;
     softness(node, geom.softness)?;
     let sizes = match geom.kind {
-        GeomType::Plane => 0,
+        GeomType::Plane | GeomType::Mesh => 0,
         GeomType::Sphere => 1,
         GeomType::Capsule | GeomType::Cylinder => 2,
         GeomType::Ellipsoid | GeomType::Box => 3,

@@ -112,6 +112,10 @@ pub struct Geom {
     pub kind: GeomType,
     /// Sizes by shape, m.
     pub size: [f64; 3],
+    /// Name of a mesh: its hull, or the size and pose of another shape that is fitted to it.
+    pub mesh: Option<String>,
+    /// Factor on the size of a shape that is fitted to a mesh.
+    pub fitscale: f64,
     /// Pose in the body's frame.
     pub pose: Pose,
     /// Mass, kg; else from the density.
@@ -149,6 +153,8 @@ impl Geom {
             name: String::new(),
             kind,
             size,
+            mesh: None,
+            fitscale: 1.0,
             pose: Pose::default(),
             mass: None,
             density: 1000.0,
@@ -164,6 +170,11 @@ impl Geom {
             gap: 0.0,
             line: 0,
         }
+    }
+
+    /// The convex hull of a mesh of the model, by its name.
+    pub fn mesh(name: impl Into<String>) -> Self {
+        Self { mesh: Some(name.into()), ..Self::new(GeomType::Mesh, [0.0; 3]) }
     }
 
     /// A capsule of that radius between two points of the body's frame, m.

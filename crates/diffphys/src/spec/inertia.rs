@@ -1,5 +1,6 @@
 //! Masses and inertias of shapes, and of bodies made of them.
 
+use super::meshes::Meshes;
 use super::{Body, Geom, InertiaRules, Inertial, Pose};
 use crate::model::GeomType;
 use crate::spatial::motion::rotate_inertia;
@@ -9,7 +10,8 @@ use std::f64::consts::PI;
 /// The volume, m³, of a shape; 0 for planes.
 pub(crate) fn volume(kind: GeomType, [a, b, c]: [f64; 3]) -> f64 {
     match kind {
-        GeomType::Plane => 0.0,
+        // A mesh says its own.
+        GeomType::Plane | GeomType::Mesh => 0.0,
         GeomType::Sphere => 4.0 / 3.0 * PI * a * a * a,
         GeomType::Capsule => PI * (a * a * 2.0 * b + 4.0 / 3.0 * a * a * a),
         GeomType::Cylinder => PI * a * a * 2.0 * b,
@@ -21,7 +23,7 @@ pub(crate) fn volume(kind: GeomType, [a, b, c]: [f64; 3]) -> f64 {
 /// Principal moments, kg·m², of a solid of that mass.
 pub(crate) fn moments(kind: GeomType, [a, b, c]: [f64; 3], mass: f64) -> [f64; 3] {
     match kind {
-        GeomType::Plane => [0.0; 3],
+        GeomType::Plane | GeomType::Mesh => [0.0; 3],
         GeomType::Sphere => [0.4 * mass * a * a; 3],
         GeomType::Capsule => {
             // A cylinder and two half balls.
@@ -50,15 +52,29 @@ pub(crate) fn moments(kind: GeomType, [a, b, c]: [f64; 3], mass: f64) -> [f64; 3
 }
 
 /// The mass of a geom, kg.
-pub(crate) fn mass(geom: &Geom) -> f64 {
-    geom.mass.unwrap_or_else(|| geom.density * volume(geom.kind, geom.size))
+fn mass(geom: &Geom, meshes: &Meshes) -> f64 {
+    geom.mass.unwrap_or_else(|| {
+        let volume = match meshes.of(geom) {
+            Some(mesh) => mesh.volume,
+            None => volume(geom.kind, geom.size),
+        };
+        geom.density * volume
+    })
+}
+
+/// Principal moments of a geom of that mass, kg·m².
+fn moments_of(geom: &Geom, meshes: &Meshes, mass: f64) -> [f64; 3] {
+    match meshes.of(geom) {
+        Some(mesh) => mesh.moments.map(|m| m * mass),
+        None => moments(geom.kind, geom.size, mass),
+    }
 }
 
 /// Mass, pose of the principal axes, principal moments.
 pub(crate) type Principal = (f64, Pose, [f64; 3]);
 
 /// Of a body: as given, or from its geoms.
-pub(crate) fn of_body(body: &Body, rules: &InertiaRules) -> Principal {
+pub(super) fn of_body(body: &Body, rules: &InertiaRules, meshes: &Meshes) -> Principal {
     let from_geoms = match rules.from_geom {
         Some(always) => always,
         None => body.inertial.is_none(),
@@ -67,7 +83,7 @@ pub(crate) fn of_body(body: &Body, rules: &InertiaRules) -> Principal {
     match (&body.inertial, from_geoms && !body.geoms.is_empty()) {
         (Some(given), false) => principal(given),
         (None, false) => (0.0, Pose::default(), [0.0; 3]),
-        (_, true) => of_geoms(&body.geoms, rules.grouprange),
+        (_, true) => of_geoms(&body.geoms, rules.grouprange, meshes),
     }
 }
 
@@ -82,14 +98,14 @@ fn principal(given: &Inertial) -> Principal {
     (given.mass, Pose { pos: given.pose.pos, quat }, values)
 }
 
-fn of_geoms(geoms: &[Geom], (low, high): (i32, i32)) -> Principal {
+fn of_geoms(geoms: &[Geom], (low, high): (i32, i32), meshes: &Meshes) -> Principal {
     let counted: Vec<_> = geoms
         .iter()
-        .map(|geom| (geom, mass(geom)))
+        .map(|geom| (geom, mass(geom, meshes)))
         .filter(|(geom, m)| *m >= MINVAL && (low..=high).contains(&geom.group))
         .collect();
     if let [(geom, m)] = counted[..] {
-        return (m, geom.pose, moments(geom.kind, geom.size, m));
+        return (m, geom.pose, moments_of(geom, meshes, m));
     }
     let total: f64 = counted.iter().map(|(_, m)| m).sum();
     if total < MINVAL {
@@ -99,8 +115,7 @@ fn of_geoms(geoms: &[Geom], (low, high): (i32, i32)) -> Principal {
     let center = scale(weighted, 1.0 / total);
     let mut full = [0.0; 6];
     for (geom, m) in counted {
-        let own =
-            rotate_inertia(moments(geom.kind, geom.size, m), &quaternion::matrix(geom.pose.quat));
+        let own = rotate_inertia(moments_of(geom, meshes, m), &quaternion::matrix(geom.pose.quat));
         let d = sub(geom.pose.pos, center);
         let shift = [
             d[1] * d[1] + d[2] * d[2],

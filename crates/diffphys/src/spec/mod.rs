@@ -4,11 +4,13 @@ mod attach;
 mod compile;
 mod elements;
 mod inertia;
+mod meshes;
 mod pose;
 
 pub use elements::{Actuator, ContactPair, Equality, Geom, Joint, Site, Softness, Target, Tendon};
 pub use pose::Pose;
 
+use crate::mesh::Mesh;
 use crate::model::{Keyframe, Options};
 use crate::{Model, Result};
 
@@ -37,6 +39,8 @@ pub struct Spec {
     pub(crate) parents: Vec<usize>,
     /// Pairs of bodies, by name, that never touch.
     pub excludes: Vec<(String, String)>,
+    /// Meshes that geoms name.
+    pub meshes: Vec<Mesh>,
     /// Explicit contact pairs.
     pub pairs: Vec<ContactPair>,
     /// Equality constraints.
@@ -135,6 +139,7 @@ impl Spec {
             bodies: vec![Body::new("world")],
             parents: vec![0],
             excludes: Vec::new(),
+            meshes: Vec::new(),
             pairs: Vec::new(),
             equalities: Vec::new(),
             tendons: Vec::new(),

@@ -3,9 +3,9 @@
 
 use pullback_diffphys::{Data, Model, Options, mjcf};
 
-/// Names of the files in `tests/models`.
-pub const MODELS: [&str; 8] =
-    ["shapes", "cones", "pile", "logs", "arm", "arm_implicit", "arm_rk", "spinner"];
+/// Names of the files in `tests/models` that MuJoCo's numbers are known of.
+pub const MODELS: [&str; 9] =
+    ["shapes", "cones", "pile", "logs", "arm", "arm_implicit", "arm_rk", "spinner", "blocks"];
 
 /// A model of `tests/models`, solved as far as rounding lets it.
 pub fn model(name: &str) -> Model {
