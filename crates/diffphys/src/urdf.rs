@@ -267,6 +267,7 @@ fn mimic(spec: &mut Spec, joint: &Element) -> Result<()> {
     data[1] = a.number("multiplier")?.unwrap_or(1.0);
     spec.equalities.push(crate::spec::Equality {
         kind: crate::model::EqualityType::Joint,
+        sites: false,
         first: Attributes::new(joint).required("name")?.to_string(),
         second: Some(a.required("joint")?.to_string()),
         active: true,

@@ -11,7 +11,7 @@ const DIFFERENTIABLE: [&str; 8] =
 
 /// Visits states whose rows are not next to switching, with the step evaluated.
 fn each_state(mut visit: impl FnMut(&str, &Model, &Data, &mut StepDerivative)) {
-    for name in DIFFERENTIABLE {
+    for name in DIFFERENTIABLE.iter().chain(&common::JOINTS) {
         let model = model(name);
         let mut step = StepDerivative::new(&model);
         let mut used = 0;

@@ -25,8 +25,7 @@ fn unsupported_physics_is_named_with_its_line() {
         ("<mujoco><deformable/></mujoco>", "deformable"),
         ("<mujoco><compiler coordinate='global'/></mujoco>", "global"),
         ("<mujoco><tendon><spatial name='s'/></tendon></mujoco>", "spatial"),
-        ("<mujoco><equality><connect body1='a' anchor='0 0 0'/></equality></mujoco>", "connect"),
-        ("<mujoco><equality><weld body1='a'/></equality></mujoco>", "weld"),
+        ("<mujoco><equality><flex flex='f'/></equality></mujoco>", "flex"),
         ("<mujoco><actuator><muscle joint='j'/></actuator></mujoco>", "muscle"),
         ("<mujoco><actuator><general site='s'/></actuator></mujoco>", "site"),
         ("<mujoco><actuator><position joint='j' dampratio='1'/></actuator></mujoco>", "dampratio"),
@@ -109,6 +108,10 @@ fn wrong_numbers_and_names_are_refused() {
         "<mujoco><default><default/></default></mujoco>",
         "<mujoco><tendon><fixed><joint joint='x' coef='1'/></fixed></tendon></mujoco>",
         "<mujoco><include file='../../etc/passwd'/></mujoco>",
+        "<mujoco><equality><connect body1='nobody' anchor='0 0 0'/></equality></mujoco>",
+        "<mujoco><equality><connect body1='world'/></equality></mujoco>",
+        "<mujoco><equality><weld site1='s'/></equality></mujoco>",
+        "<mujoco><equality><weld site1='s' site2='t' anchor='0 0 0'/></equality></mujoco>",
     ];
     for text in files {
         let outcome = mjcf::parse(text);

@@ -3,12 +3,21 @@
 
 mod common;
 
-use common::{MODELS, direction, error, model, multiply, multiply_transpose};
+use common::{JOINTS, MODELS, direction, error, model, multiply, multiply_transpose};
 use pullback_diffphys::{Data, Integrator, Model, StepDerivative};
 use serde_json::Value;
 
-fn reference() -> Value {
-    serde_json::from_str(include_str!("data/mujoco.json")).unwrap()
+/// Of every model: its name, and what MuJoCo says of it.
+fn references() -> Vec<(&'static str, Value)> {
+    let mut all: Value = serde_json::from_str(include_str!("data/mujoco.json")).unwrap();
+    let mut joints: Value =
+        serde_json::from_str(include_str!("data/mujoco_joints.json")).unwrap();
+    let of = |all: &mut Value, name: &'static str| {
+        let stem = name.trim_start_matches("joints/");
+        (name, all["models"][stem].take())
+    };
+    let first = MODELS.iter().map(|name| of(&mut all, name));
+    first.chain(JOINTS.iter().map(|name| of(&mut joints, name))).collect()
 }
 
 fn numbers(v: &Value) -> Vec<f64> {
@@ -31,10 +40,9 @@ fn at(model: &Model, state: &Value) -> Data {
 }
 
 fn each_state(mut visit: impl FnMut(&str, &Model, &Value)) {
-    let reference = reference();
-    for name in MODELS {
+    for (name, reference) in references() {
         let model = model(name);
-        let states = reference["models"][name]["states"].as_array().unwrap();
+        let states = reference["states"].as_array().unwrap();
         assert!(!states.is_empty());
         for state in states {
             visit(name, &model, state);
@@ -44,9 +52,8 @@ fn each_state(mut visit: impl FnMut(&str, &Model, &Value)) {
 
 #[test]
 fn constants_of_the_compiler() {
-    let reference = reference();
-    for name in MODELS {
-        let (m, r) = (model(name), &reference["models"][name]["constants"]);
+    for (name, reference) in references() {
+        let (m, r) = (model(name), &reference["constants"]);
         for (field, got) in [
             ("body_mass", m.body_mass()),
             ("body_inertia", m.body_inertia().as_flattened()),

@@ -1,7 +1,8 @@
 //! The rows at the present positions (`mj_makeConstraint`), and their references at the present velocities (`mj_referenceConstraint`).
 
+use super::attachment::{attaches, subtract_drift};
 use super::build::contact_column;
-use super::{Chain, RowKind, Rows, clamp_impedance, contact_rows, impedance};
+use super::{Attachment, Both, Chain, RowKind, Rows, clamp_impedance, contact_rows, impedance};
 use crate::model::{Cone, EqualityType, JointType, quat_of};
 use crate::spatial::quaternion::logarithm;
 use crate::spatial::{MINVAL, norm, normalize};
@@ -62,6 +63,10 @@ fn equality(model: &Model, data: &Data, rows: &mut Rows) {
         if !model.eq_active0[id] {
             continue;
         }
+        if attaches(model, id) {
+            attach(model, data, rows, id);
+            continue;
+        }
         let (a, b) = (model.eq_obj1id[id], model.eq_obj2id[id]);
         let joint_of = |j: usize| {
             let q = model.jnt_qposadr[j];
@@ -110,6 +115,34 @@ fn equality(model: &Model, data: &Data, rows: &mut Rows) {
                 rows.diagA[row] += model.tendon_invweight0[b];
             }
         }
+    }
+}
+
+/// Rows of a connect or weld. All its degrees of freedom stand in all its rows.
+fn attach(model: &Model, data: &Data, rows: &mut Rows, id: usize) {
+    let nv = model.nv();
+    let attachment = Attachment::new(model, data, id);
+    let residual = attachment.residual();
+    let first = rows.nefc();
+    let weight = |k: usize| attachment.body.map(|b| model.body_invweight0[b][k]);
+    for k in 0..attachment.rows() {
+        let row = rows.push(nv, RowKind::Equality(id), residual[k], 0.0);
+        let [a, b] = weight(k / 3);
+        rows.diagA[row] = a + b;
+    }
+    let from = rows.dofs.len();
+    for (dof, moves) in Both::new(model, attachment.body) {
+        rows.dofs.push(dof);
+        let still = [0.0; 6];
+        let motion = moves.map(|m| if m { &data.cdof[dof] } else { &still });
+        let column = attachment.rate(motion);
+        for k in 0..attachment.rows() {
+            rows.J[(first + k) * nv + dof] = column[k];
+        }
+    }
+    let to = rows.dofs.len();
+    for row in first..rows.nefc() {
+        rows.chain[row] = (from, to);
     }
 }
 
@@ -286,7 +319,14 @@ fn regularize(model: &Model, data: &mut Data) {
             RowKind::ContactElliptic(c) => data.contact[c].efc_address,
             _ => row,
         };
-        let (d, slope) = impedance(&solimp, data.efc.pos[at] - data.efc.margin[at]);
+        let residual = match data.efc.kind[row] {
+            RowKind::Equality(id) if attaches(model, id) => {
+                let rows = &data.efc.pos[data.efc.group(row)];
+                rows.iter().map(|r| r * r).sum::<f64>().sqrt()
+            }
+            _ => data.efc.pos[at] - data.efc.margin[at],
+        };
+        let (d, slope) = impedance(&solimp, residual);
         let (mut k, b) = stiffness(solref, clamp_impedance(&solimp)[1], refsafe);
         let dry =
             matches!(data.efc.kind[row], RowKind::FrictionDof(_) | RowKind::FrictionTendon(_));
@@ -328,7 +368,7 @@ fn regularize(model: &Model, data: &mut Data) {
     }
 }
 
-/// `vel` and `aref` = −B·J·v − K·d·(r − margin).
+/// `vel` and `aref` = −B·J·v − K·d·(r − margin), less J̇·v for connect and weld.
 pub(crate) fn reference(model: &Model, data: &mut Data) {
     let mut vel = std::mem::take(&mut data.efc.vel);
     data.efc.multiply(model.nv(), &data.qvel, &mut vel);
@@ -337,5 +377,15 @@ pub(crate) fn reference(model: &Model, data: &mut Data) {
     for row in 0..efc.nefc() {
         let [k, b, d, _] = efc.KBIP[row];
         efc.aref[row] = -b * efc.vel[row] - k * d * (efc.pos[row] - efc.margin[row]);
+    }
+    let mut row = 0;
+    while row < data.efc.ne {
+        let next = data.efc.group(row).end;
+        if let RowKind::Equality(id) = data.efc.kind[row]
+            && attaches(model, id)
+        {
+            subtract_drift(model, data, id, row);
+        }
+        row = next;
     }
 }

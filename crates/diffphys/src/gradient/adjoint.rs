@@ -5,11 +5,12 @@
 //! λᵀ·r at fixed a. λᵀ·ID is a sum over bodies of Λ_b·(I_b·A_b + v_b ×* I_b·v_b) with Λ_b = Σ S·λ; along δq_j a body's own view of
 //! Λ, v, A changes by Λ_λ(j) × S_j, Ψ̇_j and Ψ̈_j + Ψ̇_j × v_b.
 
+use super::attachment::Kinematics;
 use super::contact::{ContactMotions, Sides, on_axes, pull, rows_of};
 use super::forces;
 use super::rows::{self, Bend, bend};
 use super::smooth::Motions;
-use crate::constraint::RowKind;
+use crate::constraint::{RowKind, attaches};
 use crate::solve::solve_factored;
 use crate::spatial::Spatial;
 use crate::spatial::motion::{
@@ -174,10 +175,19 @@ impl Adjoint {
         for row in 0..efc.nefc() {
             self.bz[row] = efc.KBIP[row][1] * self.z[row];
         }
-        for row in 0..efc.nefc() {
-            if rows::acts(data, row) && !is_contact(efc.kind[row]) {
+        let mut row = 0;
+        while row < efc.nefc() && !is_contact(efc.kind[row]) {
+            if let Some(id) = attachment_of(model, efc.kind[row]) {
+                let kinematics = Kinematics::new(model, data, motions, id);
+                let lambda = (self.lambda.as_slice(), self.bodies.as_slice());
+                kinematics.pull(row, lambda, (&self.y, &self.z), out);
+                row = efc.group(row).end;
+                continue;
+            }
+            if rows::acts(data, row) {
                 self.row(model, data, row, out);
             }
+            row += 1;
         }
         for (id, motion) in contacts.list.iter().enumerate() {
             let (contact, Some(motion)) = (&data.contact[id], motion) else { continue };
@@ -279,6 +289,14 @@ pub(crate) fn sum_subtrees(model: &Model, list: &mut [Spatial]) {
     for body in (1..model.nbody()).rev() {
         let own = list[body];
         accumulate(&mut list[model.body_parentid[body]], &own);
+    }
+}
+
+/// The connect or weld that a row belongs to.
+pub(crate) fn attachment_of(model: &Model, kind: RowKind) -> Option<usize> {
+    match kind {
+        RowKind::Equality(id) if attaches(model, id) => Some(id),
+        _ => None,
     }
 }
 

@@ -1,7 +1,8 @@
 //! The derivative of constrained forward dynamics as matrices: ∂r/∂(q, v, act, ctrl) of the residual r = τ − ID + Jᵀ·f at fixed
 //! acceleration, then ∂a = H⁻¹·∂r.
 
-use super::adjoint::{Cotangent, is_contact, sum_subtrees};
+use super::adjoint::{Cotangent, attachment_of, is_contact, sum_subtrees};
+use super::attachment::Kinematics;
 use super::contact::{ContactMotions, Sides, in_world, on_axes, push, rows_of};
 use super::forces;
 use super::rows::{self, Bend, bend};
@@ -62,7 +63,7 @@ impl Dense {
                 self.contact(model, data, motions, id, motion);
             }
         }
-        self.rows(model, data);
+        self.rows(model, data, motions);
         sum_subtrees(model, &mut self.outside);
         self.composite.fill(model, data);
         self.composite.add_derivatives(
@@ -77,11 +78,18 @@ impl Dense {
     }
 
     /// Rows that are not contacts'.
-    fn rows(&mut self, model: &Model, data: &Data) {
+    fn rows(&mut self, model: &Model, data: &Data, motions: &Motions) {
         let efc = &data.efc;
         let nv = model.nv();
         for row in 0..efc.nefc() {
             if !rows::acts(data, row) || is_contact(efc.kind[row]) {
+                continue;
+            }
+            if let Some(id) = attachment_of(model, efc.kind[row]) {
+                if row == efc.group(row).start {
+                    let kinematics = Kinematics::new(model, data, motions, id);
+                    kinematics.add(row, &mut self.dq, &mut self.dv);
+                }
                 continue;
             }
             let w = match row_curvature(efc, &data.contact, &efc.jar, &efc.state, row) {

@@ -1,6 +1,7 @@
 //! Exact derivatives of a step, by the implicit-function theorem at the solution of the constrained problem.
 
 mod adjoint;
+mod attachment;
 mod contact;
 mod dense;
 mod dynamics;

@@ -1,6 +1,6 @@
 //! What the rows of the constrained problem contribute to derivatives: curvature, and how residual, reference and regularization move.
 
-use crate::constraint::{RowKind, polynomial_curvature};
+use crate::constraint::{RowKind, attaches, polynomial_curvature};
 use crate::data::Data;
 use crate::model::{EqualityType, quat_of};
 use crate::solve::{Curvature, row_curvature};
@@ -91,7 +91,9 @@ impl Second {
 
 pub(crate) fn bend(model: &Model, data: &Data, row: usize) -> Bend {
     match data.efc.kind[row] {
-        RowKind::Equality(id) if model.eq_obj2id[id] != usize::MAX => {
+        RowKind::Equality(id)
+            if model.eq_obj2id[id] != usize::MAX && !attaches(model, id) =>
+        {
             let b = model.eq_obj2id[id];
             let (second, x) = if model.eq_type[id] == EqualityType::Joint {
                 let q = model.jnt_qposadr[b];

@@ -6,6 +6,7 @@ use super::defaults::MAIN;
 use super::xml::Element;
 use crate::Result;
 use crate::model::EqualityType;
+use crate::spatial::quaternion;
 use crate::spec::{ContactPair, Equality, Tendon};
 
 impl Reader {
@@ -68,27 +69,36 @@ impl Reader {
             let kind = match child.tag.as_str() {
                 "joint" => EqualityType::Joint,
                 "tendon" => EqualityType::Tendon,
+                "connect" => EqualityType::Connect,
+                "weld" => EqualityType::Weld,
                 _ => return Err(child.unsupported(format!("equality <{}>", child.tag))),
             };
             let mut a =
                 Attributes::with_defaults(child, self.defaults.of(child, "equality", MAIN)?);
+            let sites = matches!(kind, EqualityType::Connect | EqualityType::Weld)
+                && (a.own("site1") || a.own("site2"));
             let names = match kind {
                 EqualityType::Joint => ["joint1", "joint2"],
-                _ => ["tendon1", "tendon2"],
+                EqualityType::Tendon => ["tendon1", "tendon2"],
+                _ if sites => ["site1", "site2"],
+                _ => ["body1", "body2"],
             };
-            let mut data = [0.0; 11];
-            let mut coefficients = [0.0, 1.0, 0.0, 0.0, 0.0];
-            a.prefix("polycoef", &mut coefficients)?;
-            data[..5].copy_from_slice(&coefficients);
+            if sites && ["anchor", "relpose", "body1", "body2"].iter().any(|n| a.own(n)) {
+                return Err(child.wrong("sites and a body, anchor or relpose"));
+            }
             let equality = Equality {
                 kind,
+                sites,
                 first: a.required(names[0])?.to_string(),
                 second: a.text(names[1]).map(str::to_string),
                 active: a.boolean("active")?.unwrap_or(true),
-                data,
+                data: equality_data(kind, sites, &mut a, child)?,
                 softness: a.softness("solref", "solimp")?,
                 line: child.line,
             };
+            if sites && equality.second.is_none() {
+                return Err(child.wrong("the attribute site2 is missing"));
+            }
             a.finish(&["name"])?;
             self.spec.equalities.push(equality);
         }
@@ -142,4 +152,40 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// The numbers of an equality, as [`Equality::data`] has them.
+fn equality_data(
+    kind: EqualityType,
+    sites: bool,
+    a: &mut Attributes<'_>,
+    element: &Element,
+) -> Result<[f64; 11]> {
+    let mut data = [0.0; 11];
+    match kind {
+        EqualityType::Joint | EqualityType::Tendon => {
+            let mut coefficients = [0.0, 1.0, 0.0, 0.0, 0.0];
+            a.prefix("polycoef", &mut coefficients)?;
+            data[..5].copy_from_slice(&coefficients);
+        }
+        EqualityType::Connect => {
+            let anchor = a.exactly::<3>("anchor")?;
+            if anchor.is_none() && !sites {
+                return Err(element.wrong("the attribute anchor is missing"));
+            }
+            data[..3].copy_from_slice(&anchor.unwrap_or_default());
+        }
+        EqualityType::Weld => {
+            data[..3].copy_from_slice(&a.exactly::<3>("anchor")?.unwrap_or_default());
+            let mut relative = [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+            a.prefix("relpose", &mut relative)?;
+            let quat = [relative[3], relative[4], relative[5], relative[6]];
+            if quat != [0.0; 4] {
+                data[3..6].copy_from_slice(&relative[..3]);
+                data[6..10].copy_from_slice(&quaternion::normalize(quat));
+            }
+            data[10] = a.number("torquescale")?.unwrap_or(1.0);
+        }
+    }
+    Ok(data)
 }

@@ -1,9 +1,10 @@
 //! What the compiler derives at the reference configuration (`mj_setConst`): bounds, subtree masses, inverse weights, tendon lengths.
 
-use super::{GeomType, JointType, Model, Options, Transmission};
+use super::{EqualityType, GeomType, JointType, Model, Options, Transmission};
 use crate::dynamics::{self, NO_PARENT};
 use crate::spatial::motion::at_point;
-use crate::spatial::{MINVAL, Vec3, angular, norm, sub};
+use crate::spatial::quaternion::{conjugate, product};
+use crate::spatial::{MINVAL, Vec3, add, angular, norm, rotate, rotate_back, sub};
 use crate::{Data, Result};
 
 impl Model {
@@ -37,6 +38,7 @@ impl Model {
         dynamics::at_reference(self, &mut data);
         self.set_inverse_weights(&data);
         self.set_tendons(&data);
+        self.set_anchors(&data);
         crate::data::finite("compile", "an inverse weight", &self.dof_invweight0)
     }
 
@@ -143,6 +145,34 @@ impl Model {
             && norm(self.body_ipos[body]) < MINVAL
             && self.body_iquat[body] == crate::spatial::quaternion::UNIT
             && !(1..self.nbody()).any(|b| self.body_parentid[b] == body)
+    }
+
+    /// What connects and welds of bodies hold at the reference configuration.
+    fn set_anchors(&mut self, data: &Data) {
+        for id in 0..self.eq_type.len() {
+            let weld = self.eq_type[id] == EqualityType::Weld;
+            if self.eq_sites[id] || !(weld || self.eq_type[id] == EqualityType::Connect) {
+                continue;
+            }
+            let numbers = &mut self.eq_data[id];
+            if weld && numbers[6..10] != [0.0; 4] {
+                continue;
+            }
+            // A weld's anchor is given in the second body, a connect's in the first.
+            let mut bodies = [self.eq_obj1id[id], self.eq_obj2id[id]];
+            if weld {
+                bodies.reverse();
+            }
+            let [from, to] = bodies;
+            let given = [numbers[0], numbers[1], numbers[2]];
+            let point = add(data.xpos[from], rotate(&data.xmat[from], given));
+            let other = rotate_back(&data.xmat[to], sub(point, data.xpos[to]));
+            numbers[3..6].copy_from_slice(&other);
+            if weld {
+                let relative = product(conjugate(data.xquat[to]), data.xquat[from]);
+                numbers[6..10].copy_from_slice(&relative);
+            }
+        }
     }
 
     fn set_tendons(&mut self, data: &Data) {

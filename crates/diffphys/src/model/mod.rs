@@ -183,7 +183,9 @@ arrays! {
         pair: Pair,
         /// Kind of equality.
         eq_type: EqualityType,
-        /// First object: a body, joint or tendon.
+        /// Are the objects of a connect or weld sites? Else they are bodies.
+        eq_sites: bool,
+        /// First object: a body, site, joint or tendon.
         eq_obj1id: usize,
         /// Second object; `usize::MAX` for none.
         eq_obj2id: usize,

@@ -109,15 +109,23 @@ pub(super) fn add_equality(model: &mut Model, equality: &super::Equality) -> Res
             .iter()
             .position(|n| n == name)
             .ok_or_else(|| Error::Unknown { kind: "tendon", name: name.clone() }),
-        EqualityType::Connect | EqualityType::Weld => {
-            Err(Error::invalid(node(), "connect and weld are not supported"))
-        }
+        EqualityType::Connect | EqualityType::Weld if equality.sites => model.site(name),
+        EqualityType::Connect | EqualityType::Weld => model.body(name),
     };
     let first = find(&equality.first)?;
-    let second = equality.second.as_ref().map_or(Ok(usize::MAX), find)?;
+    let second = match (&equality.second, equality.kind) {
+        (Some(name), _) => find(name)?,
+        (None, EqualityType::Joint | EqualityType::Tendon) => usize::MAX,
+        (None, _) if equality.sites => {
+            return Err(Error::invalid(node(), "a second site is needed"));
+        }
+        // The world.
+        (None, _) => 0,
+    };
     finite(node, "a coefficient", &equality.data)?;
     softness(node, equality.softness)?;
     model.eq_type.push(equality.kind);
+    model.eq_sites.push(equality.sites);
     model.eq_obj1id.push(first);
     model.eq_obj2id.push(second);
     model.eq_active0.push(equality.active);

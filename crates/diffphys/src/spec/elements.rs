@@ -229,13 +229,17 @@ pub struct ContactPair {
 pub struct Equality {
     /// Kind.
     pub kind: EqualityType,
+    /// Are the objects of a connect or weld sites? Else they are bodies.
+    pub sites: bool,
     /// Name of the first object.
     pub first: String,
-    /// Name of the second object, if any.
+    /// Name of the second object, if any; the world where a connect or weld of bodies has none.
     pub second: Option<String>,
     /// Is it on?
     pub active: bool,
-    /// Numbers of the constraint; for joints and tendons the polynomial's five coefficients.
+    /// Numbers of the constraint. Joints and tendons: the polynomial's five coefficients. Connect of bodies: the anchor in the first body, m.
+    /// Weld: anchor in the second body, in the first body, relative orientation, torque scale (m); where the orientation is 0, it and
+    /// the second anchor are those of the reference configuration.
     pub data: [f64; 11],
     /// Softness.
     pub softness: Softness,
