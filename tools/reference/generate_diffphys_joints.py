@@ -12,7 +12,7 @@ import mujoco
 from generate_diffphys import ROOT, VERSION, rollout
 
 # When to look, in steps.
-SAMPLES = {"tied": [0, 30, 90]}
+SAMPLES = {"tied": [0, 30, 90], "medium": [0, 40], "medium_implicit": [0, 40]}
 CONSTANTS = ["body_mass", "body_inertia", "body_invweight0", "dof_invweight0", "qpos0", "geom_pos", "jnt_range"]
 
 

@@ -17,7 +17,6 @@ fn in_world(body: &str) -> String {
 #[test]
 fn unsupported_physics_is_named_with_its_line() {
     let table = [
-        ("<mujoco><option density='1.2'/></mujoco>", "a medium"),
         ("<mujoco><option integrator='implicit'/></mujoco>", "integrator"),
         ("<mujoco><option noslip_iterations='3'/></mujoco>", "noslip"),
         ("<mujoco><option><flag override='enable'/></option></mujoco>", "override"),
@@ -42,7 +41,6 @@ fn unsupported_physics_is_named_with_its_line() {
     for (body, word) in [
         ("<geom type='mesh' mesh='m'/>", "mesh"),
         ("<geom type='hfield' hfield='h'/>", "hfield"),
-        ("<geom size='1' fluidshape='ellipsoid'/>", "fluidshape"),
         ("<geom size='1' shellinertia='true'/>", "shellinertia"),
         ("<body mocap='true'/>", "mocap"),
         ("<body><joint springdamper='0.1 1'/></body>", "springdamper"),
@@ -73,6 +71,8 @@ fn wrong_numbers_and_names_are_refused() {
         "<geom size='1' xyaxes='1 0 0 1 0 0'/>",
         "<geom size='1' solref='0.1 -1'/>",
         "<geom size='1' class='nowhere'/>",
+        "<geom size='1' fluidshape='cube'/>",
+        "<geom type='plane' size='1 1 1' fluidshape='ellipsoid'/>",
         "<geom type='plane' size='1 1 1' fromto='0 0 0 1 1 1'/>",
         "<body><joint/></body>",
         "<body><joint axis='0 0 0'/><geom size='1'/></body>",
@@ -99,6 +99,7 @@ fn wrong_numbers_and_names_are_refused() {
         "<robot/>",
         "<mujoco><option timestep='0'/></mujoco>",
         "<mujoco><option timestep='inf'/></mujoco>",
+        "<mujoco><option density='-1'/></mujoco>",
         "<mujoco><option iterations='-3'/></mujoco>",
         "<mujoco><contact><exclude body1='a' body2='b'/></contact></mujoco>",
         "<mujoco><contact><pair geom1='a' geom2='b'/></contact></mujoco>",

@@ -4,7 +4,7 @@ mod capsule_box;
 mod frame;
 pub(crate) mod geometry;
 mod pairs;
-mod scalar;
+pub(crate) mod scalar;
 mod separation;
 
 use crate::model::{GeomType, Model, Pair};

@@ -4,7 +4,9 @@ use super::actuation::{law, next_activation, transmission};
 use super::forward::forward;
 use super::{factor, inertia};
 use crate::data::finite;
+use crate::gradient::symmetric_slopes;
 use crate::model::Integrator;
+use crate::spatial::motion::dot6;
 use crate::spatial::quaternion::right_jacobian_inverse;
 use crate::{Data, Model, Result};
 
@@ -99,6 +101,20 @@ impl Model {
                 }
             }
         }
+        super::medium::each_element(self, data, |element| {
+            let force = element.by_velocity(self, data);
+            let mut j = self.last_dof(element.body);
+            while j != super::NO_PARENT {
+                let local = element.local(&data.cdof[j]);
+                let w = element.world(&symmetric_slopes(&force, &local));
+                let mut i = self.last_dof(element.body);
+                while i != super::NO_PARENT && i >= j {
+                    visit(i, j, dot6(&data.cdof[i], &w));
+                    i = self.dof_parentid[i];
+                }
+                j = self.dof_parentid[j];
+            }
+        });
         if !self.opt.actuation {
             return;
         }

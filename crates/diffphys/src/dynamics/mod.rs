@@ -6,6 +6,7 @@ mod forward;
 mod inertia;
 mod integrate;
 mod kinematics;
+pub(crate) mod medium;
 mod passive;
 mod velocity;
 

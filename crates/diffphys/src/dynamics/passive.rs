@@ -80,6 +80,7 @@ pub(crate) fn passive(model: &Model, data: &mut Data) {
         }
     }
     gravity_compensation(model, data, false);
+    super::medium::add_forces(model, data);
 }
 
 /// The rotation from the spring's rest to the present, in body axes.

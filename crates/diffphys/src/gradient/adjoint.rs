@@ -117,14 +117,9 @@ impl Adjoint {
         self.body_sums(model, data);
         self.inertial_forces(model, data);
         self.rows(model, data, motions, contacts, out);
-        forces::pull(
-            model,
-            data,
-            &self.lambda,
-            &self.bodies,
-            (&mut self.on_x[0], &mut self.on_motion),
-            out,
-        );
+        let [on_lambda, _, on_velocity] = &mut self.on_x;
+        let on = [on_lambda.as_mut_slice(), on_velocity.as_mut_slice(), &mut self.on_motion];
+        forces::pull(model, data, &self.lambda, &self.bodies, on, out);
         self.gather(model, data, motions, out);
     }
 

@@ -57,7 +57,7 @@ impl Dense {
             self.da.as_mut_slice(),
             self.du.as_mut_slice(),
         );
-        forces::add_derivatives(model, data, &mut self.outside, out);
+        forces::add_derivatives(model, data, motions, &mut self.outside, out);
         for (id, motion) in contacts.list.iter().enumerate() {
             if let Some(motion) = motion {
                 self.contact(model, data, motions, id, motion);
@@ -225,6 +225,11 @@ impl Dense {
                 self.dv[i * nv + j] -= left.iter().zip(cj).map(|(a, b)| a * b).sum::<f64>();
             }
         }
+    }
+
+    /// ∂r/∂q, ∂r/∂v, ∂r/∂act, ∂r/∂ctrl.
+    pub(crate) fn blocks(&mut self) -> [&mut [f64]; 4] {
+        [&mut self.dq, &mut self.dv, &mut self.da, &mut self.du]
     }
 
     /// All four blocks to 0.

@@ -1,7 +1,8 @@
 //! Derivatives of passive forces, actuators and applied forces: reverse, and dense.
 
 use super::adjoint::Cotangent;
-use super::smooth::{acts, outside_force, outside_of};
+use super::medium;
+use super::smooth::{Motions, acts, outside_force, outside_of};
 use crate::dynamics::{
     Law, clamped_control, free_activation, law, spring_rotation, stretch, transmission,
 };
@@ -17,10 +18,11 @@ pub(crate) fn pull(
     data: &Data,
     lambda: &[f64],
     bodies: &[Spatial],
-    (on_lambda, on_motion): (&mut [Spatial], &mut [Spatial]),
+    [on_lambda, on_velocity, on_motion]: [&mut [Spatial]; 3],
     out: &mut Cotangent,
 ) {
     let opt = &model.opt;
+    medium::pull(model, data, bodies, [on_lambda, on_velocity, on_motion]);
     if opt.spring {
         springs(
             model,
@@ -183,11 +185,13 @@ fn pull_actuator(
 pub(crate) fn add_derivatives(
     model: &Model,
     data: &Data,
+    motions: &Motions,
     outside: &mut [Spatial],
     (dq, dv, da, du): (&mut [f64], &mut [f64], &mut [f64], &mut [f64]),
 ) {
     let (nv, na, nu) = (model.nv(), model.na, model.nu());
     let opt = &model.opt;
+    medium::add_derivatives(model, data, motions, dq, dv);
     for joint in 0..model.njnt() {
         let k = model.jnt_stiffness[joint];
         if k == 0.0 || !opt.spring {

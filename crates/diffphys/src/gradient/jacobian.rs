@@ -3,12 +3,14 @@
 use super::adjoint::Cotangent;
 use super::dense::Which;
 use super::forces::{activation_slopes, input_slopes, slope_inputs};
+use super::medium;
 use super::smooth::Composite;
 use super::step::StepDerivative;
 use crate::dynamics::{multiply_inertia, solve, transmission};
 use crate::error::length;
 use crate::model::Integrator;
 use crate::solve::solve_factored;
+use crate::spatial::Spatial;
 use crate::{Data, Model, Result};
 
 impl StepDerivative {
@@ -118,8 +120,8 @@ impl StepDerivative {
                 None,
             );
             if model.opt.integrator == Integrator::ImplicitFast {
-                let (da, du) = (&mut self.dense.da, &mut self.dense.du);
-                push_slopes(model, data, &self.acceleration, turn, da, du);
+                let at = (self.motions.psi.as_slice(), self.acceleration.as_slice());
+                push_slopes(model, data, at, turn, &mut self.slopes, self.dense.blocks());
             }
             self.dense.add_product(here, moved);
             solve(&model.dof_parentid, &self.factor, &self.inverse, moved);
@@ -235,8 +237,8 @@ impl StepDerivative {
         let dq = &mut self.dense.dq;
         composite.add_derivatives(model, data, &self.still, None, 1.0, dq, None);
         if model.opt.integrator == Integrator::ImplicitFast {
-            let (da, du) = (&mut self.dense.da, &mut self.dense.du);
-            push_slopes(model, data, &self.acceleration, unit, da, du);
+            let at = (self.motions.psi.as_slice(), self.acceleration.as_slice());
+            push_slopes(model, data, at, unit, &mut self.slopes, self.dense.blocks());
         }
         let blocks = [
             (&mut self.dense.dq, nv),
@@ -280,13 +282,15 @@ pub(super) fn slope_form(
     model.opt.timestep * sum
 }
 
+/// Adds the cotangents of h·wᵀ·D·â, D implicitfast's derivative of forces in velocities, at fixed w and â.
 pub(super) fn pull_slopes(
     model: &Model,
     data: &Data,
-    w: &[f64],
-    acceleration: &[f64],
+    psi: &[Spatial],
+    (w, acceleration): (&[f64], &[f64]),
     out: &mut Cotangent,
 ) {
+    medium::pull_form(model, data, psi, (w, acceleration, model.opt.timestep), out);
     slope_inputs(model, data, |actuator, by| {
         let form = by * slope_form(model, data, actuator, w, acceleration);
         let (by_ctrl, by_act) = input_slopes(model, data, actuator);
@@ -298,27 +302,40 @@ pub(super) fn pull_slopes(
     });
 }
 
+/// Is D constant?
+fn fixed_slopes(model: &Model, data: &Data) -> bool {
+    let mut fixed = !crate::dynamics::medium::present(model);
+    slope_inputs(model, data, |_, _| fixed = false);
+    fixed
+}
+
+/// Adds h·(∂D)·â to the blocks, row by row.
 fn push_slopes(
     model: &Model,
     data: &Data,
-    acceleration: &[f64],
+    (psi, acceleration): (&[Spatial], &[f64]),
     unit: &mut [f64],
-    da: &mut [f64],
-    du: &mut [f64],
+    scratch: &mut Cotangent,
+    [dq, dv, da, du]: [&mut [f64]; 4],
 ) {
+    if fixed_slopes(model, data) {
+        return;
+    }
     let (nv, na, nu) = (model.nv(), model.na, model.nu());
     unit.fill(0.0);
-    slope_inputs(model, data, |actuator, by| {
-        let (by_ctrl, by_act) = input_slopes(model, data, actuator);
-        let adr = model.actuator_actadr[actuator];
-        for k in 0..nv {
-            unit[k] = 1.0;
-            let form = by * slope_form(model, data, actuator, unit, acceleration);
-            unit[k] = 0.0;
-            du[k * nu + actuator] += form * by_ctrl;
-            if adr < na {
-                da[k * na + adr] += form * by_act;
-            }
+    for k in 0..nv {
+        unit[k] = 1.0;
+        scratch.clear();
+        pull_slopes(model, data, psi, (unit, acceleration), scratch);
+        unit[k] = 0.0;
+        for (matrix, width, row) in [
+            (&mut *dq, nv, &scratch.qpos),
+            (&mut *dv, nv, &scratch.qvel),
+            (&mut *da, na, &scratch.act),
+            (&mut *du, nu, &scratch.ctrl),
+        ] {
+            let line = &mut matrix[k * width..(k + 1) * width];
+            line.iter_mut().zip(row).for_each(|(a, b)| *a += b);
         }
-    });
+    }
 }

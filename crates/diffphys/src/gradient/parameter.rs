@@ -5,6 +5,7 @@ use super::adjoint::Adjoint;
 use super::contact::rows_of;
 use super::forces::clamped;
 use super::jacobian::slope_form;
+use super::medium;
 use super::softness::{geom_friction, geom_solimp, geom_solref};
 use crate::collide::geometry::Motion;
 use crate::constraint::RowKind;
@@ -39,6 +40,11 @@ pub(crate) struct Implicit<'a> {
 impl Pulled<'_> {
     /// Adds the cotangent of a parameter to `out`, which has the parameter's length.
     pub(crate) fn add(&self, parameter: Parameter, out: &mut [f64]) {
+        let slopes = self.model.opt.integrator == Integrator::ImplicitFast;
+        let form = self.implicit.as_ref().filter(|_| slopes);
+        let form = form.map(|i| (i.weight, i.acceleration, self.model.opt.timestep));
+        let bodies = &self.adjoint.bodies;
+        medium::pull_parameter(self.model, self.data, bodies, form, parameter, out);
         match parameter {
             Parameter::Gravity => self.gravity(out),
             Parameter::BodyMass | Parameter::BodyInertia | Parameter::BodyIpos => {

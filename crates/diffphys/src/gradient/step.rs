@@ -62,6 +62,8 @@ pub struct StepDerivative {
     adjoint: Adjoint,
     pub(super) dense: Dense,
     scratch: [Vec<Spatial>; 2],
+    /// Scratch for the change of implicitfast's matrix.
+    pub(super) slopes: Cotangent,
     pub(super) rows: [Vec<f64>; 4],
     /// a − â.
     change: Vec<f64>,
@@ -93,6 +95,7 @@ impl StepDerivative {
             adjoint: Adjoint::default(),
             dense: Dense::default(),
             scratch: [Vec::new(), Vec::new()],
+            slopes: Cotangent::zeros(model),
             rows: [vec![0.0; nv], vec![0.0; nv], vec![0.0; nv], vec![0.0; nv]],
             change: vec![0.0; nv],
             weight: vec![0.0; nv],
@@ -271,7 +274,8 @@ impl StepDerivative {
             crate::dynamics::multiply_inertia(&model.dof_parentid, &data.qM, weight, qacc);
             pull_inertia(model, data, &self.still, weight, &mut self.scratch, &mut out.qpos);
             if model.opt.integrator == Integrator::ImplicitFast {
-                pull_slopes(model, data, weight, &self.acceleration, out);
+                let at = (weight.as_slice(), self.acceleration.as_slice());
+                pull_slopes(model, data, &self.motions.psi, at, out);
             }
         }
         self.adjoint.pull(model, data, &self.hessian, &self.motions, &self.contacts, qacc, out);

@@ -203,7 +203,12 @@ impl Reader {
         }
         match a.text("fluidshape") {
             None | Some("none") => {}
-            Some(shape) => return Err(element.unsupported(format!("fluidshape=\"{shape}\""))),
+            Some("ellipsoid") => {
+                let mut fluid = [0.5, 0.25, 1.5, 1.0, 1.0];
+                a.prefix("fluidcoef", &mut fluid)?;
+                geom.fluid = Some(fluid);
+            }
+            Some(text) => return Err(element.wrong(format!("fluidshape: '{text}'"))),
         }
         if a.numbers("surfacevel")?.is_some_and(|v| v.iter().any(|x| *x != 0.0)) {
             return Err(element.unsupported("surfacevel"));

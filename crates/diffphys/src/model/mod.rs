@@ -169,6 +169,8 @@ arrays! {
         geom_margin: f64,
         /// Distance beyond the margin at which contacts are still listed, m.
         geom_gap: f64,
+        /// How an ellipsoid's forces by the medium are made, as in MuJoCo's `geom_fluid`; the first is 0 where the body's box stands for it.
+        geom_fluid: [f64; 12],
         /// Names of sites.
         site_names: String,
         /// Body of the site.

@@ -3,6 +3,7 @@
 use super::attach::{add_actuator, add_equality, add_pair, add_tendon, keyframe};
 use super::inertia::of_body;
 use super::{Body, Spec};
+use crate::dynamics::medium;
 use crate::model::{GeomType, JointType};
 use crate::spatial::{MINVAL, normalize, quaternion};
 use crate::{Error, Model, Result, collide};
@@ -326,6 +327,14 @@ fn geom(model: &mut Model, body: usize, geom: &super::Geom) -> Result<()> {
     model.geom_friction.push(geom.friction);
     model.geom_margin.push(geom.margin);
     model.geom_gap.push(geom.gap);
+    let fluid = geom.fluid.map_or(Ok([0.0; 12]), |given| {
+        finite(node, "fluidcoef", &given)?;
+        if geom.kind == GeomType::Plane {
+            return Err(Error::invalid(node(), "a plane has no ellipsoid"));
+        }
+        Ok(medium::coefficients(medium::half_axes(geom.kind, geom.size), given))
+    })?;
+    model.geom_fluid.push(fluid);
     Ok(())
 }
 

@@ -138,6 +138,9 @@ pub struct Geom {
     pub margin: f64,
     /// Distance beyond the margin at which contacts are listed, m.
     pub gap: f64,
+    /// Does the medium act on an ellipsoid of this shape? Its coefficients: blunt, slender and angular drag, Kutta and Magnus lift. Else on
+    /// the box of the body's inertia.
+    pub fluid: Option<[f64; 5]>,
     /// Line of the file; 0 for none.
     pub line: u32,
 }
@@ -162,6 +165,7 @@ impl Geom {
             softness: Softness::default(),
             margin: 0.0,
             gap: 0.0,
+            fluid: None,
             line: 0,
         }
     }

@@ -8,7 +8,7 @@ pub const MODELS: [&str; 8] =
     ["shapes", "cones", "pile", "logs", "arm", "arm_implicit", "arm_rk", "spinner"];
 
 /// Those of `tests/models/joints`: connect and weld, media, spatial tendons, transmissions.
-pub const JOINTS: [&str; 1] = ["joints/tied"];
+pub const JOINTS: [&str; 3] = ["joints/tied", "joints/medium", "joints/medium_implicit"];
 
 /// A model of `tests/models`, solved as far as rounding lets it.
 pub fn model(name: &str) -> Model {
