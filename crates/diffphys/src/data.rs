@@ -75,6 +75,10 @@ arrays! {
         ten_length: f64,
         /// Velocities of tendons.
         ten_velocity: f64,
+        /// Derivatives of the tendons' lengths in the positions, `ntendon × nv`.
+        ten_J: f64,
+        /// Moments of the actuators, `nu × nv`: what a force of 1 does to each degree of freedom.
+        actuator_moment: f64,
         /// Lengths of actuators.
         actuator_length: f64,
         /// Velocities of actuators.
@@ -189,6 +193,8 @@ impl Data {
             qfrc_inverse: zeros(),
             ten_length: vec![0.0; model.ntendon()],
             ten_velocity: vec![0.0; model.ntendon()],
+            ten_J: vec![0.0; model.ntendon() * nv],
+            actuator_moment: vec![0.0; nu * nv],
             actuator_length: vec![0.0; nu],
             actuator_velocity: vec![0.0; nu],
             actuator_force: vec![0.0; nu],
@@ -262,6 +268,7 @@ impl Data {
         length(node, "xpos of this Data", self.xpos.len(), model.nbody())?;
         length(node, "cdof of this Data", self.cdof.len(), nv)?;
         length(node, "geom_xpos of this Data", self.geom_xpos.len(), model.ngeom())?;
+        length(node, "ten_length of this Data", self.ten_length.len(), model.ntendon())?;
         finite(node, "qpos", &self.qpos)?;
         finite(node, "qvel", &self.qvel)?;
         finite(node, "act", &self.act)?;

@@ -177,7 +177,12 @@ fn parameters_are_difference_quotients() {
         for parameter in Parameter::ALL {
             let values = model.parameter(parameter).to_vec();
             let mut gradient = vec![0.0; values.len()];
-            step.pull_parameter(model, parameter, &mut gradient).unwrap();
+            let pulled = step.pull_parameter(model, parameter, &mut gradient);
+            if parameter == Parameter::GeomSize && name.starts_with("joints/strings") {
+                assert!(pulled.is_err());
+                continue;
+            }
+            pulled.unwrap();
             // Only numbers that may be moved to both sides.
             let moves: Vec<f64> = values
                 .iter()

@@ -19,7 +19,7 @@ pub(crate) fn make(model: &Model, data: &mut Data) {
         }
         rows.ne = rows.nefc();
         if opt.frictionloss {
-            friction(model, &mut rows);
+            friction(model, data, &mut rows);
         }
         rows.nf = rows.nefc() - rows.ne;
         if opt.limit {
@@ -38,11 +38,17 @@ fn entry(rows: &mut Rows, nv: usize, row: usize, dof: usize, value: f64) {
     rows.chain[row].1 = rows.dofs.len();
 }
 
-/// A row over a tendon's joints. Entries are in decreasing order of their degrees of freedom, as everywhere.
-fn tendon_row(model: &Model, rows: &mut Rows, row: usize, tendon: usize, scale: f64) {
+/// A row over a tendon's degrees of freedom. Entries are in decreasing order, as everywhere.
+fn tendon_row(
+    model: &Model,
+    data: &Data,
+    rows: &mut Rows,
+    row: usize,
+    (tendon, scale): (usize, f64),
+) {
     let nv = model.nv();
-    for &(joint, coefficient) in model.tendon_terms[tendon].iter().rev() {
-        entry(rows, nv, row, model.jnt_dofadr[joint], scale * coefficient);
+    for &dof in &model.tendon_dofs[tendon] {
+        entry(rows, nv, row, dof, scale * data.ten_J[tendon * nv + dof]);
     }
 }
 
@@ -96,10 +102,10 @@ fn equality(model: &Model, data: &Data, rows: &mut Rows) {
                 rows.diagA[row] += model.dof_invweight0[model.jnt_dofadr[b]];
             }
         } else {
-            tendon_row(model, rows, row, a, 1.0);
+            tendon_row(model, data, rows, row, (a, 1.0));
             rows.diagA[row] = model.tendon_invweight0[a];
             if b != usize::MAX {
-                tendon_row(model, rows, row, b, -slope);
+                tendon_row(model, data, rows, row, (b, -slope));
                 let (from, to) = rows.chain[row];
                 rows.dofs[from..to].sort_unstable_by(|x, y| y.cmp(x));
                 // A joint that both tendons have stands once.
@@ -146,7 +152,7 @@ fn attach(model: &Model, data: &Data, rows: &mut Rows, id: usize) {
     }
 }
 
-fn friction(model: &Model, rows: &mut Rows) {
+fn friction(model: &Model, data: &Data, rows: &mut Rows) {
     let nv = model.nv();
     for dof in 0..nv {
         if model.dof_frictionloss[dof] > 0.0 {
@@ -161,7 +167,7 @@ fn friction(model: &Model, rows: &mut Rows) {
             let row = rows.push(nv, RowKind::FrictionTendon(tendon), 0.0, 0.0);
             rows.frictionloss[row] = model.tendon_frictionloss[tendon];
             rows.diagA[row] = model.tendon_invweight0[tendon];
-            tendon_row(model, rows, row, tendon, 1.0);
+            tendon_row(model, data, rows, row, (tendon, 1.0));
         }
     }
 }
@@ -211,7 +217,7 @@ fn limits(model: &Model, data: &Data, rows: &mut Rows) {
                 let row =
                     rows.push(nv, RowKind::LimitTendon(tendon), dist, model.tendon_margin[tendon]);
                 rows.diagA[row] = model.tendon_invweight0[tendon];
-                tendon_row(model, rows, row, tendon, -side);
+                tendon_row(model, data, rows, row, (tendon, -side));
             }
         }
     }

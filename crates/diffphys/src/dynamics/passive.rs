@@ -6,19 +6,6 @@ use crate::spatial::quaternion::{conjugate, logarithm, product};
 use crate::spatial::{scale, sub};
 use crate::{Data, Model};
 
-/// Lengths and velocities of tendons.
-pub(crate) fn tendons(model: &Model, data: &mut Data) {
-    for (tendon, terms) in model.tendon_terms.iter().enumerate() {
-        let (mut length, mut velocity) = (0.0, 0.0);
-        for &(joint, coefficient) in terms {
-            length += coefficient * data.qpos[model.jnt_qposadr[joint]];
-            velocity += coefficient * data.qvel[model.jnt_dofadr[joint]];
-        }
-        data.ten_length[tendon] = length;
-        data.ten_velocity[tendon] = velocity;
-    }
-}
-
 /// How far the spring of a tendon is stretched; 0 where it is slack.
 pub(crate) fn stretch(model: &Model, tendon: usize, length: f64) -> f64 {
     let [low, high] = model.tendon_lengthspring[tendon];
@@ -29,6 +16,18 @@ pub(crate) fn stretch(model: &Model, tendon: usize, length: f64) -> f64 {
     } else {
         0.0
     }
+}
+
+/// The force of a tendon's spring and damper.
+pub(crate) fn tendon_force(model: &Model, data: &Data, tendon: usize) -> f64 {
+    let mut force = 0.0;
+    if model.opt.spring {
+        force -= model.tendon_stiffness[tendon] * stretch(model, tendon, data.ten_length[tendon]);
+    }
+    if model.opt.damper {
+        force -= model.tendon_damping[tendon] * data.ten_velocity[tendon];
+    }
+    force
 }
 
 /// `qfrc_passive`. Gravity compensation of joints that count it as actuation goes to `qfrc_actuator` instead, see `actuation`.
@@ -64,18 +63,12 @@ pub(crate) fn passive(model: &Model, data: &mut Data) {
             data.qfrc_passive[dof] -= model.dof_damping[dof] * data.qvel[dof];
         }
     }
-    for (tendon, terms) in model.tendon_terms.iter().enumerate() {
-        let mut force = 0.0;
-        if opt.spring {
-            force -=
-                model.tendon_stiffness[tendon] * stretch(model, tendon, data.ten_length[tendon]);
-        }
-        if opt.damper {
-            force -= model.tendon_damping[tendon] * data.ten_velocity[tendon];
-        }
+    let nv = model.nv();
+    for (tendon, dofs) in model.tendon_dofs.iter().enumerate() {
+        let force = tendon_force(model, data, tendon);
         if force != 0.0 {
-            for &(joint, coefficient) in terms {
-                data.qfrc_passive[model.jnt_dofadr[joint]] += coefficient * force;
+            for &dof in dofs {
+                data.qfrc_passive[dof] += data.ten_J[tendon * nv + dof] * force;
             }
         }
     }

@@ -6,6 +6,7 @@
 //! Λ, v, A changes by Λ_λ(j) × S_j, Ψ̇_j and Ψ̈_j + Ψ̇_j × v_b.
 
 use super::attachment::Kinematics;
+use super::bend::Bends;
 use super::contact::{ContactMotions, Sides, on_axes, pull, rows_of};
 use super::forces;
 use super::rows::{self, Bend, bend};
@@ -119,7 +120,8 @@ impl Adjoint {
         self.rows(model, data, motions, contacts, out);
         let [on_lambda, _, on_velocity] = &mut self.on_x;
         let on = [on_lambda.as_mut_slice(), on_velocity.as_mut_slice(), &mut self.on_motion];
-        forces::pull(model, data, &self.lambda, &self.bodies, on, out);
+        let at = (self.lambda.as_slice(), self.bodies.as_slice());
+        forces::pull(model, data, at, &contacts.bends, on, out);
         self.gather(model, data, motions, out);
     }
 
@@ -180,7 +182,7 @@ impl Adjoint {
                 continue;
             }
             if rows::acts(data, row) {
-                self.row(model, data, row, out);
+                self.row(model, data, &contacts.bends, row, out);
             }
             row += 1;
         }
@@ -212,7 +214,14 @@ impl Adjoint {
     }
 
     /// A row that is not a contact's: its residual moves by J·δq, its Jacobian as `bend` says.
-    fn row(&self, model: &Model, data: &Data, row: usize, out: &mut Cotangent) {
+    fn row(
+        &self,
+        model: &Model,
+        data: &Data,
+        bends: &Bends,
+        row: usize,
+        out: &mut Cotangent,
+    ) {
         let efc = &data.efc;
         let nv = model.nv();
         let j = &efc.J[row * nv..(row + 1) * nv];
@@ -226,12 +235,15 @@ impl Adjoint {
             out.qvel[dof] += bz * j[dof];
         }
         let weighted = |dof: usize| f * self.lambda[dof] + z * data.qacc[dof] + bz * data.qvel[dof];
+        for (tendon, scale) in rows::tendons_of(model, data, row) {
+            bends.pull_tendon(model, tendon, scale, weighted, &mut out.qpos);
+        }
         match bend(model, data, row) {
             Bend::Straight => {}
             Bend::Polynomial(curvature, second) => {
                 let mut along = 0.0;
-                second.visit(model, |dof, c| along += c * weighted(dof));
-                second.visit(model, |dof, c| out.qpos[dof] -= curvature * along * c);
+                second.visit(model, data, |dof, c| along += c * weighted(dof));
+                second.visit(model, data, |dof, c| out.qpos[dof] -= curvature * along * c);
             }
             Bend::Axis(dof, w) => {
                 let c = [weighted(dof), weighted(dof + 1), weighted(dof + 2)];

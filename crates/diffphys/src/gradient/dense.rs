@@ -3,6 +3,7 @@
 
 use super::adjoint::{Cotangent, attachment_of, is_contact, sum_subtrees};
 use super::attachment::Kinematics;
+use super::bend::Bends;
 use super::contact::{ContactMotions, Sides, in_world, on_axes, push, rows_of};
 use super::forces;
 use super::rows::{self, Bend, bend};
@@ -57,13 +58,13 @@ impl Dense {
             self.da.as_mut_slice(),
             self.du.as_mut_slice(),
         );
-        forces::add_derivatives(model, data, motions, &mut self.outside, out);
+        forces::add_derivatives(model, data, (motions, &contacts.bends), &mut self.outside, out);
         for (id, motion) in contacts.list.iter().enumerate() {
             if let Some(motion) = motion {
                 self.contact(model, data, motions, id, motion);
             }
         }
-        self.rows(model, data, motions);
+        self.rows(model, data, motions, &contacts.bends);
         sum_subtrees(model, &mut self.outside);
         self.composite.fill(model, data);
         self.composite.add_derivatives(
@@ -78,7 +79,7 @@ impl Dense {
     }
 
     /// Rows that are not contacts'.
-    fn rows(&mut self, model: &Model, data: &Data, motions: &Motions) {
+    fn rows(&mut self, model: &Model, data: &Data, motions: &Motions, bends: &Bends) {
         let efc = &data.efc;
         let nv = model.nv();
         for row in 0..efc.nefc() {
@@ -107,17 +108,29 @@ impl Dense {
                     self.dv[i * nv + k] -= j[i] * w * b * j[k];
                 }
             }
+            for (tendon, scale) in rows::tendons_of(model, data, row) {
+                bends.each_of_tendon(model, tendon, |i, k, c| {
+                    self.dq[i * nv + k] += f * scale * c;
+                    let by = w * scale * c * (data.qacc[i] + b * data.qvel[i]);
+                    for &l in efc.support(row) {
+                        self.dq[l * nv + k] -= j[l] * by;
+                    }
+                });
+            }
             // x ↦ dJ·x for a displacement, and (dJ)ᵀ·f.
             match bend(model, data, row) {
                 Bend::Straight => {}
                 Bend::Polynomial(curvature, second) => {
                     let rate = -curvature
-                        * (second.along(model, &data.qacc) + b * second.along(model, &data.qvel));
-                    second.visit(model, |k, ck| {
+                        * (second.along(model, data, &data.qacc)
+                            + b * second.along(model, data, &data.qvel));
+                    second.visit(model, data, |k, ck| {
                         for &i in efc.support(row) {
                             self.dq[i * nv + k] -= j[i] * w * rate * ck;
                         }
-                        second.visit(model, |i, ci| self.dq[i * nv + k] -= curvature * f * ci * ck);
+                        second.visit(model, data, |i, ci| {
+                            self.dq[i * nv + k] -= curvature * f * ci * ck;
+                        });
                     });
                 }
                 Bend::Axis(dof, turn) => {

@@ -2,6 +2,7 @@
 
 mod adjoint;
 mod attachment;
+mod bend;
 mod contact;
 mod dense;
 mod dynamics;

@@ -9,8 +9,8 @@ use super::medium;
 use super::softness::{geom_friction, geom_solimp, geom_solref};
 use crate::collide::geometry::Motion;
 use crate::constraint::RowKind;
-use crate::dynamics::{law, spring_rotation, transmission};
-use crate::model::{Bias, Gain, Integrator, JointType, Parameter, Transmission};
+use crate::dynamics::{gears, law, spring_rotation, transmission, unit_length, unit_moment};
+use crate::model::{Bias, Gain, Integrator, JointType, Parameter};
 use crate::spatial::motion::{at_point, cross_motion};
 use crate::spatial::{Spatial, Vec3, add_scaled, angular, column, cross, dot, sub};
 use crate::{Data, Model, RowState};
@@ -207,7 +207,7 @@ impl Pulled<'_> {
         for actuator in 0..model.nu() {
             let law = law(model, data, actuator);
             let mut along = 0.0;
-            transmission(model, actuator, |dof, moment| {
+            transmission(model, data, actuator, |dof, moment| {
                 if !clamped(model, data, dof) {
                     along += moment * lambda[dof];
                 }
@@ -216,12 +216,8 @@ impl Pulled<'_> {
                 continue;
             }
             // Of implicitfast's matrix: the cotangent of the slope ∂force/∂velocity.
-            let form = match &self.implicit {
-                Some(i) if model.opt.integrator == Integrator::ImplicitFast => {
-                    slope_form(model, data, actuator, i.weight, i.acceleration)
-                }
-                _ => 0.0,
-            };
+            let row = |i: usize| data.actuator_moment[actuator * model.nv() + i];
+            let form = self.slope_form(actuator, (row, row));
             let at = [1.0, data.actuator_length[actuator], data.actuator_velocity[actuator]];
             let slots = &mut out[..];
             match parameter {
@@ -246,55 +242,54 @@ impl Pulled<'_> {
                 _ => {
                     let slope = if law.free { law.slope } else { [0.0; 2] };
                     let force = law.force;
-                    self.gear(
-                        actuator,
-                        along,
-                        force,
-                        slope,
-                        form,
-                        &mut slots[6 * actuator..6 * actuator + 6],
-                    );
+                    let out = &mut slots[6 * actuator..6 * actuator + 6];
+                    self.gear(actuator, along, (force, slope), out);
                 }
             }
         }
     }
 
-    /// Length, velocity and moment are all proportional to the gear.
+    /// h·wᵀ·(m·nᵀ)·â of an integrator that is implicit in actuator forces; else 0.
+    fn slope_form(
+        &self,
+        actuator: usize,
+        moments: (impl Fn(usize) -> f64, impl Fn(usize) -> f64),
+    ) -> f64 {
+        match &self.implicit {
+            Some(i) if self.model.opt.integrator == Integrator::ImplicitFast => {
+                let dofs = (self.model.actuator_dofs[actuator].as_slice(), true);
+                let ends = (i.weight, i.acceleration);
+                self.model.opt.timestep * slope_form(self.model, self.data, dofs, moments, ends)
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// Length, velocity and moments are linear in gear.
     fn gear(
         &self,
         actuator: usize,
         along: f64,
-        force: f64,
-        slope: [f64; 2],
-        form: f64,
+        (force, slope): (f64, [f64; 2]),
         out: &mut [f64],
     ) {
         let (model, data, lambda) = (self.model, self.data, &self.adjoint.lambda);
-        let id = model.actuator_trnid[actuator];
-        let mut one = |k: usize, dof: usize, coefficient: f64, position: f64| {
-            if !clamped(model, data, dof) {
-                out[k] += force * coefficient * lambda[dof];
-            }
-            out[k] += along * coefficient * (slope[0] * position + slope[1] * data.qvel[dof]);
-        };
-        match model.actuator_trntype[actuator] {
-            Transmission::Tendon => {
-                for &(joint, c) in &model.tendon_terms[id] {
-                    one(0, model.jnt_dofadr[joint], c, data.qpos[model.jnt_qposadr[joint]]);
+        let row = |i: usize| data.actuator_moment[actuator * model.nv() + i];
+        for k in 0..gears(model, actuator) {
+            let unit = |dof: usize| unit_moment(model, data, actuator, k, dof);
+            for &dof in &model.actuator_dofs[actuator] {
+                if !clamped(model, data, dof) {
+                    out[k] += force * unit(dof) * lambda[dof];
                 }
+                out[k] += along * slope[1] * unit(dof) * data.qvel[dof];
             }
-            Transmission::Joint if model.jnt_type[id] == JointType::Free => {
-                for k in 0..6 {
-                    one(k, model.jnt_dofadr[id] + k, 1.0, 0.0);
-                }
+            if slope[0] != 0.0 {
+                out[k] += along * slope[0] * unit_length(model, data, actuator, k);
             }
-            Transmission::Joint => {
-                one(0, model.jnt_dofadr[id], 1.0, data.qpos[model.jnt_qposadr[id]]);
+            if slope[1] != 0.0 {
+                out[k] += slope[1] * self.slope_form(actuator, (unit, row));
+                out[k] += slope[1] * self.slope_form(actuator, (row, unit));
             }
-        }
-        let gear = model.actuator_gear[actuator][0];
-        if form != 0.0 && gear != 0.0 {
-            out[0] += 2.0 * form * slope[1] / gear;
         }
     }
 

@@ -275,7 +275,8 @@ impl StepDerivative {
             pull_inertia(model, data, &self.still, weight, &mut self.scratch, &mut out.qpos);
             if model.opt.integrator == Integrator::ImplicitFast {
                 let at = (weight.as_slice(), self.acceleration.as_slice());
-                pull_slopes(model, data, &self.motions.psi, at, out);
+                let how = (self.motions.psi.as_slice(), &self.contacts.bends);
+                pull_slopes(model, data, how, at, out);
             }
         }
         self.adjoint.pull(model, data, &self.hessian, &self.motions, &self.contacts, qacc, out);
@@ -294,7 +295,8 @@ impl StepDerivative {
     /// Constants that the compiler derived (`invweight0`) are held, see [`Parameter`]. Contact parameters of explicit pairs are not geoms'.
     ///
     /// # Errors
-    /// [`Error::Length`]; [`Error::Invalid`] before the first `pull`; [`Error::NotFinite`].
+    /// [`Error::Length`]; [`Error::Invalid`] before the first `pull`, and for sizes of geoms where tendons wrap around geoms;
+    /// [`Error::NotFinite`].
     pub fn pull_parameter(
         &self,
         model: &Model,
@@ -304,6 +306,10 @@ impl StepDerivative {
         self.ready()?;
         if !self.pulled {
             return Err(Error::invalid("pull_parameter", "nothing has been pulled since the step"));
+        }
+        if parameter == Parameter::GeomSize && model.wraps() {
+            let what = "tendons around geoms have no derivative in the geoms' radii here";
+            return Err(Error::invalid("pull_parameter geom_size", what));
         }
         let want = model.parameter(parameter).len();
         length("pull_parameter", parameter.name(), out.len(), want)?;

@@ -40,20 +40,7 @@ impl Reader {
         out.actrange = a.limits("actlimited", "actrange", auto)?;
         a.prefix("gear", &mut out.gear)?;
         out.actearly = a.boolean("actearly")?.unwrap_or(false);
-        out.target = match (a.text("joint"), a.text("tendon")) {
-            (Some(joint), None) => Target::Joint(joint.to_string()),
-            (None, Some(tendon)) => Target::Tendon(tendon.to_string()),
-            (None, None) => {
-                let other = ["jointinparent", "site", "body", "cranksite", "slidersite"]
-                    .into_iter()
-                    .find(|other| a.text(other).is_some());
-                return Err(match other {
-                    Some(other) => element.unsupported(format!("transmission by {other}")),
-                    None => element.wrong("acts on nothing"),
-                });
-            }
-            (Some(_), Some(_)) => return Err(element.wrong("acts on a joint and a tendon")),
-        };
+        out.target = target(&mut a, element)?;
         // Length ranges are for muscles; groups only draw.
         a.finish(&["group", "lengthrange"])?;
         Ok(out)
@@ -135,4 +122,27 @@ fn general(out: &mut Actuator, a: &mut Attributes<'_>, element: &Element) -> Res
         return Err(element.unsupported("actdim"));
     }
     Ok(())
+}
+
+/// What an actuator acts on: exactly one thing.
+fn target(a: &mut Attributes<'_>, element: &Element) -> Result<Target> {
+    for other in ["body", "cranksite", "slidersite", "refsite"] {
+        if a.text(other).is_some() {
+            return Err(element.unsupported(format!("transmission by {other}")));
+        }
+    }
+    let mut found = None;
+    for (name, kind) in [
+        ("joint", Target::Joint as fn(String) -> Target),
+        ("jointinparent", Target::JointInParent),
+        ("tendon", Target::Tendon),
+        ("site", Target::Site),
+    ] {
+        if let Some(text) = a.text(name)
+            && found.replace(kind(text.to_string())).is_some()
+        {
+            return Err(element.wrong("acts on more than one thing"));
+        }
+    }
+    found.ok_or_else(|| element.wrong("acts on nothing"))
 }

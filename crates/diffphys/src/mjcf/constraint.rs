@@ -7,7 +7,7 @@ use super::xml::Element;
 use crate::Result;
 use crate::model::EqualityType;
 use crate::spatial::quaternion;
-use crate::spec::{ContactPair, Equality, Tendon};
+use crate::spec::{ContactPair, Equality, Tendon, Via};
 
 impl Reader {
     pub(super) fn contact(&mut self, element: &Element) -> Result<()> {
@@ -107,7 +107,7 @@ impl Reader {
 
     pub(super) fn tendon(&mut self, element: &Element) -> Result<()> {
         for child in &element.children {
-            if child.tag != "fixed" {
+            if !["fixed", "spatial"].contains(&child.tag.as_str()) {
                 return Err(child.unsupported(format!("tendon <{}>", child.tag)));
             }
             let mut a = Attributes::with_defaults(child, self.defaults.of(child, "tendon", MAIN)?);
@@ -119,6 +119,7 @@ impl Reader {
             let mut tendon = Tendon {
                 name,
                 terms: Vec::new(),
+                path: Vec::new(),
                 range: a.limits("limited", "range", self.settings.autolimits)?,
                 margin: a.number("margin")?.unwrap_or(0.0),
                 limit: a.softness("solreflimit", "solimplimit")?,
@@ -136,14 +137,18 @@ impl Reader {
                 return Err(child.unsupported("actuatorfrcrange of a tendon"));
             }
             a.finish(&["group", "width"])?;
-            for term in &child.children {
-                if term.tag != "joint" {
-                    return Err(term.wrong(format!("<{}> in a fixed tendon", term.tag)));
+            for item in &child.children {
+                if child.tag == "spatial" {
+                    tendon.path.push(via(item)?);
+                    continue;
                 }
-                let mut t = Attributes::new(term);
+                if item.tag != "joint" {
+                    return Err(item.wrong(format!("<{}> in a fixed tendon", item.tag)));
+                }
+                let mut t = Attributes::new(item);
                 let joint = t.required("joint")?.to_string();
                 let Some(coefficient) = t.number("coef")? else {
-                    return Err(term.wrong("the attribute coef is missing"));
+                    return Err(item.wrong("the attribute coef is missing"));
                 };
                 t.finish(&[])?;
                 tendon.terms.push((joint, coefficient));
@@ -188,4 +193,23 @@ fn equality_data(
         }
     }
     Ok(data)
+}
+
+/// A part of a spatial tendon's path.
+fn via(element: &Element) -> Result<Via> {
+    let mut a = Attributes::new(element);
+    let out = match element.tag.as_str() {
+        "site" => Via::Site(a.required("site")?.to_string()),
+        "geom" => {
+            let side = a.text("sidesite").map(str::to_string);
+            Via::Geom(a.required("geom")?.to_string(), side)
+        }
+        "pulley" => match a.number("divisor")? {
+            Some(divisor) => Via::Pulley(divisor),
+            None => return Err(element.wrong("the attribute divisor is missing")),
+        },
+        _ => return Err(element.wrong(format!("<{}> in a spatial tendon", element.tag))),
+    };
+    a.finish(&[])?;
+    Ok(out)
 }

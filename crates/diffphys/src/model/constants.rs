@@ -1,6 +1,6 @@
 //! What the compiler derives at the reference configuration (`mj_setConst`): bounds, subtree masses, inverse weights, tendon lengths.
 
-use super::{EqualityType, GeomType, JointType, Model, Options, Transmission};
+use super::{EqualityType, GeomType, JointType, Model, Options};
 use crate::dynamics::{self, NO_PARENT};
 use crate::spatial::motion::at_point;
 use crate::spatial::quaternion::{conjugate, product};
@@ -17,12 +17,6 @@ impl Model {
         if b == 0 { NO_PARENT } else { self.body_dofadr[b] + self.body_dofnum[b] - 1 }
     }
 
-    /// Does the actuator's length depend on positions? A free joint has no length.
-    pub(crate) fn has_length(&self, actuator: usize) -> bool {
-        self.actuator_trntype[actuator] == Transmission::Tendon
-            || self.jnt_type[self.actuator_trnid[actuator]] != JointType::Free
-    }
-
     /// The distance beyond the margin at which a pair of geoms is listed.
     pub(crate) fn pair_gap(&self, geom: [usize; 2]) -> f64 {
         let explicit = self.pair.iter().find(|p| p.geom == geom);
@@ -37,7 +31,7 @@ impl Model {
         let mut data = Data::new(self);
         dynamics::at_reference(self, &mut data);
         self.set_inverse_weights(&data);
-        self.set_tendons(&data);
+        self.set_tendons(&mut data);
         self.set_anchors(&data);
         crate::data::finite("compile", "an inverse weight", &self.dof_invweight0)
     }
@@ -175,25 +169,23 @@ impl Model {
         }
     }
 
-    fn set_tendons(&mut self, data: &Data) {
+    fn set_tendons(&mut self, data: &mut Data) {
+        let nv = self.nv();
+        // Where springs are at rest, then the reference configuration.
+        data.qpos.copy_from_slice(&self.qpos_spring);
+        dynamics::tendons_at(self, data);
+        let rest = data.ten_length.clone();
+        data.qpos.copy_from_slice(&self.qpos0);
+        dynamics::tendons_at(self, data);
         for tendon in 0..self.ntendon() {
-            let mut row = vec![0.0; self.nv()];
-            let mut length = 0.0;
-            for &(joint, coefficient) in &self.tendon_terms[tendon] {
-                length += coefficient * self.qpos0[self.jnt_qposadr[joint]];
-                row[self.jnt_dofadr[joint]] = coefficient;
-            }
-            let mut solved = row.clone();
+            let row = &data.ten_J[tendon * nv..(tendon + 1) * nv];
+            let mut solved = row.to_vec();
             self.invert(data, &mut solved);
-            self.tendon_length0.push(length);
+            self.tendon_length0.push(data.ten_length[tendon]);
             self.tendon_invweight0.push(row.iter().zip(&solved).map(|(a, b)| a * b).sum());
-            let mut rest = 0.0;
-            for &(joint, coefficient) in &self.tendon_terms[tendon] {
-                rest += coefficient * self.qpos_spring[self.jnt_qposadr[joint]];
-            }
             let spring = &mut self.tendon_lengthspring[tendon];
             if spring[0].is_nan() {
-                *spring = [rest; 2];
+                *spring = [rest[tendon]; 2];
             }
         }
     }

@@ -6,7 +6,7 @@ mod option;
 mod parameter;
 mod position;
 
-pub use kinds::{Bias, Dynamics, EqualityType, Gain, GeomType, JointType, Transmission};
+pub use kinds::{Bias, Dynamics, EqualityType, Gain, GeomType, JointType, Transmission, Wrap};
 pub use option::{Cone, Integrator, Options, Solver};
 pub use parameter::Parameter;
 pub(crate) use position::{quat as quat_of, three};
@@ -201,8 +201,12 @@ arrays! {
         eq_solimp: [f64; 5],
         /// Names of tendons.
         tendon_names: String,
-        /// Joints and coefficients of each tendon: length = Σ coefficient·q.
+        /// Joints and coefficients of each fixed tendon: length = Σ coefficient·q. Empty for spatial ones.
         tendon_terms: Vec<(usize, f64)>,
+        /// The path of each spatial tendon. Empty for fixed ones.
+        tendon_path: Vec<Wrap>,
+        /// The degrees of freedom that a tendon's length depends on, decreasing.
+        tendon_dofs: Vec<usize>,
         /// Are limits on?
         tendon_limited: bool,
         /// Limits of the length.
@@ -233,8 +237,10 @@ arrays! {
         actuator_names: String,
         /// What it acts on.
         actuator_trntype: Transmission,
-        /// The joint or tendon.
+        /// The joint, tendon or site.
         actuator_trnid: usize,
+        /// The degrees of freedom it acts on, decreasing.
+        actuator_dofs: Vec<usize>,
         /// Dynamics of the activation.
         actuator_dyntype: Dynamics,
         /// Gain.
@@ -247,7 +253,7 @@ arrays! {
         actuator_gainprm: [f64; 3],
         /// Parameters of the bias.
         actuator_biasprm: [f64; 3],
-        /// Gear ratios: one for scalar transmissions, six for a free joint.
+        /// Gear ratios: one for scalar transmissions, three for a ball, six for a free joint or a site.
         actuator_gear: [f64; 6],
         /// Is the control clamped?
         actuator_ctrllimited: bool,
@@ -382,6 +388,11 @@ impl Model {
         find("site", &self.site_names, name)
     }
 
+    /// The tendon of that name.
+    pub fn tendon(&self, name: &str) -> Result<usize> {
+        find("tendon", &self.tendon_names, name)
+    }
+
     /// The actuator of that name.
     pub fn actuator(&self, name: &str) -> Result<usize> {
         find("actuator", &self.actuator_names, name)
@@ -395,6 +406,12 @@ impl Model {
         options.check()?;
         self.opt = options;
         Ok(())
+    }
+
+    /// Does a tendon go around a geom?
+    pub(crate) fn wraps(&self) -> bool {
+        let obstacle = |w: &Wrap| matches!(w, Wrap::Sphere { .. } | Wrap::Cylinder { .. });
+        self.tendon_path.iter().flatten().any(obstacle)
     }
 
     /// A name for messages: `joint 'knee'`, or `joint 3` where it has none.

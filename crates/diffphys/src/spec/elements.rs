@@ -251,13 +251,26 @@ pub struct Equality {
     pub line: u32,
 }
 
-/// A fixed tendon: length = Σ coefficient·q.
+/// A part of a spatial tendon's path, by name.
+#[derive(Debug, Clone)]
+pub enum Via {
+    /// Through a site.
+    Site(String),
+    /// Around a sphere or cylinder, on the side of a site, if one is given.
+    Geom(String, Option<String>),
+    /// The string starts anew; lengths from here on are divided by this.
+    Pulley(f64),
+}
+
+/// A tendon: fixed, with length = Σ coefficient·q, or spatial, with a path.
 #[derive(Debug, Clone)]
 pub struct Tendon {
     /// Name.
     pub name: String,
-    /// Names of scalar joints and their coefficients.
+    /// Names of scalar joints and their coefficients, of a fixed tendon.
     pub terms: Vec<(String, f64)>,
+    /// The path of a spatial tendon.
+    pub path: Vec<Via>,
     /// Limits, if on.
     pub range: Option<[f64; 2]>,
     /// Distance from a limit at which it becomes active.
@@ -283,8 +296,12 @@ pub struct Tendon {
 pub enum Target {
     /// A joint.
     Joint(String),
+    /// A joint, with the rotational axis in the parent's frame.
+    JointInParent(String),
     /// A tendon.
     Tendon(String),
+    /// A site.
+    Site(String),
 }
 
 /// An actuator.

@@ -8,7 +8,13 @@ pub const MODELS: [&str; 8] =
     ["shapes", "cones", "pile", "logs", "arm", "arm_implicit", "arm_rk", "spinner"];
 
 /// Those of `tests/models/joints`: connect and weld, media, spatial tendons, transmissions.
-pub const JOINTS: [&str; 3] = ["joints/tied", "joints/medium", "joints/medium_implicit"];
+pub const JOINTS: [&str; 5] = [
+    "joints/tied",
+    "joints/medium",
+    "joints/medium_implicit",
+    "joints/strings",
+    "joints/strings_implicit",
+];
 
 /// A model of `tests/models`, solved as far as rounding lets it.
 pub fn model(name: &str) -> Model {
