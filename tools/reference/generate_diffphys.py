@@ -40,7 +40,7 @@ def prepared(path):
 
 def copy(model, data):
     other = mujoco.MjData(model)
-    for name in ["qpos", "qvel", "act", "ctrl", "qacc_warmstart"]:
+    for name in ["qpos", "qvel", "act", "ctrl", "qacc_warmstart", "mocap_pos", "mocap_quat"]:
         getattr(other, name)[:] = getattr(data, name)
     return other
 
@@ -97,7 +97,10 @@ def rollout(path, samples, constants):
         if step in samples:
             states.append(state(model, data))
         mujoco.mj_step(model, data)
-    return {"constants": {name: numbers(getattr(model, name)) for name in constants}, "states": states}
+    values = {name: numbers(getattr(model, name)) for name in constants}
+    if "actuator_biasprm" in values:
+        values["actuator_biasprm"] = numbers(model.actuator_biasprm[:, :3])
+    return {"constants": values, "states": states}
 
 
 def main():

@@ -13,8 +13,10 @@ from generate_diffphys import ROOT, VERSION, rollout
 
 # When to look, in steps.
 SAMPLES = {"tied": [0, 30, 90], "medium": [0, 40], "medium_implicit": [0, 40],
-    "strings": [0, 60, 150, 300], "strings_implicit": [0, 60, 150, 300]}
-CONSTANTS = ["body_mass", "body_inertia", "body_invweight0", "dof_invweight0", "qpos0", "geom_pos", "jnt_range"]
+    "strings": [0, 60, 150, 300], "strings_implicit": [0, 60, 150, 300],
+    "servos": [0, 40, 120]}
+CONSTANTS = ["body_mass", "body_inertia", "body_invweight0", "dof_invweight0", "qpos0", "geom_pos", "jnt_range",
+             "jnt_stiffness", "dof_damping", "actuator_biasprm", "actuator_ctrlrange", "actuator_actrange", "tendon_invweight0", "tendon_length0"]
 
 
 def main():

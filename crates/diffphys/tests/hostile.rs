@@ -27,7 +27,8 @@ fn unsupported_physics_is_named_with_its_line() {
         ("<mujoco><actuator><muscle joint='j'/></actuator></mujoco>", "muscle"),
         ("<mujoco><actuator><general body='b'/></actuator></mujoco>", "body"),
         ("<mujoco><actuator><general site='s' refsite='r'/></actuator></mujoco>", "refsite"),
-        ("<mujoco><actuator><position joint='j' dampratio='1'/></actuator></mujoco>", "dampratio"),
+        ("<mujoco><compiler fusestatic='true'/></mujoco>", "fusestatic"),
+        ("<mujoco><tendon><spatial armature='1'/></tendon></mujoco>", "armature"),
     ];
     for (text, word) in table {
         match mjcf::parse(text) {
@@ -42,11 +43,9 @@ fn unsupported_physics_is_named_with_its_line() {
         ("<geom type='mesh' mesh='m'/>", "mesh"),
         ("<geom type='hfield' hfield='h'/>", "hfield"),
         ("<geom size='1' shellinertia='true'/>", "shellinertia"),
-        ("<body mocap='true'/>", "mocap"),
-        ("<body><joint springdamper='0.1 1'/></body>", "springdamper"),
-        ("<body><joint stiffness='1 2'/></body>", "stiffness"),
+        ("<body><joint damping='1 2'/></body>", "damping"),
         ("<body><plugin/></body>", "plugin"),
-        ("<replicate count='3'/>", "replicate"),
+        ("<attach model='m' body='b' prefix='p'/>", "attach"),
         ("<geom size='1' notathing='3'/>", "notathing"),
     ] {
         match mjcf::parse(&in_world(body)) {
@@ -85,6 +84,13 @@ fn wrong_numbers_and_names_are_refused() {
         "<body><joint/><inertial mass='-1' pos='0 0 0' diaginertia='1 1 1'/></body>",
         "<body name='a'/><body name='a'/>",
         "<joint/>",
+        "<body><body mocap='true'/></body>",
+        "<body mocap='true'><joint/><geom size='1'/></body>",
+        "<body><joint type='ball' stiffness='1 2'/><geom size='1'/></body>",
+        "<replicate count='0'/>",
+        "<replicate count='3'><joint/></replicate>",
+        "<replicate count='3'><replicate count='1000000'><site/></replicate></replicate>",
+        "<replicate count='1000000000000'><body/></replicate>",
     ];
     for body in bodies {
         let outcome = mjcf::parse(&in_world(body));
@@ -110,6 +116,9 @@ fn wrong_numbers_and_names_are_refused() {
         "<mujoco><tendon><fixed><joint joint='x' coef='1'/></fixed></tendon></mujoco>",
         "<mujoco><include file='../../etc/passwd'/></mujoco>",
         "<mujoco><tendon><spatial name='s'/></tendon></mujoco>",
+        "<mujoco><actuator><position joint='j' kv='1' dampratio='1'/></actuator></mujoco>",
+        "<mujoco><worldbody><body><joint name='j'/><geom size='1'/></body></worldbody><actuator><position joint='j' inheritrange='1'/></actuator></mujoco>",
+        "<mujoco><worldbody><body mocap='true'/></worldbody><keyframe><key mpos='1 2'/></keyframe></mujoco>",
         "<mujoco><tendon><spatial><site site='a'/><site site='b'/></spatial></tendon></mujoco>",
         "<mujoco><worldbody><site name='a'/></worldbody><tendon><spatial><site site='a'/></spatial></tendon></mujoco>",
         "<mujoco><worldbody><site name='a'/><geom name='g' size='1'/></worldbody><tendon><spatial><site site='a'/><geom geom='g'/></spatial></tendon></mujoco>",

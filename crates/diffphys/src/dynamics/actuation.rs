@@ -4,7 +4,7 @@ use super::passive::gravity_compensation;
 use crate::model::{Bias, Dynamics, Gain, JointType, Transmission, quat_of, three};
 use crate::spatial::motion::at_point;
 use crate::spatial::quaternion::{self, logarithm, right_jacobian_inverse_transpose};
-use crate::spatial::{Vec3, angular, column, dot, rotate, sub};
+use crate::spatial::{MINVAL, Vec3, angular, column, dot, norm, rotate, sub};
 use crate::{Data, Model};
 
 /// Calls `visit(dof, moment)` for every degree of freedom that an actuator acts on.
@@ -198,6 +198,22 @@ pub(crate) struct Law {
     pub(crate) free: bool,
 }
 
+/// The setpoint of a servo on a ball is on a circle: the one that is nearest to the length.
+fn nearest_turn(model: &Model, actuator: usize, input: f64, length: f64) -> f64 {
+    let joint = matches!(
+        model.actuator_trntype[actuator],
+        Transmission::Joint | Transmission::JointInParent
+    );
+    if !joint
+        || model.jnt_type[model.actuator_trnid[actuator]] != JointType::Ball
+        || !model.servo(actuator)
+    {
+        return input;
+    }
+    let turn = std::f64::consts::TAU * norm(three(&model.actuator_gear[actuator], 0));
+    if turn < MINVAL { input } else { input - turn * ((input - length) / turn).round() }
+}
+
 /// The force of an actuator at the present lengths and velocities.
 pub(crate) fn law(model: &Model, data: &Data, actuator: usize) -> Law {
     let (length, velocity) = (data.actuator_length[actuator], data.actuator_velocity[actuator]);
@@ -210,6 +226,7 @@ pub(crate) fn law(model: &Model, data: &Data, actuator: usize) -> Law {
     } else {
         data.act[adr]
     };
+    let input = nearest_turn(model, actuator, input, length);
     let affine = |p: &[f64; 3]| p[0] + p[1] * length + p[2] * velocity;
     let gain_prm = &model.actuator_gainprm[actuator];
     let bias_prm = &model.actuator_biasprm[actuator];

@@ -13,14 +13,14 @@ mod velocity;
 pub(crate) mod wrap;
 
 pub(crate) use actuation::{
-    Law, clamped_control, free_activation, gears, law, length_slopes, next_activation, site_wrench,
+    Law, clamped_control, free_activation, gears, law, length_slopes, moments, next_activation, site_wrench,
     transmission, unit_length, unit_moment,
 };
 pub(crate) use bias::NO_PARENT;
 pub(crate) use forward::forward;
 pub(crate) use inertia::{factor, multiply_inertia, solve, solve_rows};
 pub(crate) use integrate::{NODE, WEIGHT, correct};
-pub(crate) use passive::{spring_rotation, stretch, tendon_force};
+pub(crate) use passive::{spring, spring_rotation, stretch, tendon_force};
 
 /// Positions, inertia and its factor at the reference configuration of a model whose constants are not known yet.
 pub(crate) fn at_reference(model: &crate::Model, data: &mut crate::Data) {

@@ -18,11 +18,17 @@ pub(crate) fn stretch(model: &Model, tendon: usize, length: f64) -> f64 {
     }
 }
 
+/// k·x + b·x² + c·x³, and its slope.
+pub(crate) fn spring(k: f64, [b, c]: [f64; 2], x: f64) -> (f64, f64) {
+    (x * (k + x * (b + x * c)), k + x * (2.0 * b + 3.0 * x * c))
+}
+
 /// The force of a tendon's spring and damper.
 pub(crate) fn tendon_force(model: &Model, data: &Data, tendon: usize) -> f64 {
     let mut force = 0.0;
     if model.opt.spring {
-        force -= model.tendon_stiffness[tendon] * stretch(model, tendon, data.ten_length[tendon]);
+        let x = stretch(model, tendon, data.ten_length[tendon]);
+        force -= spring(model.tendon_stiffness[tendon], model.tendon_stiffnesspoly[tendon], x).0;
     }
     if model.opt.damper {
         force -= model.tendon_damping[tendon] * data.ten_velocity[tendon];
@@ -36,7 +42,8 @@ pub(crate) fn passive(model: &Model, data: &mut Data) {
     data.qfrc_passive.fill(0.0);
     for joint in 0..model.njnt() {
         let k = model.jnt_stiffness[joint];
-        if k == 0.0 || !opt.spring {
+        let poly = model.jnt_stiffnesspoly[joint];
+        if (k == 0.0 && poly == [0.0; 2]) || !opt.spring {
             continue;
         }
         let (q, v) = (model.jnt_qposadr[joint], model.jnt_dofadr[joint]);
@@ -48,7 +55,8 @@ pub(crate) fn passive(model: &Model, data: &mut Data) {
             }
             JointType::Ball => {}
             JointType::Slide | JointType::Hinge => {
-                data.qfrc_passive[v] -= k * (data.qpos[q] - model.qpos_spring[q]);
+                let x = data.qpos[q] - model.qpos_spring[q];
+                data.qfrc_passive[v] -= spring(k, poly, x).0;
             }
         }
         if let Some((q, v)) = model.rotation(joint) {

@@ -5,8 +5,8 @@ use super::bend::Bends;
 use super::medium;
 use super::smooth::{Motions, acts, outside_force, outside_of};
 use crate::dynamics::{
-    Law, clamped_control, free_activation, law, length_slopes, spring_rotation, stretch,
-    tendon_force, transmission,
+    Law, clamped_control, free_activation, law, length_slopes, spring, spring_rotation,
+    stretch, tendon_force, transmission,
 };
 use crate::model::{Dynamics, JointType};
 use crate::spatial::motion::{accumulate, cross_force, wrench};
@@ -91,8 +91,23 @@ pub(crate) fn clamped(model: &Model, data: &Data, dof: usize) -> bool {
 fn tendon_slopes(model: &Model, data: &Data, tendon: usize) -> (f64, f64) {
     let slack = stretch(model, tendon, data.ten_length[tendon]) == 0.0
         && model.tendon_lengthspring[tendon][0] < model.tendon_lengthspring[tendon][1];
-    let stiff = if model.opt.spring && !slack { model.tendon_stiffness[tendon] } else { 0.0 };
+    let stiff = if model.opt.spring && !slack {
+        let x = stretch(model, tendon, data.ten_length[tendon]);
+        spring(model.tendon_stiffness[tendon], model.tendon_stiffnesspoly[tendon], x).1
+    } else {
+        0.0
+    };
     (stiff, if model.opt.damper { model.tendon_damping[tendon] } else { 0.0 })
+}
+
+/// The slope of a joint's spring.
+fn joint_stiffness(model: &Model, data: &Data, joint: usize) -> f64 {
+    let poly = model.jnt_stiffnesspoly[joint];
+    if poly == [0.0; 2] {
+        return model.jnt_stiffness[joint];
+    }
+    let q = model.jnt_qposadr[joint];
+    spring(model.jnt_stiffness[joint], poly, data.qpos[q] - model.qpos_spring[q]).1
 }
 
 fn springs(
@@ -103,7 +118,7 @@ fn springs(
     out: &mut Cotangent,
 ) {
     for joint in 0..model.njnt() {
-        let k = model.jnt_stiffness[joint];
+        let k = joint_stiffness(model, data, joint);
         if k == 0.0 {
             continue;
         }
@@ -203,7 +218,7 @@ pub(crate) fn add_derivatives(
     let opt = &model.opt;
     medium::add_derivatives(model, data, motions, dq, dv);
     for joint in 0..model.njnt() {
-        let k = model.jnt_stiffness[joint];
+        let k = joint_stiffness(model, data, joint);
         if k == 0.0 || !opt.spring {
             continue;
         }

@@ -116,6 +116,8 @@ impl Reader {
             if a.prefix("springlength", &mut spring)? == 1 {
                 spring[1] = spring[0];
             }
+            let mut stiffness = [0.0; 3];
+            a.prefix("stiffness", &mut stiffness)?;
             let mut tendon = Tendon {
                 name,
                 terms: Vec::new(),
@@ -125,7 +127,8 @@ impl Reader {
                 limit: a.softness("solreflimit", "solimplimit")?,
                 frictionloss: a.number("frictionloss")?.unwrap_or(0.0),
                 friction: a.softness("solreffriction", "solimpfriction")?,
-                stiffness: a.number("stiffness")?.unwrap_or(0.0),
+                stiffness: stiffness[0],
+                stiffnesspoly: [stiffness[1], stiffness[2]],
                 damping: a.number("damping")?.unwrap_or(0.0),
                 springlength: (spring != [-1.0, -1.0]).then_some(spring),
                 line: child.line,

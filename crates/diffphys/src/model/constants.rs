@@ -1,6 +1,6 @@
 //! What the compiler derives at the reference configuration (`mj_setConst`): bounds, subtree masses, inverse weights, tendon lengths.
 
-use super::{EqualityType, GeomType, JointType, Model, Options};
+use super::{Bias, EqualityType, Gain, GeomType, JointType, Model, Options};
 use crate::dynamics::{self, NO_PARENT};
 use crate::spatial::motion::at_point;
 use crate::spatial::quaternion::{conjugate, product};
@@ -188,6 +188,47 @@ impl Model {
                 *spring = [rest[tendon]; 2];
             }
         }
+    }
+
+    /// Stiffness and damping of joints that are given a time constant and damping ratio, and the damping of servos that are given a damping
+    /// ratio: 2·ratio·√(kp·m) with the mass m = 1/(J·M⁻¹·Jᵀ) at the reference configuration.
+    pub(crate) fn set_servos(&mut self, joints: impl Iterator<Item = Option<[f64; 2]>>) {
+        for (joint, given) in joints.enumerate() {
+            if let Some([time, ratio]) = given {
+                let dof = self.jnt_dofadr[joint];
+                let inertia = 1.0 / self.dof_invweight0[dof].max(MINVAL);
+                self.jnt_stiffness[joint] = inertia / (time * time * ratio * ratio).max(MINVAL);
+                let damping = 2.0 * inertia / time.max(MINVAL);
+                self.dof_damping[dof..dof + self.jnt_type[joint].velocities()].fill(damping);
+            }
+        }
+        let mut data = Data::new(self);
+        dynamics::tendons_at(self, &mut data);
+        dynamics::at_reference(self, &mut data);
+        dynamics::moments(self, &mut data);
+        let nv = self.nv();
+        for actuator in 0..self.nu() {
+            let ratio = self.actuator_biasprm[actuator][2];
+            if !self.servo(actuator) || ratio <= 0.0 {
+                continue;
+            }
+            let row = &data.actuator_moment[actuator * nv..(actuator + 1) * nv];
+            let mut solved = row.to_vec();
+            self.invert(&data, &mut solved);
+            let inverse: f64 = row.iter().zip(&solved).map(|(a, b)| a * b).sum();
+            let mass = 1.0 / inverse.max(MINVAL);
+            let kp = self.actuator_gainprm[actuator][0];
+            self.actuator_biasprm[actuator][2] = -2.0 * ratio * (kp * mass).sqrt();
+        }
+    }
+
+    /// Is the actuator's force kp·(input − length) and damping?
+    pub(crate) fn servo(&self, actuator: usize) -> bool {
+        let kp = self.actuator_gainprm[actuator][0];
+        self.actuator_gaintype[actuator] == Gain::Fixed
+            && self.actuator_biastype[actuator] == Bias::Affine
+            && kp > 0.0
+            && kp == -self.actuator_biasprm[actuator][1]
     }
 
     pub(crate) fn empty(name: String, opt: Options) -> Self {

@@ -83,6 +83,8 @@ arrays! {
         body_gravcomp: f64,
         /// Mean inverse inertia at `qpos0`, (translational 1/kg, rotational 1/(kg·m²)).
         body_invweight0: [f64; 2],
+        /// Which of the bodies that are moved from outside it is (`mocap_pos` of the data); `usize::MAX` for none.
+        body_mocapid: usize,
         /// Names of joints.
         jnt_names: String,
         /// Kind of joint.
@@ -99,6 +101,8 @@ arrays! {
         jnt_axis: Vec3,
         /// Stiffness of the spring, N/m or N·m/rad.
         jnt_stiffness: f64,
+        /// Further terms of the spring's force, −(b·x² + c·x³), of hinges and slides.
+        jnt_stiffnesspoly: [f64; 2],
         /// Are limits on?
         jnt_limited: bool,
         /// Limits, m or rad; a ball's largest angle is the second.
@@ -225,6 +229,8 @@ arrays! {
         tendon_solimp_fri: [f64; 5],
         /// Stiffness.
         tendon_stiffness: f64,
+        /// Further terms of the spring's force in the stretch, −(b·x² + c·x³).
+        tendon_stiffnesspoly: [f64; 2],
         /// Damping.
         tendon_damping: f64,
         /// Lengths between which the spring is slack.
@@ -301,6 +307,10 @@ pub struct Keyframe {
     pub act: Vec<f64>,
     /// Controls, `nu`.
     pub ctrl: Vec<f64>,
+    /// Positions of bodies moved from outside, m.
+    pub mpos: Vec<[f64; 3]>,
+    /// Orientations of bodies moved from outside.
+    pub mquat: Vec<[f64; 4]>,
 }
 
 /// An explicit contact pair with its own parameters.
@@ -348,6 +358,11 @@ impl Model {
     /// Number of bodies, the world included.
     pub fn nbody(&self) -> usize {
         self.body_parentid.len()
+    }
+
+    /// Number of bodies that are moved from outside.
+    pub fn nmocap(&self) -> usize {
+        self.body_mocapid.iter().filter(|&&id| id != usize::MAX).count()
     }
 
     /// Number of joints.

@@ -5,6 +5,7 @@ use super::compile::{at_least_zero, finite, label, range, softness};
 use crate::model::{
     Dynamics, EqualityType, GeomType, JointType, Keyframe, Pair, Transmission, Wrap,
 };
+use crate::data::of_moved;
 use crate::{Error, Model, Result, collide};
 
 pub(super) fn add_tendon(model: &mut Model, tendon: &super::Tendon) -> Result<()> {
@@ -57,6 +58,8 @@ pub(super) fn add_tendon(model: &mut Model, tendon: &super::Tendon) -> Result<()
     model.tendon_solref_fri.push(tendon.friction.solref);
     model.tendon_solimp_fri.push(tendon.friction.solimp);
     model.tendon_stiffness.push(tendon.stiffness);
+    finite(node, "stiffness", &tendon.stiffnesspoly)?;
+    model.tendon_stiffnesspoly.push(tendon.stiffnesspoly);
     model.tendon_damping.push(tendon.damping);
     let spring =
         tendon.springlength.map_or(Ok([f64::NAN; 2]), |s| range(node, "springlength", Some(s)))?;
@@ -162,6 +165,25 @@ pub(super) fn add_actuator(model: &mut Model, actuator: &super::Actuator) -> Res
     for list in [&actuator.gainprm, &actuator.biasprm, &actuator.dynprm] {
         finite(node, "a parameter", list)?;
     }
+    let (mut ctrlrange, mut actrange) = (actuator.ctrlrange, actuator.actrange);
+    finite(node, "inheritrange", &[actuator.inheritrange])?;
+    if actuator.inheritrange > 0.0 {
+        let slot = match actuator.dynamics {
+            Dynamics::Integrator => &mut actrange,
+            _ => &mut ctrlrange,
+        };
+        let inherited = match kind {
+            Transmission::Joint if model.jnt_limited[id] => Some(model.jnt_range[id]),
+            Transmission::Tendon if model.tendon_limited[id] => Some(model.tendon_range[id]),
+            _ => None,
+        };
+        let (Some([low, high]), None) = (inherited, *slot) else {
+            let what = "inheritrange needs a joint or tendon with a range, and no range of its own";
+            return Err(Error::invalid(node(), what));
+        };
+        let (middle, half) = (0.5 * (low + high), 0.5 * (high - low) * actuator.inheritrange);
+        *slot = Some([middle - half, middle + half]);
+    }
     model.actuator_names.push(actuator.name.clone());
     model.actuator_trntype.push(kind);
     model.actuator_trnid.push(id);
@@ -172,12 +194,12 @@ pub(super) fn add_actuator(model: &mut Model, actuator: &super::Actuator) -> Res
     model.actuator_gainprm.push(actuator.gainprm);
     model.actuator_biasprm.push(actuator.biasprm);
     model.actuator_gear.push(actuator.gear);
-    model.actuator_ctrllimited.push(actuator.ctrlrange.is_some());
-    model.actuator_ctrlrange.push(range(node, "ctrlrange", actuator.ctrlrange)?);
+    model.actuator_ctrllimited.push(ctrlrange.is_some());
+    model.actuator_ctrlrange.push(range(node, "ctrlrange", ctrlrange)?);
     model.actuator_forcelimited.push(actuator.forcerange.is_some());
     model.actuator_forcerange.push(range(node, "forcerange", actuator.forcerange)?);
-    model.actuator_actlimited.push(actuator.actrange.is_some());
-    model.actuator_actrange.push(range(node, "actrange", actuator.actrange)?);
+    model.actuator_actlimited.push(actrange.is_some());
+    model.actuator_actrange.push(range(node, "actrange", actrange)?);
     model.actuator_actearly.push(actuator.actearly);
     if actuator.dynamics == Dynamics::None {
         model.actuator_actadr.push(usize::MAX);
@@ -274,11 +296,25 @@ pub(super) fn keyframe(model: &Model, name: &str, frame: &Keyframe) -> Result<Ke
             Err(Error::invalid(node(), what))
         }
     };
+    fn moved<const N: usize>(
+        what: &str,
+        given: &[[f64; N]],
+        rest: Vec<[f64; N]>,
+    ) -> Result<Vec<[f64; N]>> {
+        if given.is_empty() || given.len() == rest.len() {
+            finite(|| "keyframe".to_string(), what, given.as_flattened())?;
+            return Ok(if given.is_empty() { rest } else { given.to_vec() });
+        }
+        let what = format!("{what} is of {} bodies, the model has {}", given.len(), rest.len());
+        Err(Error::invalid("keyframe", what))
+    }
     Ok(Keyframe {
         time: frame.time,
         qpos: fill("qpos", &frame.qpos, &model.qpos0)?,
         qvel: fill("qvel", &frame.qvel, &vec![0.0; model.nv()])?,
         act: fill("act", &frame.act, &vec![0.0; model.na])?,
         ctrl: fill("ctrl", &frame.ctrl, &vec![0.0; model.nu()])?,
+        mpos: moved("mpos", &frame.mpos, of_moved(model, &model.body_pos))?,
+        mquat: moved("mquat", &frame.mquat, of_moved(model, &model.body_quat))?,
     })
 }

@@ -101,6 +101,8 @@ pub(super) fn compile(spec: &Spec) -> Result<Model> {
     }
     model.candidates = collide::candidates(&model)?;
     model.set_constants()?;
+    let joints = order.iter().flat_map(|&old| &spec.bodies[old].joints);
+    model.set_servos(joints.map(|j| j.springdamper));
     Ok(model)
 }
 
@@ -147,10 +149,16 @@ fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize) -> Result<()
     if id == 0 && !body.joints.is_empty() {
         return Err(Error::invalid(node(), "the world has no joints"));
     }
+    if body.mocap && (parent != 0 || id == 0 || !body.joints.is_empty()) {
+        let what = "a body that is moved from outside must be a child of the world without joints";
+        return Err(Error::invalid(node(), what));
+    }
+    model.body_mocapid.push(if body.mocap { model.nmocap() } else { usize::MAX });
     model.body_names.push(body.name.clone());
     model.body_parentid.push(parent);
     model.body_rootid.push(if parent == 0 { id } else { model.body_rootid[parent] });
-    let weld = if id == 0 || !body.joints.is_empty() { id } else { model.body_weldid[parent] };
+    let own = id == 0 || body.mocap || !body.joints.is_empty();
+    let weld = if own { id } else { model.body_weldid[parent] };
     model.body_weldid.push(weld);
     model.body_pos.push(body.pose.pos);
     model.body_quat.push(quaternion::normalize(body.pose.quat));
@@ -218,6 +226,12 @@ fn joint(model: &mut Model, body: usize, joint: &super::Joint) -> Result<()> {
     model.jnt_pos.push(if free { [0.0; 3] } else { joint.pos });
     model.jnt_axis.push(if scalar { axis } else { [0.0, 0.0, 1.0] });
     model.jnt_stiffness.push(joint.stiffness);
+    finite(node, "stiffness or springdamper", &joint.stiffnesspoly)?;
+    finite(node, "springdamper", &joint.springdamper.unwrap_or_default())?;
+    if joint.stiffnesspoly != [0.0; 2] && !scalar {
+        return Err(Error::invalid(node(), "nonlinear stiffness of a ball or free joint"));
+    }
+    model.jnt_stiffnesspoly.push(joint.stiffnesspoly);
     model.jnt_limited.push(joint.range.is_some() && !free);
     model.jnt_range.push(range(node, "the range", joint.range)?);
     model.jnt_margin.push(joint.margin);

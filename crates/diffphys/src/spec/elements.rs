@@ -33,8 +33,12 @@ pub struct Joint {
     pub reference: f64,
     /// Position where the spring is at rest.
     pub springref: f64,
-    /// Stiffness of the spring.
+    /// Stiffness of the spring: force −k·x.
     pub stiffness: f64,
+    /// Further terms of the spring's force, −(b·x² + c·x³). Hinges and slides only.
+    pub stiffnesspoly: [f64; 2],
+    /// Time constant (s) and damping ratio that the compiler makes stiffness and damping of, with the inertia at the reference configuration.
+    pub springdamper: Option<[f64; 2]>,
     /// Damping.
     pub damping: f64,
     /// Armature inertia.
@@ -68,6 +72,8 @@ impl Joint {
             reference: 0.0,
             springref: 0.0,
             stiffness: 0.0,
+            stiffnesspoly: [0.0; 2],
+            springdamper: None,
             damping: 0.0,
             armature: 0.0,
             frictionloss: 0.0,
@@ -283,6 +289,8 @@ pub struct Tendon {
     pub friction: Softness,
     /// Stiffness.
     pub stiffness: f64,
+    /// Further terms of the spring's force in the stretch, −(b·x² + c·x³).
+    pub stiffnesspoly: [f64; 2],
     /// Damping.
     pub damping: f64,
     /// Lengths between which the spring is slack; `None` for the length at the reference configuration.
@@ -333,6 +341,8 @@ pub struct Actuator {
     pub actrange: Option<[f64; 2]>,
     /// Does the force use the next activation?
     pub actearly: bool,
+    /// Positive: limits of the control (of an integrator's activation) are those of the joint or tendon, scaled by this about their middle.
+    pub inheritrange: f64,
     /// Line of the file; 0 for none.
     pub line: u32,
 }
@@ -354,6 +364,7 @@ impl Actuator {
             forcerange: None,
             actrange: None,
             actearly: false,
+            inheritrange: 0.0,
             line: 0,
         }
     }

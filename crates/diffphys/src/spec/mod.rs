@@ -90,6 +90,8 @@ pub struct Body {
     pub inertial: Option<Inertial>,
     /// Share of gravity that is compensated.
     pub gravcomp: f64,
+    /// Is it moved from outside? Such a body is a child of the world and has no joints.
+    pub mocap: bool,
     /// Joints to the parent, in order.
     pub joints: Vec<Joint>,
     /// Shapes.

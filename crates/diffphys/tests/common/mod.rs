@@ -8,12 +8,13 @@ pub const MODELS: [&str; 8] =
     ["shapes", "cones", "pile", "logs", "arm", "arm_implicit", "arm_rk", "spinner"];
 
 /// Those of `tests/models/joints`: connect and weld, media, spatial tendons, transmissions.
-pub const JOINTS: [&str; 5] = [
+pub const JOINTS: [&str; 6] = [
     "joints/tied",
     "joints/medium",
     "joints/medium_implicit",
     "joints/strings",
     "joints/strings_implicit",
+    "joints/servos",
 ];
 
 /// A model of `tests/models`, solved as far as rounding lets it.
