@@ -73,6 +73,7 @@ fn read(root: &Element, options: Options) -> Result<Spec> {
         return Err(root.wrong(format!("the root is <{}>, not <robot>", root.tag)));
     }
     let mut spec = Spec::new(Attributes::new(root).text("name").unwrap_or("robot"));
+    spec.inertia.as_given = true;
     let mut links = Vec::new();
     let mut numbers = HashMap::new();
     for element in root.children.iter().filter(|c| c.tag == "link") {

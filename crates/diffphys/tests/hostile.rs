@@ -200,6 +200,20 @@ fn robots_of_urdf() {
     let floating = urdf::Options { floating: true, ..urdf::Options::default() };
     let heavy = text.replace("<link name=\"base\"/>", "<link name=\"base\"><inertial><mass value=\"3\"/><inertia ixx=\"1\" iyy=\"1\" izz=\"1\"/></inertial></link>");
     assert_eq!(urdf::parse(&heavy, floating).unwrap().nv(), 8);
+    // A rod, by rounding: its own moment is −10⁻²². A joint that moves nothing is refused.
+    let rod = text.replace(
+        "<inertia ixx=\"0.01\" iyy=\"0.01\" izz=\"0.01\"/>",
+        "<inertia ixx=\"0.01\" iyy=\"0.01\" izz=\"-1e-22\"/>",
+    );
+    assert_ne!(rod, text);
+    let m = urdf::parse(&rod, urdf::Options::default()).unwrap();
+    assert_eq!(m.body_inertia()[3], [0.01, 0.01, -1e-22]);
+    let point = text.replace("<inertia ixx=\"0.1\" iyy=\"0.1\" izz=\"0.02\"/>", "");
+    let light = point.replace("xyz=\"0 0 0.5\"", "xyz=\"0 0 0\"").replace("value=\"1\"", "value=\"0\"");
+    match urdf::parse(&light, urdf::Options::default()) {
+        Err(e @ Error::Invalid { .. }) => assert!(e.to_string().contains("joint 'b'"), "{e}"),
+        other => panic!("{other:?}"),
+    }
     for (from, to) in [
         ("type=\"revolute\"", "type=\"planar\""),
         ("<child link=\"tool\"/>", "<child link=\"nobody\"/>"),

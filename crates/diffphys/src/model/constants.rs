@@ -5,7 +5,7 @@ use crate::dynamics::{self, NO_PARENT};
 use crate::spatial::motion::at_point;
 use crate::spatial::quaternion::{conjugate, product};
 use crate::spatial::{MINVAL, Vec3, add, angular, norm, rotate, rotate_back, sub};
-use crate::{Data, Result};
+use crate::{Data, Error, Result};
 
 impl Model {
     /// The last degree of freedom on the way from the world to `body`; `usize::MAX` for none.
@@ -30,6 +30,10 @@ impl Model {
         }
         let mut data = Data::new(self);
         dynamics::at_reference(self, &mut data);
+        if let Some(k) = data.qLDiagInv.iter().position(|&x| x >= 1.0 / MINVAL) {
+            let joint = Self::label("joint", &self.jnt_names, self.dof_jntid[k]);
+            return Err(Error::invalid(joint, "nothing that it moves has an inertia"));
+        }
         self.set_inverse_weights(&data);
         self.set_tendons(&mut data);
         self.set_anchors(&data);

@@ -138,7 +138,8 @@ fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize) -> Result<()
     finite(node, "gravcomp", &[body.gravcomp])?;
     let (mass, frame, inertia) = of_body(body, &spec.inertia);
     at_least_zero(node, "the mass", mass)?;
-    for moment in inertia {
+    finite(node, "a principal moment of inertia", &inertia)?;
+    for moment in inertia.into_iter().filter(|_| !spec.inertia.as_given) {
         at_least_zero(node, "a principal moment of inertia", moment)?;
     }
     finite(node, "the centre of mass", &frame.pos)?;
@@ -356,6 +357,9 @@ fn geom(model: &mut Model, body: usize, geom: &super::Geom) -> Result<()> {
 fn masses(model: &mut Model, spec: &Spec) -> Result<()> {
     let rules = &spec.inertia;
     for id in 1..model.nbody() {
+        if rules.as_given {
+            continue;
+        }
         model.body_mass[id] = model.body_mass[id].max(rules.boundmass);
         let inertia = &mut model.body_inertia[id];
         for moment in inertia.iter_mut() {
@@ -382,7 +386,7 @@ fn masses(model: &mut Model, spec: &Spec) -> Result<()> {
         }
     }
     for id in 1..model.nbody() {
-        if model.body_jntnum[id] == 0 {
+        if model.body_jntnum[id] == 0 || rules.as_given {
             continue;
         }
         // What is welded to the body moves with it.

@@ -62,6 +62,9 @@ pub struct InertiaRules {
     pub settotalmass: f64,
     /// Are principal moments that no body can have made equal? No.
     pub balanceinertia: bool,
+    /// Are inertias taken as they are given, even such as no body can have (thin rods, moments that are negative by rounding, links without
+    /// mass)? No, as in MuJoCo; robots of URDF: yes, as in Pinocchio. Every joint must move something with an inertia in any case.
+    pub as_given: bool,
     /// Groups of geoms that carry mass. (0, 5).
     pub grouprange: (i32, i32),
 }
@@ -74,6 +77,7 @@ impl Default for InertiaRules {
             boundinertia: 0.0,
             settotalmass: -1.0,
             balanceinertia: false,
+            as_given: false,
             grouprange: (0, 5),
         }
     }
