@@ -9,7 +9,7 @@ mod instantiate;
 pub(crate) use attachment::{Attachment, Both, Turn, attaches, join};
 pub(crate) use build::{Chain, contact_column, contact_rows};
 pub(crate) use impedance::{clamp_impedance, impedance, impedance_partials};
-pub(crate) use instantiate::{make, polynomial, polynomial_curvature, reference};
+pub(crate) use instantiate::{make, parameters, polynomial, polynomial_curvature, reference};
 
 use crate::model::arrays;
 

@@ -187,7 +187,8 @@ impl Dense {
         }
         // Curvature on the axes: Σ weightᵀ·W·weight, and how the axes' forces change with distance.
         let (curvature, by_dist) = axes_curvature(model, data, id, pyramidal);
-        let damping = efc.KBIP[contact.efc_address][1];
+        // Friction rows of an elliptic cone may have damping of their own.
+        let damping = |k: usize| efc.KBIP[contact.efc_address + if pyramidal { 0 } else { k }][1];
         let relative_a = sides.relative(&motions.pure);
         let relative_v = sides.relative(&data.cvel);
         // Every degree of freedom that moves one of the bodies, common ancestors too: the frame does not turn with both.
@@ -213,7 +214,7 @@ impl Dense {
             for k in 0..dim {
                 change[k] = by_dist[k] * step.ddist;
                 for l in 0..dim {
-                    change[k] -= curvature[k][l] * (da[l] + damping * dv[l]);
+                    change[k] -= curvature[k][l] * (da[l] + damping(l) * dv[l]);
                 }
             }
             // Fixed forces, moved and turned.
@@ -232,7 +233,7 @@ impl Dense {
         for (&i, ci) in self.dofs.iter().zip(&self.columns) {
             let mut left = [0.0; 6];
             for k in 0..dim {
-                left[k] = damping * (0..dim).map(|l| curvature[k][l] * ci[l]).sum::<f64>();
+                left[k] = damping(k) * (0..dim).map(|l| curvature[k][l] * ci[l]).sum::<f64>();
             }
             for (&j, cj) in self.dofs.iter().zip(&self.columns) {
                 self.dv[i * nv + j] -= left.iter().zip(cj).map(|(a, b)| a * b).sum::<f64>();

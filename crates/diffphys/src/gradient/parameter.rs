@@ -6,10 +6,10 @@ use super::contact::rows_of;
 use super::forces::clamped;
 use super::jacobian::slope_form;
 use super::medium;
-use super::softness::{geom_friction, geom_solimp, geom_solref};
+use super::softness::{geom_friction, geom_solimp, geom_solref, other_rows, pair, ranges};
 use crate::collide::geometry::Motion;
 use crate::constraint::RowKind;
-use crate::dynamics::{gears, law, spring_rotation, transmission, unit_length, unit_moment};
+use crate::dynamics::{gears, law, spring_rotation, stretch, transmission, unit_length, unit_moment};
 use crate::model::{Bias, Gain, Integrator, JointType, Parameter};
 use crate::spatial::motion::{at_point, cross_motion};
 use crate::spatial::{Spatial, Vec3, add_scaled, angular, column, cross, dot, sub};
@@ -52,7 +52,7 @@ impl Pulled<'_> {
             }
             Parameter::DofDamping => self.damping(out),
             Parameter::DofArmature => self.armature(out),
-            Parameter::DofFrictionloss => self.frictionloss(out),
+            Parameter::DofFrictionloss => self.frictionloss(parameter, out),
             Parameter::JntStiffness => self.stiffness(out),
             Parameter::ActuatorGear | Parameter::ActuatorGainprm | Parameter::ActuatorBiasprm => {
                 self.actuators(parameter, out)
@@ -61,6 +61,16 @@ impl Pulled<'_> {
             Parameter::GeomFriction => self.each_contact(|id| geom_friction(self, id, out)),
             Parameter::GeomSolref => self.each_contact(|id| geom_solref(self, id, out)),
             Parameter::GeomSolimp => self.each_contact(|id| geom_solimp(self, id, out)),
+            Parameter::PairFriction
+            | Parameter::PairSolref
+            | Parameter::PairSolreffriction
+            | Parameter::PairSolimp => self.each_contact(|id| pair(self, id, parameter, out)),
+            Parameter::JntRange | Parameter::TendonRange => {
+                ranges(self, parameter == Parameter::TendonRange, out);
+            }
+            Parameter::TendonStiffness | Parameter::TendonDamping => self.tendons(parameter, out),
+            Parameter::TendonFrictionloss => self.frictionloss(parameter, out),
+            _ => self.softness(parameter, out),
         }
     }
 
@@ -164,14 +174,67 @@ impl Pulled<'_> {
         }
     }
 
-    fn frictionloss(&self, out: &mut [f64]) {
+    fn frictionloss(&self, parameter: Parameter, out: &mut [f64]) {
         let efc = &self.data.efc;
         for row in 0..efc.nefc() {
-            if let RowKind::FrictionDof(dof) = efc.kind[row] {
-                match efc.state[row] {
-                    RowState::LinearNegative => out[dof] += self.adjoint.y[row],
-                    RowState::LinearPositive => out[dof] -= self.adjoint.y[row],
-                    _ => {}
+            let object = match efc.kind[row] {
+                RowKind::FrictionDof(dof) if parameter == Parameter::DofFrictionloss => dof,
+                RowKind::FrictionTendon(t) if parameter == Parameter::TendonFrictionloss => t,
+                _ => continue,
+            };
+            match efc.state[row] {
+                RowState::LinearNegative => out[object] += self.adjoint.y[row],
+                RowState::LinearPositive => out[object] -= self.adjoint.y[row],
+                _ => {}
+            }
+        }
+    }
+
+    /// `solref` and `solimp` of limits, dry friction and equalities.
+    fn softness(&self, parameter: Parameter, out: &mut [f64]) {
+        let impedance = matches!(
+            parameter,
+            Parameter::JntSolimp
+                | Parameter::DofSolimp
+                | Parameter::TendonSolimpLim
+                | Parameter::TendonSolimpFri
+                | Parameter::EqSolimp
+        );
+        let of = |kind: RowKind| match (parameter, kind) {
+            (Parameter::JntSolref | Parameter::JntSolimp, RowKind::LimitJoint(k))
+            | (Parameter::DofSolref | Parameter::DofSolimp, RowKind::FrictionDof(k))
+            | (
+                Parameter::TendonSolrefLim | Parameter::TendonSolimpLim,
+                RowKind::LimitTendon(k),
+            )
+            | (
+                Parameter::TendonSolrefFri | Parameter::TendonSolimpFri,
+                RowKind::FrictionTendon(k),
+            )
+            | (Parameter::EqSolref | Parameter::EqSolimp, RowKind::Equality(k)) => Some(k),
+            _ => None,
+        };
+        other_rows(self, impedance, of, out);
+    }
+
+    /// Linear stiffness and damping of tendons.
+    fn tendons(&self, parameter: Parameter, out: &mut [f64]) {
+        let (model, data, lambda) = (self.model, self.data, &self.adjoint.lambda);
+        for (tendon, dofs) in model.tendon_dofs.iter().enumerate() {
+            let row = |i: usize| data.ten_J[tendon * model.nv() + i];
+            let along: f64 = dofs.iter().map(|&i| row(i) * lambda[i]).sum();
+            if parameter == Parameter::TendonStiffness {
+                if model.opt.spring {
+                    out[tendon] -= along * stretch(model, tendon, data.ten_length[tendon]);
+                }
+            } else if model.opt.damper {
+                out[tendon] -= along * data.ten_velocity[tendon];
+                if let Some(i) = &self.implicit
+                    && model.opt.integrator == Integrator::ImplicitFast
+                {
+                    let ends = (i.weight, i.acceleration);
+                    let form = slope_form(model, data, (dofs, false), (row, row), ends);
+                    out[tendon] -= model.opt.timestep * form;
                 }
             }
         }

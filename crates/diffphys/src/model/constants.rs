@@ -43,6 +43,12 @@ impl Model {
     /// Masses of subtrees and bounding radii, which follow from other fields; after a change of masses or sizes.
     pub(crate) fn set_derived(&mut self) {
         let (nbody, nv) = (self.nbody(), self.nv());
+        for (k, pair) in self.pair.iter_mut().enumerate() {
+            pair.friction = self.pair_friction[k];
+            pair.solref = self.pair_solref[k];
+            pair.solreffriction = self.pair_solreffriction[k];
+            pair.solimp = self.pair_solimp[k];
+        }
         self.body_subtreemass.clone_from(&self.body_mass);
         for body in (1..nbody).rev() {
             let mass = self.body_subtreemass[body];

@@ -187,6 +187,14 @@ arrays! {
         exclude: (usize, usize),
         /// Explicit contact pairs.
         pair: Pair,
+        /// Friction of explicit pairs: those of `pair`, as arrays.
+        pair_friction: [f64; 5],
+        /// References of explicit pairs.
+        pair_solref: [f64; 2],
+        /// References of the friction rows of explicit pairs.
+        pair_solreffriction: [f64; 2],
+        /// Impedances of explicit pairs.
+        pair_solimp: [f64; 5],
         /// Kind of equality.
         eq_type: EqualityType,
         /// Are the objects of a connect or weld sites? Else they are bodies.

@@ -278,6 +278,10 @@ pub(super) fn add_pair(model: &mut Model, pair: &super::ContactPair) -> Result<(
         at_least_zero(node, "friction", f)?;
     }
     softness(node, super::Softness { solref: pair.solref, solimp: pair.solimp })?;
+    model.pair_friction.push(pair.friction);
+    model.pair_solref.push(pair.solref);
+    model.pair_solreffriction.push(pair.solreffriction);
+    model.pair_solimp.push(pair.solimp);
     model.pair.push(pair);
     Ok(())
 }
