@@ -287,40 +287,38 @@ pub(crate) enum Which {
     Controls,
 }
 
-/// L·Lᵀ·X = B for all columns of B at once: rows of X are vectors of the width, so the loops run along memory.
+/// Lᵀ·L·X = B for all columns of B at once: rows of X are vectors of the width, so the loops run along memory; zeros of the factor are skipped.
 fn solve_columns(factor: &[f64], nv: usize, width: usize, x: &mut [f64]) {
     if width == 0 {
         return;
     }
-    for i in 0..nv {
-        let (done, rest) = x.split_at_mut(i * width);
+    for k in (0..nv).rev() {
+        let (before, rest) = x.split_at_mut(k * width);
         let row = &mut rest[..width];
-        let line = &factor[i * nv..i * nv + i + 1];
-        for (j, other) in done.chunks_exact(width).enumerate() {
-            let l = line[j];
-            if l != 0.0 {
-                for (a, b) in row.iter_mut().zip(other) {
-                    *a -= l * b;
-                }
-            }
-        }
-        let by = 1.0 / line[i];
+        let line = &factor[k * nv..k * nv + k + 1];
+        let by = 1.0 / line[k];
         row.iter_mut().for_each(|a| *a *= by);
-    }
-    for i in (0..nv).rev() {
-        let (before, rest) = x.split_at_mut(i * width);
-        let row = &mut rest[..width];
-        let line = &factor[i * nv..i * nv + i + 1];
-        let by = 1.0 / line[i];
-        row.iter_mut().for_each(|a| *a *= by);
-        for (j, other) in before.chunks_exact_mut(width).enumerate() {
-            let l = line[j];
-            if l != 0.0 {
+        for (other, l) in before.chunks_exact_mut(width).zip(line) {
+            if *l != 0.0 {
                 for (a, b) in other.iter_mut().zip(row.iter()) {
                     *a -= l * b;
                 }
             }
         }
+    }
+    for k in 0..nv {
+        let (done, rest) = x.split_at_mut(k * width);
+        let row = &mut rest[..width];
+        let line = &factor[k * nv..k * nv + k + 1];
+        for (other, l) in done.chunks_exact(width).zip(line) {
+            if *l != 0.0 {
+                for (a, b) in row.iter_mut().zip(other) {
+                    *a -= l * b;
+                }
+            }
+        }
+        let by = 1.0 / line[k];
+        row.iter_mut().for_each(|a| *a *= by);
     }
 }
 
