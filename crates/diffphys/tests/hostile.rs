@@ -209,7 +209,8 @@ fn robots_of_urdf() {
     let m = urdf::parse(&rod, urdf::Options::default()).unwrap();
     assert_eq!(m.body_inertia()[3], [0.01, 0.01, -1e-22]);
     let point = text.replace("<inertia ixx=\"0.1\" iyy=\"0.1\" izz=\"0.02\"/>", "");
-    let light = point.replace("xyz=\"0 0 0.5\"", "xyz=\"0 0 0\"").replace("value=\"1\"", "value=\"0\"");
+    let light =
+        point.replace("xyz=\"0 0 0.5\"", "xyz=\"0 0 0\"").replace("value=\"1\"", "value=\"0\"");
     match urdf::parse(&light, urdf::Options::default()) {
         Err(e @ Error::Invalid { .. }) => assert!(e.to_string().contains("joint 'b'"), "{e}"),
         other => panic!("{other:?}"),

@@ -10,8 +10,7 @@ use serde_json::Value;
 /// Of every model: its name, and what MuJoCo says of it.
 fn references() -> Vec<(&'static str, Value)> {
     let mut all: Value = serde_json::from_str(include_str!("data/mujoco.json")).unwrap();
-    let mut joints: Value =
-        serde_json::from_str(include_str!("data/mujoco_joints.json")).unwrap();
+    let mut joints: Value = serde_json::from_str(include_str!("data/mujoco_joints.json")).unwrap();
     let of = |all: &mut Value, name: &'static str| {
         let stem = name.trim_start_matches("joints/");
         (name, all["models"][stem].take())

@@ -74,8 +74,7 @@ impl Attachment {
         let weld = model.eq_type[id] == EqualityType::Weld;
         let (body, points, frames) = if model.eq_sites[id] {
             let body = objects.map(|s| model.site_bodyid[s]);
-            let frame =
-                |k: usize| product(data.xquat[body[k]], model.site_quat[objects[k]]);
+            let frame = |k: usize| product(data.xquat[body[k]], model.site_quat[objects[k]]);
             (body, objects.map(|s| data.site_xpos[s]), [frame(0), frame(1)])
         } else {
             // A weld keeps the anchor in its second body first.
@@ -108,9 +107,10 @@ impl Attachment {
     }
 
     pub(crate) fn residual(&self) -> [f64; 6] {
-        let turn = self.turn.as_ref().map_or([0.0; 3], |t| {
-            scale([t.error[1], t.error[2], t.error[3]], t.scale)
-        });
+        let turn = self
+            .turn
+            .as_ref()
+            .map_or([0.0; 3], |t| scale([t.error[1], t.error[2], t.error[3]], t.scale));
         join(self.gap, turn)
     }
 

@@ -106,8 +106,10 @@ pub(crate) fn length_slopes(
             JointType::Slide | JointType::Hinge => transmission(model, data, actuator, visit),
             JointType::Ball => {
                 let turn = logarithm(quat_of(&data.qpos, model.jnt_qposadr[id]));
-                let slope =
-                    right_jacobian_inverse_transpose(turn, three(&model.actuator_gear[actuator], 0));
+                let slope = right_jacobian_inverse_transpose(
+                    turn,
+                    three(&model.actuator_gear[actuator], 0),
+                );
                 for k in 0..3 {
                     visit(model.jnt_dofadr[id] + k, slope[k]);
                 }

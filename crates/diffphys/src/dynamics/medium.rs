@@ -252,8 +252,8 @@ fn of_ellipsoid<T: Scalar>(
         let own = moment(size[k], if a.value() > b.value() { a } else { b });
         w[k] * (own.times(turning) + (most - own).times(slender))
     });
-    let drag = (mean * mean * mean).times(PI * viscosity)
-        + dot(resisted, resisted).sqrt().times(density);
+    let drag =
+        (mean * mean * mean).times(PI * viscosity) + dot(resisted, resisted).sqrt().times(density);
     torque = [0, 1, 2].map(|k| torque[k] - drag * w[k]);
     let all = [torque[0], torque[1], torque[2], force[0], force[1], force[2]];
     all.map(|x| x.times(strength))
@@ -281,9 +281,8 @@ pub(crate) fn coefficients(size: [f64; 3], given: [f64; 5]) -> [f64; 12] {
 /// ∫₀^∞ abc/√((a² + t)³(b² + t)(c² + t)) dt by the Gauss-Kronrod rule of 15 points (Piessens et al., "QUADPACK", 1983) in x, t = s·x³/(1 − x)²,
 /// with nodes and weights of eight digits, as MuJoCo's compiler has them: the error is some 3·10⁻⁷.
 fn kappa([a, b, c]: [f64; 3]) -> f64 {
-    const NODES: [f64; 8] = [
-        0.5, 0.60389248, 0.70292258, 0.79304362, 0.87076559, 0.93243221, 0.97455396, 0.99572769,
-    ];
+    const NODES: [f64; 8] =
+        [0.5, 0.60389248, 0.70292258, 0.79304362, 0.87076559, 0.93243221, 0.97455396, 0.99572769];
     const WEIGHTS: [f64; 8] = [
         0.10474107, 0.10221647, 0.09517529, 0.08450236, 0.07032663, 0.05239501, 0.03154605,
         0.01146766,

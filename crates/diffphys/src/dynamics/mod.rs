@@ -13,8 +13,8 @@ mod velocity;
 pub(crate) mod wrap;
 
 pub(crate) use actuation::{
-    Law, clamped_control, free_activation, gears, law, length_slopes, moments, next_activation, site_wrench,
-    transmission, unit_length, unit_moment,
+    Law, clamped_control, free_activation, gears, law, length_slopes, moments, next_activation,
+    site_wrench, transmission, unit_length, unit_moment,
 };
 pub(crate) use bias::NO_PARENT;
 pub(crate) use forward::forward;

@@ -157,4 +157,3 @@ pub(crate) fn velocities(model: &Model, data: &mut Data) {
         data.ten_velocity[tendon] = dofs.iter().map(|&dof| row[dof] * data.qvel[dof]).sum();
     }
 }
-

@@ -115,9 +115,8 @@ impl Obstacle {
         if da < r || db < r || apart[0] * apart[0] + apart[1] * apart[1] < MINVAL {
             return None;
         }
-        let turn = |p: [f64; 2], q: [f64; 2]| {
-            (p[0] * q[1] - p[1] * q[0]).atan2(p[0] * q[0] + p[1] * q[1])
-        };
+        let turn =
+            |p: [f64; 2], q: [f64; 2]| (p[0] * q[1] - p[1] * q[0]).atan2(p[0] * q[0] + p[1] * q[1]);
         let winding = match self.side {
             None => turn(a, b),
             Some(side) => {
@@ -186,9 +185,7 @@ impl Obstacle {
                 let normal = cross(e0, e1);
                 let toward = dot(cross(first, ends[1]), normal).value();
                 let across = scale(cross(normal, first), T::constant(toward.signum()));
-                let at = |c: T, s: T| {
-                    add_scaled(scale(first, c.times(r)), across, s.times(r))
-                };
+                let at = |c: T, s: T| add_scaled(scale(first, c.times(r)), across, s.times(r));
                 let (sine, cosine) = angle.sin_cos();
                 let (c, s) = (T::constant(cosine), T::constant(sine));
                 let (w, dw) = (at(c, s), at(-s, c));

@@ -214,14 +214,7 @@ impl Adjoint {
     }
 
     /// A row that is not a contact's: its residual moves by J·δq, its Jacobian as `bend` says.
-    fn row(
-        &self,
-        model: &Model,
-        data: &Data,
-        bends: &Bends,
-        row: usize,
-        out: &mut Cotangent,
-    ) {
+    fn row(&self, model: &Model, data: &Data, bends: &Bends, row: usize, out: &mut Cotangent) {
         let efc = &data.efc;
         let nv = model.nv();
         let j = &efc.J[row * nv..(row + 1) * nv];

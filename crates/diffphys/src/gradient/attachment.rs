@@ -201,8 +201,8 @@ impl<'a> Kinematics<'a> {
                 + damping * inner(&z, &by_velocity)
                 + inner(&z, &self.acceleration_by_position(j, moves))
                 + inner(&residual_bar, &column);
-            out.qvel[j] += damping * inner(&z, &column)
-                + inner(&z, &self.acceleration_by_velocity(j, moves));
+            out.qvel[j] +=
+                damping * inner(&z, &column) + inner(&z, &self.acceleration_by_velocity(j, moves));
         }
     }
 
@@ -256,11 +256,8 @@ impl<'a> Kinematics<'a> {
                 // J's column i along q_j.
                 let s = &data.cdof[i];
                 let x = touches.map(|t| if t { s } else { &STILL });
-                let psi = if i < model.dof_block[j] {
-                    cross_motion(s, &data.cdof[j])
-                } else {
-                    STILL
-                };
+                let psi =
+                    if i < model.dof_block[j] { cross_motion(s, &data.cdof[j]) } else { STILL };
                 let both = [moves[0] && touches[0], moves[1] && touches[1]];
                 let change = |k: usize| {
                     if both[k] { sum(&cross_motion(&data.cdof[j], s), &psi) } else { STILL }

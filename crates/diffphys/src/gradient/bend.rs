@@ -226,9 +226,8 @@ fn add_span(
     matrix: &mut [f64],
 ) {
     // Points from the origin of the tree of whoever moves them.
-    let from = |body: usize, k: usize| {
-        sub(span.point[k], data.subtree_com[model.body_rootid[body]])
-    };
+    let from =
+        |body: usize, k: usize| sub(span.point[k], data.subtree_com[model.body_rootid[body]]);
     let offset = [from(span.body[0], 0), from(span.body[1], 1)];
     let pull = span.pull();
     let Some(around) = &span.around else {

@@ -5,8 +5,8 @@ use super::bend::Bends;
 use super::medium;
 use super::smooth::{Motions, acts, outside_force, outside_of};
 use crate::dynamics::{
-    Law, clamped_control, free_activation, law, length_slopes, spring, spring_rotation,
-    stretch, tendon_force, transmission,
+    Law, clamped_control, free_activation, law, length_slopes, spring, spring_rotation, stretch,
+    tendon_force, transmission,
 };
 use crate::model::{Dynamics, JointType};
 use crate::spatial::motion::{accumulate, cross_force, wrench};

@@ -1,8 +1,8 @@
 //! A step's derivative written out: A and B, and the velocity slopes of implicitfast's matrix.
 
 use super::adjoint::Cotangent;
-use super::dense::Which;
 use super::bend::Bends;
+use super::dense::Which;
 use super::forces::{activation_slopes, input_slopes};
 use super::medium;
 use super::smooth::Composite;

@@ -177,12 +177,8 @@ pub(super) fn pull_parameter(
     parameter: Parameter,
     out: &mut [f64],
 ) {
-    let depends = [
-        Parameter::BodyMass,
-        Parameter::BodyInertia,
-        Parameter::BodyIpos,
-        Parameter::GeomSize,
-    ];
+    let depends =
+        [Parameter::BodyMass, Parameter::BodyInertia, Parameter::BodyIpos, Parameter::GeomSize];
     if !depends.contains(&parameter) {
         return;
     }

@@ -19,6 +19,6 @@ mod step;
 
 pub use adjoint::Cotangent;
 pub use dynamics::DynamicsDerivative;
-pub use report::GradientReport;
 pub(crate) use medium::symmetric_slopes;
+pub use report::GradientReport;
 pub use step::StepDerivative;

@@ -9,7 +9,9 @@ use super::medium;
 use super::softness::{geom_friction, geom_solimp, geom_solref, other_rows, pair, ranges};
 use crate::collide::geometry::Motion;
 use crate::constraint::RowKind;
-use crate::dynamics::{gears, law, spring_rotation, stretch, transmission, unit_length, unit_moment};
+use crate::dynamics::{
+    gears, law, spring_rotation, stretch, transmission, unit_length, unit_moment,
+};
 use crate::model::{Bias, Gain, Integrator, JointType, Parameter};
 use crate::spatial::motion::{at_point, cross_motion};
 use crate::spatial::{Spatial, Vec3, add_scaled, angular, column, cross, dot, sub};
@@ -203,10 +205,7 @@ impl Pulled<'_> {
         let of = |kind: RowKind| match (parameter, kind) {
             (Parameter::JntSolref | Parameter::JntSolimp, RowKind::LimitJoint(k))
             | (Parameter::DofSolref | Parameter::DofSolimp, RowKind::FrictionDof(k))
-            | (
-                Parameter::TendonSolrefLim | Parameter::TendonSolimpLim,
-                RowKind::LimitTendon(k),
-            )
+            | (Parameter::TendonSolrefLim | Parameter::TendonSolimpLim, RowKind::LimitTendon(k))
             | (
                 Parameter::TendonSolrefFri | Parameter::TendonSolimpFri,
                 RowKind::FrictionTendon(k),
@@ -329,13 +328,7 @@ impl Pulled<'_> {
     }
 
     /// Length, velocity and moments are linear in gear.
-    fn gear(
-        &self,
-        actuator: usize,
-        along: f64,
-        (force, slope): (f64, [f64; 2]),
-        out: &mut [f64],
-    ) {
+    fn gear(&self, actuator: usize, along: f64, (force, slope): (f64, [f64; 2]), out: &mut [f64]) {
         let (model, data, lambda) = (self.model, self.data, &self.adjoint.lambda);
         let row = |i: usize| data.actuator_moment[actuator * model.nv() + i];
         for k in 0..gears(model, actuator) {

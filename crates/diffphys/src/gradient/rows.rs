@@ -122,9 +122,7 @@ pub(crate) fn tendons_of(
 
 pub(crate) fn bend(model: &Model, data: &Data, row: usize) -> Bend {
     match data.efc.kind[row] {
-        RowKind::Equality(id)
-            if model.eq_obj2id[id] != usize::MAX && !attaches(model, id) =>
-        {
+        RowKind::Equality(id) if model.eq_obj2id[id] != usize::MAX && !attaches(model, id) => {
             let b = model.eq_obj2id[id];
             let (second, x) = if model.eq_type[id] == EqualityType::Joint {
                 let q = model.jnt_qposadr[b];

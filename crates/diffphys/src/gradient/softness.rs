@@ -5,9 +5,7 @@ use super::contact::{axis, rows_of};
 use super::parameter::Pulled;
 use super::rows::tendons_of;
 use crate::collide::mixing;
-use crate::constraint::{
-    RowKind, clamp_impedance, contact_rows, impedance_partials, parameters,
-};
+use crate::constraint::{RowKind, clamp_impedance, contact_rows, impedance_partials, parameters};
 use crate::model::{Cone, JointType, Model, Parameter};
 use crate::spatial::dot;
 use crate::{Contact, RowState};

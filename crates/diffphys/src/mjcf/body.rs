@@ -97,7 +97,9 @@ impl Reader {
         };
         let fits = (1..=MOST_REPLICAS).contains(&count);
         if !fits {
-            return Err(element.wrong(format!("count is {count}; 1 to {MOST_REPLICAS} are allowed")));
+            return Err(
+                element.wrong(format!("count is {count}; 1 to {MOST_REPLICAS} are allowed"))
+            );
         }
         let sep = a.text("sep").unwrap_or_default();
         let pos = a.exactly::<3>("offset")?.unwrap_or_default();
@@ -284,10 +286,7 @@ impl Reader {
 
     fn site(&self, element: &Element, class: &str) -> Result<Site> {
         let mut a = Attributes::with_defaults(element, self.defaults.of(element, "site", class)?);
-        let mut site = Site {
-            name: self.name(&mut a),
-            pose: a.pose(&self.settings)?,
-        };
+        let mut site = Site { name: self.name(&mut a), pose: a.pose(&self.settings)? };
         if let Some([a0, a1, a2, b0, b1, b2]) = a.exactly::<6>("fromto")? {
             site.pose = Pose::between([a0, a1, a2], [b0, b1, b2]).0;
         }

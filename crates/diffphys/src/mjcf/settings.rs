@@ -157,9 +157,7 @@ pub(crate) fn option(element: &Element, options: &mut Options) -> Result<()> {
         Some("CG") => options.solver = Solver::ConjugateGradient,
         Some(other) => return Err(element.wrong(format!("solver: '{other}'"))),
     }
-    for (name, slot) in
-        [("density", &mut options.density), ("viscosity", &mut options.viscosity)]
-    {
+    for (name, slot) in [("density", &mut options.density), ("viscosity", &mut options.viscosity)] {
         if let Some(x) = a.number(name)? {
             *slot = x;
         }

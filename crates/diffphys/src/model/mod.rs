@@ -2,6 +2,7 @@
 
 mod constants;
 mod kinds;
+mod lookup;
 mod option;
 mod parameter;
 mod position;
@@ -11,8 +12,8 @@ pub use option::{Cone, Integrator, Options, Solver};
 pub use parameter::Parameter;
 pub(crate) use position::{quat as quat_of, three};
 
+use crate::Result;
 use crate::spatial::{Quat, Vec3};
-use crate::{Error, Result};
 
 /// Declares a struct of arrays whose fields can be read but not resized from outside.
 macro_rules! arrays {
@@ -388,39 +389,6 @@ impl Model {
         self.tendon_terms.len()
     }
 
-    /// The body of that name.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`] if there is none; the same for the other look-ups.
-    pub fn body(&self, name: &str) -> Result<usize> {
-        find("body", &self.body_names, name)
-    }
-
-    /// The joint of that name.
-    pub fn joint(&self, name: &str) -> Result<usize> {
-        find("joint", &self.jnt_names, name)
-    }
-
-    /// The geom of that name.
-    pub fn geom(&self, name: &str) -> Result<usize> {
-        find("geom", &self.geom_names, name)
-    }
-
-    /// The site of that name.
-    pub fn site(&self, name: &str) -> Result<usize> {
-        find("site", &self.site_names, name)
-    }
-
-    /// The tendon of that name.
-    pub fn tendon(&self, name: &str) -> Result<usize> {
-        find("tendon", &self.tendon_names, name)
-    }
-
-    /// The actuator of that name.
-    pub fn actuator(&self, name: &str) -> Result<usize> {
-        find("actuator", &self.actuator_names, name)
-    }
-
     /// Changes the options.
     ///
     /// # Errors
@@ -436,19 +404,4 @@ impl Model {
         let obstacle = |w: &Wrap| matches!(w, Wrap::Sphere { .. } | Wrap::Cylinder { .. });
         self.tendon_path.iter().flatten().any(obstacle)
     }
-
-    /// A name for messages: `joint 'knee'`, or `joint 3` where it has none.
-    pub(crate) fn label(kind: &str, names: &[String], id: usize) -> String {
-        match names.get(id) {
-            Some(name) if !name.is_empty() => format!("{kind} '{name}'"),
-            _ => format!("{kind} {id}"),
-        }
-    }
-}
-
-fn find(kind: &'static str, names: &[String], name: &str) -> Result<usize> {
-    names
-        .iter()
-        .position(|n| n == name)
-        .ok_or_else(|| Error::Unknown { kind, name: name.to_string() })
 }

@@ -232,7 +232,8 @@ impl Model {
         if matches!(parameter, Parameter::JntRange | Parameter::TendonRange)
             && let Some(k) = values.as_chunks::<2>().0.iter().position(|[low, high]| low > high)
         {
-            let what = format!("{} of {k}: {} to {}", parameter.name(), values[2 * k], values[2 * k + 1]);
+            let what =
+                format!("{} of {k}: {} to {}", parameter.name(), values[2 * k], values[2 * k + 1]);
             return Err(Error::invalid("set_parameter", what));
         }
         if !signed && let Some(k) = values.iter().position(|&v| v < 0.0) {

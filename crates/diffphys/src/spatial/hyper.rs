@@ -15,8 +15,7 @@ pub(crate) struct Hyper<const N: usize> {
 impl<const N: usize> Hyper<N> {
     /// f(self) by f, f' and f''.
     fn map(self, value: f64, first: f64, second: f64) -> Self {
-        let mut out =
-            Self { value, along: first * self.along, slope: [0.0; N], mixed: [0.0; N] };
+        let mut out = Self { value, along: first * self.along, slope: [0.0; N], mixed: [0.0; N] };
         for k in 0..N {
             out.slope[k] = first * self.slope[k];
             out.mixed[k] = first * self.mixed[k] + second * self.along * self.slope[k];

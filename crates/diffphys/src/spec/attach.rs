@@ -1,11 +1,11 @@
 //! Compiling what refers to bodies, joints and geoms by name: tendons, actuators, equalities, contact pairs, keyframes.
 
-use super::{Target, Via};
 use super::compile::{at_least_zero, finite, label, range, softness};
+use super::{Target, Via};
+use crate::data::of_moved;
 use crate::model::{
     Dynamics, EqualityType, GeomType, JointType, Keyframe, Pair, Transmission, Wrap,
 };
-use crate::data::of_moved;
 use crate::{Error, Model, Result, collide};
 
 pub(super) fn add_tendon(model: &mut Model, tendon: &super::Tendon) -> Result<()> {
@@ -28,7 +28,8 @@ pub(super) fn add_tendon(model: &mut Model, tendon: &super::Tendon) -> Result<()
         return Err(Error::invalid(node(), what));
     }
     let dofs = if path.is_empty() {
-        let mut dofs: Vec<usize> = terms.iter().map(|&(joint, _)| model.jnt_dofadr[joint]).collect();
+        let mut dofs: Vec<usize> =
+            terms.iter().map(|&(joint, _)| model.jnt_dofadr[joint]).collect();
         dofs.sort_unstable_by(|a, b| b.cmp(a));
         dofs
     } else {
@@ -104,7 +105,10 @@ fn tendon_path(model: &Model, tendon: &super::Tendon) -> Result<Vec<Wrap>> {
                     GeomType::Sphere => Wrap::Sphere { geom, side },
                     GeomType::Cylinder => Wrap::Cylinder { geom, side },
                     other => {
-                        let what = format!("geom '{name}' is no sphere or cylinder, but a {}", other.name());
+                        let what = format!(
+                            "geom '{name}' is no sphere or cylinder, but a {}",
+                            other.name()
+                        );
                         return Err(Error::invalid(node(), what));
                     }
                 });

@@ -6,7 +6,9 @@ mod elements;
 mod inertia;
 mod pose;
 
-pub use elements::{Actuator, ContactPair, Equality, Geom, Joint, Site, Softness, Target, Tendon, Via};
+pub use elements::{
+    Actuator, ContactPair, Equality, Geom, Joint, Site, Softness, Target, Tendon, Via,
+};
 pub use pose::Pose;
 
 use crate::model::{Keyframe, Options};
