@@ -120,15 +120,15 @@ def states(path, count, every, seed, euler=False):
     return (lambda reps: 0.0), (lambda: float(model.nv)), values
 
 
-def differences(path, count, every, seed):
-    """A and B by mjd_transitionFD, centred, tolerance 0, at states in contact, for two sizes of the difference."""
+def differences(path, count, every, seed, contact=True):
+    """A and B by mjd_transitionFD, centred, tolerance 0, at states (in contact, if asked for), for two sizes of the difference."""
     mj = mujoco()
     model = prepared(path, True, True)
     n = 2 * model.nv + model.na
 
     def values():
         out = Numbers()
-        found = sampled(model, count, every, seed, True)
+        found = sampled(model, count, every, seed, contact)
         out.add([len(found)])
         for data in found:
             for name in ("qpos", "qvel", "act", "ctrl", "qacc_warmstart"):

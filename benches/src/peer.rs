@@ -47,8 +47,11 @@ impl Peer {
     pub fn start(threads: usize) -> Result<Option<Self>> {
         let Some(python) = std::env::var_os(PYTHON_VARIABLE) else { return Ok(None) };
         let server = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join("server.py");
-        let mut command = Command::new(&python);
-        command.arg(&server).args(["--threads", &threads.to_string()]);
+        // Systems write logs where they run.
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers-run");
+        std::fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
+        let mut command = Command::new(std::path::absolute(&python)?);
+        command.arg(&server).args(["--threads", &threads.to_string()]).current_dir(&folder);
         Self::spawn(command, Duration::from_secs(300)).map(Some)
     }
 

@@ -40,7 +40,7 @@ def prepared(path):
 
 def copy(model, data):
     other = mujoco.MjData(model)
-    for name in ["qpos", "qvel", "act", "ctrl", "qacc_warmstart"]:
+    for name in ["qpos", "qvel", "act", "ctrl", "qacc_warmstart", "mocap_pos", "mocap_quat"]:
         getattr(other, name)[:] = getattr(data, name)
     return other
 
@@ -80,27 +80,33 @@ def state(model, data):
     return out
 
 
+CONSTANTS = ["body_mass", "body_inertia", "body_invweight0", "dof_invweight0", "qpos0", "geom_pos", "jnt_axis", "jnt_range"]
+
+
+def rollout(path, samples, constants):
+    """A model's constants and what it does at some steps of a rollout."""
+    model = prepared(path)
+    data = mujoco.MjData(model)
+    if model.nkey:
+        mujoco.mj_resetDataKeyframe(model, data, 0)
+    random = np.random.default_rng(7)
+    states = []
+    for step in range(max(samples) + 1):
+        if step % 10 == 0:
+            data.ctrl[:] = random.uniform(-1, 1, model.nu) * 0.45
+        if step in samples:
+            states.append(state(model, data))
+        mujoco.mj_step(model, data)
+    values = {name: numbers(getattr(model, name)) for name in constants}
+    if "actuator_biasprm" in values:
+        values["actuator_biasprm"] = numbers(model.actuator_biasprm[:, :3])
+    return {"constants": values, "states": states}
+
+
 def main():
     assert mujoco.__version__ == VERSION, mujoco.__version__
-    models = {}
-    for path in sorted((ROOT / "models").glob("*.xml")):
-        if path.stem not in SAMPLES:
-            continue
-        model = prepared(path)
-        data = mujoco.MjData(model)
-        if model.nkey:
-            mujoco.mj_resetDataKeyframe(model, data, 0)
-        random = np.random.default_rng(7)
-        states = []
-        for step in range(max(SAMPLES[path.stem]) + 1):
-            if step % 10 == 0:
-                data.ctrl[:] = random.uniform(-1, 1, model.nu) * 0.45
-            if step in SAMPLES[path.stem]:
-                states.append(state(model, data))
-            mujoco.mj_step(model, data)
-        constants = {name: numbers(getattr(model, name)) for name in
-                     ["body_mass", "body_inertia", "body_invweight0", "dof_invweight0", "qpos0", "geom_pos", "jnt_axis", "jnt_range"]}
-        models[path.stem] = {"constants": constants, "states": states}
+    paths = [path for path in sorted((ROOT / "models").glob("*.xml")) if path.stem in SAMPLES]
+    models = {path.stem: rollout(path, SAMPLES[path.stem], CONSTANTS) for path in paths}
     target = ROOT / "data/mujoco.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps({"mujoco": VERSION, "models": models}) + "\n")

@@ -11,7 +11,8 @@ use crate::{Error, Model, Result};
 arrays! {
     /// State, inputs and results of one simulation.
     ///
-    /// The inputs are public vectors: `qpos`, `qvel`, `act`, `ctrl`, `qfrc_applied`, `xfrc_applied`, `qacc_warmstart`. Keep their lengths;
+    /// The inputs are public vectors: `qpos`, `qvel`, `act`, `ctrl`, `qfrc_applied`, `xfrc_applied`, `mocap_pos`, `mocap_quat`,
+    /// `qacc_warmstart`. Keep their lengths;
     /// every entry point checks them. Everything else is computed, and read by methods.
     #[derive(Debug, Clone)]
     Data {
@@ -75,6 +76,10 @@ arrays! {
         ten_length: f64,
         /// Velocities of tendons.
         ten_velocity: f64,
+        /// Derivatives of the tendons' lengths in the positions, `ntendon × nv`.
+        ten_J: f64,
+        /// Moments of the actuators, `nu × nv`: what a force of 1 does to each degree of freedom.
+        actuator_moment: f64,
         /// Lengths of actuators.
         actuator_length: f64,
         /// Velocities of actuators.
@@ -105,6 +110,10 @@ arrays! {
         qfrc_applied: Vec<f64>,
         /// Applied forces (force; torque) at the centres of mass, one per body.
         xfrc_applied: Vec<[f64; 6]>,
+        /// Positions of the bodies that are moved from outside, m, `nmocap`.
+        mocap_pos: Vec<Vec3>,
+        /// Orientations of the bodies that are moved from outside, `nmocap`.
+        mocap_quat: Vec<Quat>,
         /// Where the solver starts, `nv`.
         qacc_warmstart: Vec<f64>,
     } hidden {
@@ -160,6 +169,8 @@ impl Data {
             qfrc_applied: zeros(),
             xfrc_applied: vec![[0.0; 6]; nbody],
             qacc_warmstart: zeros(),
+            mocap_pos: of_moved(model, &model.body_pos),
+            mocap_quat: of_moved(model, &model.body_quat),
             qacc: zeros(),
             qacc_smooth: zeros(),
             xpos: vec![[0.0; 3]; nbody],
@@ -190,6 +201,8 @@ impl Data {
             qfrc_inverse: zeros(),
             ten_length: vec![0.0; model.ntendon()],
             ten_velocity: vec![0.0; model.ntendon()],
+            ten_J: vec![0.0; model.ntendon() * nv],
+            actuator_moment: vec![0.0; nu * nv],
             actuator_length: vec![0.0; nu],
             actuator_velocity: vec![0.0; nu],
             actuator_force: vec![0.0; nu],
@@ -234,6 +247,8 @@ impl Data {
         self.qvel.clone_from(&frame.qvel);
         self.act.clone_from(&frame.act);
         self.ctrl.clone_from(&frame.ctrl);
+        self.mocap_pos.clone_from(&frame.mpos);
+        self.mocap_quat.clone_from(&frame.mquat);
         Ok(())
     }
 
@@ -246,6 +261,8 @@ impl Data {
         self.ctrl.copy_from_slice(&other.ctrl);
         self.qfrc_applied.copy_from_slice(&other.qfrc_applied);
         self.xfrc_applied.copy_from_slice(&other.xfrc_applied);
+        self.mocap_pos.copy_from_slice(&other.mocap_pos);
+        self.mocap_quat.copy_from_slice(&other.mocap_quat);
         self.qacc_warmstart.copy_from_slice(&other.qacc_warmstart);
     }
 
@@ -259,17 +276,28 @@ impl Data {
         length(node, "qfrc_applied", self.qfrc_applied.len(), nv)?;
         length(node, "xfrc_applied", self.xfrc_applied.len(), model.nbody())?;
         length(node, "qacc_warmstart", self.qacc_warmstart.len(), nv)?;
+        length(node, "mocap_pos", self.mocap_pos.len(), model.nmocap())?;
+        length(node, "mocap_quat", self.mocap_quat.len(), model.nmocap())?;
         // A Data of another model.
         length(node, "xpos of this Data", self.xpos.len(), model.nbody())?;
         length(node, "cdof of this Data", self.cdof.len(), nv)?;
         length(node, "geom_xpos of this Data", self.geom_xpos.len(), model.ngeom())?;
+        length(node, "ten_length of this Data", self.ten_length.len(), model.ntendon())?;
         finite(node, "qpos", &self.qpos)?;
         finite(node, "qvel", &self.qvel)?;
         finite(node, "act", &self.act)?;
         finite(node, "ctrl", &self.ctrl)?;
+        finite(node, "mocap_pos", self.mocap_pos.as_flattened())?;
+        finite(node, "mocap_quat", self.mocap_quat.as_flattened())?;
         finite(node, "qfrc_applied", &self.qfrc_applied)?;
         finite(node, "xfrc_applied", self.xfrc_applied.as_flattened())
     }
+}
+
+/// Of the bodies that are moved from outside, in order.
+pub(crate) fn of_moved<T: Copy>(model: &Model, of_bodies: &[T]) -> Vec<T> {
+    let moved = |body: &usize| model.body_mocapid[*body] != usize::MAX;
+    (0..model.nbody()).filter(moved).map(|body| of_bodies[body]).collect()
 }
 
 /// All numbers are finite; else the first that is not, by its index.

@@ -25,11 +25,11 @@ pub use gradient::{Cotangent, DynamicsDerivative, GradientReport, StepDerivative
 pub use mesh::{Mesh, MeshInertia};
 pub use model::{
     Bias, Cone, Dynamics, EqualityType, Gain, GeomType, Integrator, JointType, Keyframe, Model,
-    Options, Pair, Parameter, Solver, Transmission,
+    Options, Pair, Parameter, Solver, Transmission, Wrap,
 };
 pub use node::Simulation;
 pub use rollout::Rollout;
 pub use spec::{
     Actuator, Body, ContactPair, Equality, Geom, InertiaRules, Inertial, Joint, Pose, Site,
-    Softness, Spec, Target, Tendon,
+    Softness, Spec, Target, Tendon, Via,
 };

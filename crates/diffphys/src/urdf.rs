@@ -75,6 +75,7 @@ fn read(root: &Element, options: Options, folder: Option<&Path>) -> Result<Spec>
         return Err(root.wrong(format!("the root is <{}>, not <robot>", root.tag)));
     }
     let mut spec = Spec::new(Attributes::new(root).text("name").unwrap_or("robot"));
+    spec.inertia.as_given = true;
     let mut links = Vec::new();
     let mut numbers = HashMap::new();
     for element in root.children.iter().filter(|c| c.tag == "link") {
@@ -300,6 +301,7 @@ fn mimic(spec: &mut Spec, joint: &Element) -> Result<()> {
     data[1] = a.number("multiplier")?.unwrap_or(1.0);
     spec.equalities.push(crate::spec::Equality {
         kind: crate::model::EqualityType::Joint,
+        sites: false,
         first: Attributes::new(joint).required("name")?.to_string(),
         second: Some(a.required("joint")?.to_string()),
         active: true,

@@ -1,43 +1,17 @@
 //! Steps, pulls and Jacobians allocate nothing once contacts have reached their largest number: counted by the allocator of this test.
 #![allow(clippy::unwrap_used, unsafe_code)] // a failed step is a failed test; an allocator is unsafe to write
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
 use pullback_diffphys::{Cotangent, Parameter, StepDerivative};
 
 mod common;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-/// The system's allocator, counting.
-struct Counting;
-
-// SAFETY: everything is handed to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+#[path = "../../graph/tests/common/counting.rs"]
+mod counting;
 
 /// One test, so that no other allocates meanwhile.
 #[test]
 fn steps_and_derivatives_allocate_nothing() {
-    for name in ["shapes", "cones", "arm", "arm_implicit", "spinner", "blocks", "solids"] {
+    let own = ["shapes", "cones", "arm", "arm_implicit", "spinner", "blocks", "solids"];
+    for name in own.into_iter().chain(common::JOINTS) {
         let model = common::model(name);
         let start = common::states(&model, 1, 12).remove(0);
         let mut data = start.clone();
@@ -48,9 +22,9 @@ fn steps_and_derivatives_allocate_nothing() {
             (0..count).for_each(|_| model.step(&mut data).unwrap());
         };
         run(30);
-        let before = ALLOCATIONS.load(Relaxed);
+        let before = counting::allocations();
         run(30);
-        assert_eq!(ALLOCATIONS.load(Relaxed) - before, 0, "{name}: steps");
+        assert_eq!(counting::allocations() - before, 0, "{name}: steps");
         if name == "spinner" {
             continue;
         }
@@ -67,8 +41,8 @@ fn steps_and_derivatives_allocate_nothing() {
             step.jacobians(&model, &mut a, &mut b).unwrap();
         };
         (0..3).for_each(|_| all());
-        let before = ALLOCATIONS.load(Relaxed);
+        let before = counting::allocations();
         all();
-        assert_eq!(ALLOCATIONS.load(Relaxed) - before, 0, "{name}: derivatives");
+        assert_eq!(counting::allocations() - before, 0, "{name}: derivatives");
     }
 }

@@ -11,7 +11,7 @@ const DIFFERENTIABLE: [&str; 8] =
 
 /// Visits states whose rows are not next to switching, with the step evaluated.
 fn each_state(mut visit: impl FnMut(&str, &Model, &Data, &mut StepDerivative)) {
-    for name in DIFFERENTIABLE {
+    for name in DIFFERENTIABLE.iter().chain(&common::JOINTS) {
         let model = model(name);
         let mut step = StepDerivative::new(&model);
         let mut used = 0;
@@ -177,7 +177,12 @@ fn parameters_are_difference_quotients() {
         for parameter in Parameter::ALL {
             let values = model.parameter(parameter).to_vec();
             let mut gradient = vec![0.0; values.len()];
-            step.pull_parameter(model, parameter, &mut gradient).unwrap();
+            let pulled = step.pull_parameter(model, parameter, &mut gradient);
+            if parameter == Parameter::GeomSize && name.starts_with("joints/strings") {
+                assert!(pulled.is_err());
+                continue;
+            }
+            pulled.unwrap();
             // Only numbers that may be moved to both sides.
             let moves: Vec<f64> = values
                 .iter()
@@ -199,9 +204,8 @@ fn parameters_are_difference_quotients() {
             }
         }
     });
-    for parameter in Parameter::ALL {
-        assert!(tested.contains_key(&parameter), "{} was never moved", parameter.name());
-    }
+    let never: Vec<_> = Parameter::ALL.iter().filter(|p| !tested.contains_key(p)).collect();
+    assert!(never.is_empty(), "never moved: {never:?}");
 }
 
 #[test]

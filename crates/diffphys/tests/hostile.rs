@@ -17,19 +17,18 @@ fn in_world(body: &str) -> String {
 #[test]
 fn unsupported_physics_is_named_with_its_line() {
     let table = [
-        ("<mujoco><option density='1.2'/></mujoco>", "a medium"),
         ("<mujoco><option integrator='implicit'/></mujoco>", "integrator"),
         ("<mujoco><option noslip_iterations='3'/></mujoco>", "noslip"),
         ("<mujoco><option><flag override='enable'/></option></mujoco>", "override"),
         ("<mujoco><extension/></mujoco>", "extension"),
         ("<mujoco><deformable/></mujoco>", "deformable"),
         ("<mujoco><compiler coordinate='global'/></mujoco>", "global"),
-        ("<mujoco><tendon><spatial name='s'/></tendon></mujoco>", "spatial"),
-        ("<mujoco><equality><connect body1='a' anchor='0 0 0'/></equality></mujoco>", "connect"),
-        ("<mujoco><equality><weld body1='a'/></equality></mujoco>", "weld"),
+        ("<mujoco><equality><flex flex='f'/></equality></mujoco>", "flex"),
         ("<mujoco><actuator><muscle joint='j'/></actuator></mujoco>", "muscle"),
-        ("<mujoco><actuator><general site='s'/></actuator></mujoco>", "site"),
-        ("<mujoco><actuator><position joint='j' dampratio='1'/></actuator></mujoco>", "dampratio"),
+        ("<mujoco><actuator><general body='b'/></actuator></mujoco>", "body"),
+        ("<mujoco><actuator><general site='s' refsite='r'/></actuator></mujoco>", "refsite"),
+        ("<mujoco><compiler fusestatic='true'/></mujoco>", "fusestatic"),
+        ("<mujoco><tendon><spatial armature='1'/></tendon></mujoco>", "armature"),
     ];
     for (text, word) in table {
         match mjcf::parse(text) {
@@ -42,13 +41,10 @@ fn unsupported_physics_is_named_with_its_line() {
     }
     for (body, word) in [
         ("<geom type='hfield' hfield='h'/>", "hfield"),
-        ("<geom size='1' fluidshape='ellipsoid'/>", "fluidshape"),
         ("<geom size='1' shellinertia='true'/>", "shellinertia"),
-        ("<body mocap='true'/>", "mocap"),
-        ("<body><joint springdamper='0.1 1'/></body>", "springdamper"),
-        ("<body><joint stiffness='1 2'/></body>", "stiffness"),
+        ("<body><joint damping='1 2'/></body>", "damping"),
         ("<body><plugin/></body>", "plugin"),
-        ("<replicate count='3'/>", "replicate"),
+        ("<attach model='m' body='b' prefix='p'/>", "attach"),
         ("<geom size='1' notathing='3'/>", "notathing"),
     ] {
         match mjcf::parse(&in_world(body)) {
@@ -73,6 +69,8 @@ fn wrong_numbers_and_names_are_refused() {
         "<geom size='1' xyaxes='1 0 0 1 0 0'/>",
         "<geom size='1' solref='0.1 -1'/>",
         "<geom size='1' class='nowhere'/>",
+        "<geom size='1' fluidshape='cube'/>",
+        "<geom type='plane' size='1 1 1' fluidshape='ellipsoid'/>",
         "<geom type='plane' size='1 1 1' fromto='0 0 0 1 1 1'/>",
         "<body><joint/></body>",
         "<body><joint axis='0 0 0'/><geom size='1'/></body>",
@@ -85,6 +83,13 @@ fn wrong_numbers_and_names_are_refused() {
         "<body><joint/><inertial mass='-1' pos='0 0 0' diaginertia='1 1 1'/></body>",
         "<body name='a'/><body name='a'/>",
         "<joint/>",
+        "<body><body mocap='true'/></body>",
+        "<body mocap='true'><joint/><geom size='1'/></body>",
+        "<body><joint type='ball' stiffness='1 2'/><geom size='1'/></body>",
+        "<replicate count='0'/>",
+        "<replicate count='3'><joint/></replicate>",
+        "<replicate count='3'><replicate count='1000000'><site/></replicate></replicate>",
+        "<replicate count='1000000000000'><body/></replicate>",
     ];
     for body in bodies {
         let outcome = mjcf::parse(&in_world(body));
@@ -99,6 +104,7 @@ fn wrong_numbers_and_names_are_refused() {
         "<robot/>",
         "<mujoco><option timestep='0'/></mujoco>",
         "<mujoco><option timestep='inf'/></mujoco>",
+        "<mujoco><option density='-1'/></mujoco>",
         "<mujoco><option iterations='-3'/></mujoco>",
         "<mujoco><contact><exclude body1='a' body2='b'/></contact></mujoco>",
         "<mujoco><contact><pair geom1='a' geom2='b'/></contact></mujoco>",
@@ -108,6 +114,19 @@ fn wrong_numbers_and_names_are_refused() {
         "<mujoco><default><default/></default></mujoco>",
         "<mujoco><tendon><fixed><joint joint='x' coef='1'/></fixed></tendon></mujoco>",
         "<mujoco><include file='../../etc/passwd'/></mujoco>",
+        "<mujoco><tendon><spatial name='s'/></tendon></mujoco>",
+        "<mujoco><actuator><position joint='j' kv='1' dampratio='1'/></actuator></mujoco>",
+        "<mujoco><worldbody><body><joint name='j'/><geom size='1'/></body></worldbody><actuator><position joint='j' inheritrange='1'/></actuator></mujoco>",
+        "<mujoco><worldbody><body mocap='true'/></worldbody><keyframe><key mpos='1 2'/></keyframe></mujoco>",
+        "<mujoco><tendon><spatial><site site='a'/><site site='b'/></spatial></tendon></mujoco>",
+        "<mujoco><worldbody><site name='a'/></worldbody><tendon><spatial><site site='a'/></spatial></tendon></mujoco>",
+        "<mujoco><worldbody><site name='a'/><geom name='g' size='1'/></worldbody><tendon><spatial><site site='a'/><geom geom='g'/></spatial></tendon></mujoco>",
+        "<mujoco><worldbody><site name='a'/></worldbody><tendon><spatial><pulley divisor='0'/><site site='a'/><site site='a'/></spatial></tendon></mujoco>",
+        "<mujoco><worldbody><site name='a'/><geom name='g' type='box' size='1 1 1'/></worldbody><tendon><spatial><site site='a'/><geom geom='g'/><site site='a'/></spatial></tendon></mujoco>",
+        "<mujoco><equality><connect body1='nobody' anchor='0 0 0'/></equality></mujoco>",
+        "<mujoco><equality><connect body1='world'/></equality></mujoco>",
+        "<mujoco><equality><weld site1='s'/></equality></mujoco>",
+        "<mujoco><equality><weld site1='s' site2='t' anchor='0 0 0'/></equality></mujoco>",
     ];
     for text in files {
         let outcome = mjcf::parse(text);
@@ -180,6 +199,21 @@ fn robots_of_urdf() {
     let floating = urdf::Options { floating: true, ..urdf::Options::default() };
     let heavy = text.replace("<link name=\"base\"/>", "<link name=\"base\"><inertial><mass value=\"3\"/><inertia ixx=\"1\" iyy=\"1\" izz=\"1\"/></inertial></link>");
     assert_eq!(urdf::parse(&heavy, floating).unwrap().nv(), 8);
+    // A rod, by rounding: its own moment is −10⁻²². A joint that moves nothing is refused.
+    let rod = text.replace(
+        "<inertia ixx=\"0.01\" iyy=\"0.01\" izz=\"0.01\"/>",
+        "<inertia ixx=\"0.01\" iyy=\"0.01\" izz=\"-1e-22\"/>",
+    );
+    assert_ne!(rod, text);
+    let m = urdf::parse(&rod, urdf::Options::default()).unwrap();
+    assert_eq!(m.body_inertia()[3], [0.01, 0.01, -1e-22]);
+    let point = text.replace("<inertia ixx=\"0.1\" iyy=\"0.1\" izz=\"0.02\"/>", "");
+    let light =
+        point.replace("xyz=\"0 0 0.5\"", "xyz=\"0 0 0\"").replace("value=\"1\"", "value=\"0\"");
+    match urdf::parse(&light, urdf::Options::default()) {
+        Err(e @ Error::Invalid { .. }) => assert!(e.to_string().contains("joint 'b'"), "{e}"),
+        other => panic!("{other:?}"),
+    }
     for (from, to) in [
         ("type=\"revolute\"", "type=\"planar\""),
         ("<child link=\"tool\"/>", "<child link=\"nobody\"/>"),

@@ -1,47 +1,20 @@
 //! Calls of a tape and of its plans allocate nothing, after the first: counted by the allocator of this test.
 #![allow(clippy::unwrap_used, unsafe_code)] // a failed step is a failed test; an allocator is unsafe to write
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
 use pullback_graph::sparsity::{HessianPlan, JacobianPlan, PlanOptions};
 use pullback_graph::{Real, Tape, Workspace};
 
 #[path = "common/arm.rs"]
 mod arm;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-/// The system's allocator, counting.
-struct Counting;
-
-// SAFETY: everything is handed to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: as the caller promises.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+#[path = "common/counting.rs"]
+mod counting;
 
 /// Allocations of the tenth call.
 fn allocations(mut call: impl FnMut()) -> usize {
     (0..9).for_each(|_| call());
-    let before = ALLOCATIONS.load(Relaxed);
+    let before = counting::allocations();
     call();
-    ALLOCATIONS.load(Relaxed) - before
+    counting::allocations() - before
 }
 
 /// One test, so that no other allocates meanwhile.

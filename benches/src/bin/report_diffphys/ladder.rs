@@ -76,16 +76,30 @@ struct Errors {
     states: usize,
 }
 
+impl Errors {
+    /// Within the limits of the first rung.
+    fn small(&self) -> bool {
+        self.smooth <= 1e-12
+            && self.rows <= 1e-10
+            && self.forces <= 1e-8
+            && self.inverse <= 1e-9
+            && self.step <= 1e-9
+    }
+}
+
 pub(crate) fn rows(output: &mut Output, peer: &mut Peer, quick: bool) -> Result<()> {
     let found = files("mjcf", "xml")?;
-    let (mut worst, mut supported) = (Errors::default(), 0);
+    let (mut worst, mut supported, mut loaded, mut followed) = (Errors::default(), 0, 0, 0);
     for name in FIRST_RUNG.iter().chain(&SECOND_RUNG) {
         let path = found.iter().find(|p| short(p) == *name);
         let path = path.with_context(|| format!("{name} is missing from target/data/mjcf"))?;
         let first = FIRST_RUNG.contains(name);
-        let outcome = exact(path)
+        let model = exact(path);
+        loaded += u32::from(model.is_ok());
+        let outcome = model
             .map_err(anyhow::Error::from)
             .and_then(|model| compare(&model, path, peer, if quick { 3 } else { 12 }));
+        followed += u32::from(outcome.as_ref().is_ok_and(Errors::small));
         match outcome {
             Ok(e) => {
                 let all = [e.smooth, e.rows, e.forces, e.inverse, e.step];
@@ -110,6 +124,9 @@ pub(crate) fn rows(output: &mut Output, peer: &mut Peer, quick: bool) -> Result<
     let row = |name: &str, value: f64, limit: f64| {
         Row::new(format!("first rung: {name}"), "relative", value).at_most(limit)
     };
+    output.push(Row::new("all rungs: models that load", "of 32", f64::from(loaded)))?;
+    let text = "all rungs: models within the first rung's limits at every state";
+    output.push(Row::new(text, "of 32", f64::from(followed)))?;
     output.push(Row::new("first rung: models", "of 22", f64::from(supported)).at_least(22.0))?;
     output.push(Row::new("first rung: contacts compared", "contacts", worst.contacts as f64))?;
     output.push(row("smooth terms", worst.smooth, 1e-12))?;

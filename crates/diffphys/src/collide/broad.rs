@@ -25,7 +25,9 @@ const FEW: usize = 512;
 /// May geoms of these two bodies touch at all? Not if they are welded together, parent and child (unless the parent is the world), or excluded.
 fn bodies_may_touch(model: &Model, b1: usize, b2: usize) -> bool {
     let (w1, w2) = (model.body_weldid[b1], model.body_weldid[b2]);
-    if w1 == w2 {
+    // What is moved from outside does not push what stands still.
+    let fixed = |w: usize| model.body_dofnum[w] == 0;
+    if w1 == w2 || (fixed(w1) && fixed(w2)) {
         return false;
     }
     if model.opt.filterparent && w1 != 0 && w2 != 0 {

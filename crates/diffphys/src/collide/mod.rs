@@ -9,7 +9,7 @@ pub(crate) mod geometry;
 mod hull;
 mod mesh;
 mod pairs;
-mod scalar;
+pub(crate) mod scalar;
 
 use crate::Data;
 use crate::model::{GeomType, Model, Pair};

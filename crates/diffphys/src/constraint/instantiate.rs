@@ -1,7 +1,8 @@
 //! The rows at the present positions (`mj_makeConstraint`), and their references at the present velocities (`mj_referenceConstraint`).
 
+use super::attachment::{attaches, subtract_drift};
 use super::build::contact_column;
-use super::{Chain, RowKind, Rows, clamp_impedance, contact_rows, impedance};
+use super::{Attachment, Both, Chain, RowKind, Rows, clamp_impedance, contact_rows, impedance};
 use crate::model::{Cone, EqualityType, JointType, quat_of};
 use crate::spatial::quaternion::logarithm;
 use crate::spatial::{MINVAL, norm, normalize};
@@ -18,7 +19,7 @@ pub(crate) fn make(model: &Model, data: &mut Data) {
         }
         rows.ne = rows.nefc();
         if opt.frictionloss {
-            friction(model, &mut rows);
+            friction(model, data, &mut rows);
         }
         rows.nf = rows.nefc() - rows.ne;
         if opt.limit {
@@ -37,11 +38,17 @@ fn entry(rows: &mut Rows, nv: usize, row: usize, dof: usize, value: f64) {
     rows.chain[row].1 = rows.dofs.len();
 }
 
-/// A row over a tendon's joints. Entries are in decreasing order of their degrees of freedom, as everywhere.
-fn tendon_row(model: &Model, rows: &mut Rows, row: usize, tendon: usize, scale: f64) {
+/// A row over a tendon's degrees of freedom. Entries are in decreasing order, as everywhere.
+fn tendon_row(
+    model: &Model,
+    data: &Data,
+    rows: &mut Rows,
+    row: usize,
+    (tendon, scale): (usize, f64),
+) {
     let nv = model.nv();
-    for &(joint, coefficient) in model.tendon_terms[tendon].iter().rev() {
-        entry(rows, nv, row, model.jnt_dofadr[joint], scale * coefficient);
+    for &dof in &model.tendon_dofs[tendon] {
+        entry(rows, nv, row, dof, scale * data.ten_J[tendon * nv + dof]);
     }
 }
 
@@ -60,6 +67,10 @@ fn equality(model: &Model, data: &Data, rows: &mut Rows) {
     let nv = model.nv();
     for id in 0..model.eq_type.len() {
         if !model.eq_active0[id] {
+            continue;
+        }
+        if attaches(model, id) {
+            attach(model, data, rows, id);
             continue;
         }
         let (a, b) = (model.eq_obj1id[id], model.eq_obj2id[id]);
@@ -91,10 +102,10 @@ fn equality(model: &Model, data: &Data, rows: &mut Rows) {
                 rows.diagA[row] += model.dof_invweight0[model.jnt_dofadr[b]];
             }
         } else {
-            tendon_row(model, rows, row, a, 1.0);
+            tendon_row(model, data, rows, row, (a, 1.0));
             rows.diagA[row] = model.tendon_invweight0[a];
             if b != usize::MAX {
-                tendon_row(model, rows, row, b, -slope);
+                tendon_row(model, data, rows, row, (b, -slope));
                 let (from, to) = rows.chain[row];
                 rows.dofs[from..to].sort_unstable_by(|x, y| y.cmp(x));
                 // A joint that both tendons have stands once.
@@ -113,7 +124,35 @@ fn equality(model: &Model, data: &Data, rows: &mut Rows) {
     }
 }
 
-fn friction(model: &Model, rows: &mut Rows) {
+/// Rows of a connect or weld. All its degrees of freedom stand in all its rows.
+fn attach(model: &Model, data: &Data, rows: &mut Rows, id: usize) {
+    let nv = model.nv();
+    let attachment = Attachment::new(model, data, id);
+    let residual = attachment.residual();
+    let first = rows.nefc();
+    let weight = |k: usize| attachment.body.map(|b| model.body_invweight0[b][k]);
+    for k in 0..attachment.rows() {
+        let row = rows.push(nv, RowKind::Equality(id), residual[k], 0.0);
+        let [a, b] = weight(k / 3);
+        rows.diagA[row] = a + b;
+    }
+    let from = rows.dofs.len();
+    for (dof, moves) in Both::new(model, attachment.body) {
+        rows.dofs.push(dof);
+        let still = [0.0; 6];
+        let motion = moves.map(|m| if m { &data.cdof[dof] } else { &still });
+        let column = attachment.rate(motion);
+        for k in 0..attachment.rows() {
+            rows.J[(first + k) * nv + dof] = column[k];
+        }
+    }
+    let to = rows.dofs.len();
+    for row in first..rows.nefc() {
+        rows.chain[row] = (from, to);
+    }
+}
+
+fn friction(model: &Model, data: &Data, rows: &mut Rows) {
     let nv = model.nv();
     for dof in 0..nv {
         if model.dof_frictionloss[dof] > 0.0 {
@@ -128,7 +167,7 @@ fn friction(model: &Model, rows: &mut Rows) {
             let row = rows.push(nv, RowKind::FrictionTendon(tendon), 0.0, 0.0);
             rows.frictionloss[row] = model.tendon_frictionloss[tendon];
             rows.diagA[row] = model.tendon_invweight0[tendon];
-            tendon_row(model, rows, row, tendon, 1.0);
+            tendon_row(model, data, rows, row, (tendon, 1.0));
         }
     }
 }
@@ -178,7 +217,7 @@ fn limits(model: &Model, data: &Data, rows: &mut Rows) {
                 let row =
                     rows.push(nv, RowKind::LimitTendon(tendon), dist, model.tendon_margin[tendon]);
                 rows.diagA[row] = model.tendon_invweight0[tendon];
-                tendon_row(model, rows, row, tendon, -side);
+                tendon_row(model, data, rows, row, (tendon, -side));
             }
         }
     }
@@ -286,7 +325,14 @@ fn regularize(model: &Model, data: &mut Data) {
             RowKind::ContactElliptic(c) => data.contact[c].efc_address,
             _ => row,
         };
-        let (d, slope) = impedance(&solimp, data.efc.pos[at] - data.efc.margin[at]);
+        let residual = match data.efc.kind[row] {
+            RowKind::Equality(id) if attaches(model, id) => {
+                let rows = &data.efc.pos[data.efc.group(row)];
+                rows.iter().map(|r| r * r).sum::<f64>().sqrt()
+            }
+            _ => data.efc.pos[at] - data.efc.margin[at],
+        };
+        let (d, slope) = impedance(&solimp, residual);
         let (mut k, b) = stiffness(solref, clamp_impedance(&solimp)[1], refsafe);
         let dry =
             matches!(data.efc.kind[row], RowKind::FrictionDof(_) | RowKind::FrictionTendon(_));
@@ -328,7 +374,7 @@ fn regularize(model: &Model, data: &mut Data) {
     }
 }
 
-/// `vel` and `aref` = −B·J·v − K·d·(r − margin).
+/// `vel` and `aref` = −B·J·v − K·d·(r − margin), less J̇·v for connect and weld.
 pub(crate) fn reference(model: &Model, data: &mut Data) {
     let mut vel = std::mem::take(&mut data.efc.vel);
     data.efc.multiply(model.nv(), &data.qvel, &mut vel);
@@ -337,5 +383,15 @@ pub(crate) fn reference(model: &Model, data: &mut Data) {
     for row in 0..efc.nefc() {
         let [k, b, d, _] = efc.KBIP[row];
         efc.aref[row] = -b * efc.vel[row] - k * d * (efc.pos[row] - efc.margin[row]);
+    }
+    let mut row = 0;
+    while row < data.efc.ne {
+        let next = data.efc.group(row).end;
+        if let RowKind::Equality(id) = data.efc.kind[row]
+            && attaches(model, id)
+        {
+            subtract_drift(model, data, id, row);
+        }
+        row = next;
     }
 }

@@ -1,13 +1,15 @@
 //! Constraints as rows: equality, dry friction, limits, contacts. Each has a Jacobian, a reference acceleration and a regularization
 //! (Todorov, "A convex, smooth and invertible contact model for trajectory optimization", ICRA 2011, in MuJoCo's form).
 
+mod attachment;
 mod build;
 mod impedance;
 mod instantiate;
 
+pub(crate) use attachment::{Attachment, Both, Turn, attaches, join};
 pub(crate) use build::{Chain, contact_column, contact_rows};
 pub(crate) use impedance::{clamp_impedance, impedance, impedance_partials};
-pub(crate) use instantiate::{make, polynomial_curvature, reference};
+pub(crate) use instantiate::{make, parameters, polynomial, polynomial_curvature, reference};
 
 use crate::model::arrays;
 
@@ -118,6 +120,13 @@ impl Rows {
         self.chain.clear();
         self.dofs.clear();
         (self.ne, self.nf, self.nl) = (0, 0, 0);
+    }
+
+    /// The rows of the same object around `row`: of a contact or an equality.
+    pub(crate) fn group(&self, row: usize) -> std::ops::Range<usize> {
+        let same = |other: &usize| self.kind[*other] == self.kind[row];
+        let first = (0..row).rev().take_while(same).last().unwrap_or(row);
+        first..row + (row..self.nefc()).take_while(same).count()
     }
 
     /// The degrees of freedom of a row.

@@ -1,6 +1,6 @@
 //! Forward and inverse dynamics (`mj_forward`, `mj_inverse`).
 
-use super::{actuation, bias, inertia, kinematics, passive, velocity};
+use super::{actuation, bias, inertia, kinematics, passive, tendon, velocity};
 use crate::data::finite;
 use crate::error::length;
 use crate::solve;
@@ -14,7 +14,8 @@ pub(crate) fn position(model: &Model, data: &mut Data) -> Result<()> {
     data.qLD.copy_from_slice(&data.qM);
     inertia::factor(&model.dof_parentid, &mut data.qLD, &mut data.qLDiagInv);
     collide::collide(model, data);
-    passive::tendons(model, data);
+    tendon::tendons(model, data);
+    actuation::moments(model, data);
     constraint::make(model, data);
     Ok(())
 }
@@ -22,7 +23,8 @@ pub(crate) fn position(model: &Model, data: &mut Data) -> Result<()> {
 /// Everything that depends on velocities: of bodies, passive forces, bias, references of constraints.
 pub(crate) fn velocities(model: &Model, data: &mut Data) {
     velocity::velocity(model, data);
-    actuation::lengths(model, data);
+    tendon::velocities(model, data);
+    actuation::velocities(model, data);
     passive::passive(model, data);
     super::bias_force(model, data);
     constraint::reference(model, data);

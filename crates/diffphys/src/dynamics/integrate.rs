@@ -1,10 +1,12 @@
 //! One step of time (`mj_step`): Euler, implicit in velocity-dependent forces, Runge-Kutta.
 
-use super::actuation::{law, next_activation, transmission};
+use super::actuation::{law, next_activation};
 use super::forward::forward;
 use super::{factor, inertia};
 use crate::data::finite;
+use crate::gradient::symmetric_slopes;
 use crate::model::Integrator;
+use crate::spatial::motion::dot6;
 use crate::spatial::quaternion::right_jacobian_inverse;
 use crate::{Data, Model, Result};
 
@@ -85,20 +87,32 @@ impl Model {
                     visit(k, k, -self.dof_damping[k]);
                 }
             }
-            for (tendon, terms) in self.tendon_terms.iter().enumerate() {
+            for (tendon, dofs) in self.tendon_dofs.iter().enumerate() {
                 let damping = self.tendon_damping[tendon];
+                let row = &data.ten_J[tendon * self.nv()..];
                 if damping != 0.0 {
-                    for &(a, ca) in terms {
-                        for &(b, cb) in terms {
-                            let (i, j) = (self.jnt_dofadr[a], self.jnt_dofadr[b]);
-                            if i >= j && self.is_ancestor(j, i) {
-                                visit(i, j, -damping * ca * cb);
-                            }
+                    for &i in dofs {
+                        for &j in dofs.iter().filter(|&&j| i >= j && self.is_ancestor(j, i)) {
+                            visit(i, j, -damping * row[i] * row[j]);
                         }
                     }
                 }
             }
         }
+        super::medium::each_element(self, data, |element| {
+            let force = element.by_velocity(self, data);
+            let mut j = self.last_dof(element.body);
+            while j != super::NO_PARENT {
+                let local = element.local(&data.cdof[j]);
+                let w = element.world(&symmetric_slopes(&force, &local));
+                let mut i = self.last_dof(element.body);
+                while i != super::NO_PARENT && i >= j {
+                    visit(i, j, dot6(&data.cdof[i], &w));
+                    i = self.dof_parentid[i];
+                }
+                j = self.dof_parentid[j];
+            }
+        });
         if !self.opt.actuation {
             return;
         }
@@ -107,13 +121,13 @@ impl Model {
             if law.slope[1] == 0.0 || !law.free {
                 continue;
             }
-            transmission(self, actuator, |i, mi| {
-                transmission(self, actuator, |j, mj| {
-                    if i >= j && self.is_ancestor(j, i) && !self.saturated(data, i) {
-                        visit(i, j, law.slope[1] * mi * mj);
-                    }
-                });
-            });
+            let (row, dofs) =
+                (&data.actuator_moment[actuator * self.nv()..], &self.actuator_dofs[actuator]);
+            for &i in dofs.iter().filter(|&&i| !self.saturated(data, i)) {
+                for &j in dofs.iter().filter(|&&j| i >= j && self.is_ancestor(j, i)) {
+                    visit(i, j, law.slope[1] * row[i] * row[j]);
+                }
+            }
         }
     }
 

@@ -25,7 +25,10 @@ pub(crate) fn bodies(model: &Model, data: &mut Data) {
         let (joints, first) = (model.body_jntnum[body], model.body_jntadr[body]);
         let free = joints == 1 && model.jnt_type[first] == JointType::Free;
         let (mut pos, mut quat);
-        if free {
+        let mocap = model.body_mocapid[body];
+        if mocap != usize::MAX {
+            (pos, quat) = (data.mocap_pos[mocap], data.mocap_quat[mocap]);
+        } else if free {
             let q = model.jnt_qposadr[first];
             pos = [data.qpos[q], data.qpos[q + 1], data.qpos[q + 2]];
             quat = crate::model::quat_of(&data.qpos, q + 3);

@@ -6,19 +6,6 @@ use crate::spatial::quaternion::{conjugate, logarithm, product};
 use crate::spatial::{scale, sub};
 use crate::{Data, Model};
 
-/// Lengths and velocities of tendons.
-pub(crate) fn tendons(model: &Model, data: &mut Data) {
-    for (tendon, terms) in model.tendon_terms.iter().enumerate() {
-        let (mut length, mut velocity) = (0.0, 0.0);
-        for &(joint, coefficient) in terms {
-            length += coefficient * data.qpos[model.jnt_qposadr[joint]];
-            velocity += coefficient * data.qvel[model.jnt_dofadr[joint]];
-        }
-        data.ten_length[tendon] = length;
-        data.ten_velocity[tendon] = velocity;
-    }
-}
-
 /// How far the spring of a tendon is stretched; 0 where it is slack.
 pub(crate) fn stretch(model: &Model, tendon: usize, length: f64) -> f64 {
     let [low, high] = model.tendon_lengthspring[tendon];
@@ -31,13 +18,32 @@ pub(crate) fn stretch(model: &Model, tendon: usize, length: f64) -> f64 {
     }
 }
 
+/// k·x + b·x² + c·x³, and its slope.
+pub(crate) fn spring(k: f64, [b, c]: [f64; 2], x: f64) -> (f64, f64) {
+    (x * (k + x * (b + x * c)), k + x * (2.0 * b + 3.0 * x * c))
+}
+
+/// The force of a tendon's spring and damper.
+pub(crate) fn tendon_force(model: &Model, data: &Data, tendon: usize) -> f64 {
+    let mut force = 0.0;
+    if model.opt.spring {
+        let x = stretch(model, tendon, data.ten_length[tendon]);
+        force -= spring(model.tendon_stiffness[tendon], model.tendon_stiffnesspoly[tendon], x).0;
+    }
+    if model.opt.damper {
+        force -= model.tendon_damping[tendon] * data.ten_velocity[tendon];
+    }
+    force
+}
+
 /// `qfrc_passive`. Gravity compensation of joints that count it as actuation goes to `qfrc_actuator` instead, see `actuation`.
 pub(crate) fn passive(model: &Model, data: &mut Data) {
     let opt = &model.opt;
     data.qfrc_passive.fill(0.0);
     for joint in 0..model.njnt() {
         let k = model.jnt_stiffness[joint];
-        if k == 0.0 || !opt.spring {
+        let poly = model.jnt_stiffnesspoly[joint];
+        if (k == 0.0 && poly == [0.0; 2]) || !opt.spring {
             continue;
         }
         let (q, v) = (model.jnt_qposadr[joint], model.jnt_dofadr[joint]);
@@ -49,7 +55,8 @@ pub(crate) fn passive(model: &Model, data: &mut Data) {
             }
             JointType::Ball => {}
             JointType::Slide | JointType::Hinge => {
-                data.qfrc_passive[v] -= k * (data.qpos[q] - model.qpos_spring[q]);
+                let x = data.qpos[q] - model.qpos_spring[q];
+                data.qfrc_passive[v] -= spring(k, poly, x).0;
             }
         }
         if let Some((q, v)) = model.rotation(joint) {
@@ -64,22 +71,17 @@ pub(crate) fn passive(model: &Model, data: &mut Data) {
             data.qfrc_passive[dof] -= model.dof_damping[dof] * data.qvel[dof];
         }
     }
-    for (tendon, terms) in model.tendon_terms.iter().enumerate() {
-        let mut force = 0.0;
-        if opt.spring {
-            force -=
-                model.tendon_stiffness[tendon] * stretch(model, tendon, data.ten_length[tendon]);
-        }
-        if opt.damper {
-            force -= model.tendon_damping[tendon] * data.ten_velocity[tendon];
-        }
+    let nv = model.nv();
+    for (tendon, dofs) in model.tendon_dofs.iter().enumerate() {
+        let force = tendon_force(model, data, tendon);
         if force != 0.0 {
-            for &(joint, coefficient) in terms {
-                data.qfrc_passive[model.jnt_dofadr[joint]] += coefficient * force;
+            for &dof in dofs {
+                data.qfrc_passive[dof] += data.ten_J[tendon * nv + dof] * force;
             }
         }
     }
     gravity_compensation(model, data, false);
+    super::medium::add_forces(model, data);
 }
 
 /// The rotation from the spring's rest to the present, in body axes.

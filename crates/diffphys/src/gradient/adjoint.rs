@@ -5,11 +5,13 @@
 //! λᵀ·r at fixed a. λᵀ·ID is a sum over bodies of Λ_b·(I_b·A_b + v_b ×* I_b·v_b) with Λ_b = Σ S·λ; along δq_j a body's own view of
 //! Λ, v, A changes by Λ_λ(j) × S_j, Ψ̇_j and Ψ̈_j + Ψ̇_j × v_b.
 
+use super::attachment::Kinematics;
+use super::bend::Bends;
 use super::contact::{ContactMotions, Sides, on_axes, pull, rows_of};
 use super::forces;
 use super::rows::{self, Bend, bend};
 use super::smooth::Motions;
-use crate::constraint::RowKind;
+use crate::constraint::{RowKind, attaches};
 use crate::solve::solve_factored;
 use crate::spatial::Spatial;
 use crate::spatial::motion::{
@@ -116,14 +118,10 @@ impl Adjoint {
         self.body_sums(model, data);
         self.inertial_forces(model, data);
         self.rows(model, data, motions, contacts, out);
-        forces::pull(
-            model,
-            data,
-            &self.lambda,
-            &self.bodies,
-            (&mut self.on_x[0], &mut self.on_motion),
-            out,
-        );
+        let [on_lambda, _, on_velocity] = &mut self.on_x;
+        let on = [on_lambda.as_mut_slice(), on_velocity.as_mut_slice(), &mut self.on_motion];
+        let at = (self.lambda.as_slice(), self.bodies.as_slice());
+        forces::pull(model, data, at, &contacts.bends, on, out);
         self.gather(model, data, motions, out);
     }
 
@@ -174,10 +172,19 @@ impl Adjoint {
         for row in 0..efc.nefc() {
             self.bz[row] = efc.KBIP[row][1] * self.z[row];
         }
-        for row in 0..efc.nefc() {
-            if rows::acts(data, row) && !is_contact(efc.kind[row]) {
-                self.row(model, data, row, out);
+        let mut row = 0;
+        while row < efc.nefc() && !is_contact(efc.kind[row]) {
+            if let Some(id) = attachment_of(model, efc.kind[row]) {
+                let kinematics = Kinematics::new(model, data, motions, id);
+                let lambda = (self.lambda.as_slice(), self.bodies.as_slice());
+                kinematics.pull(row, lambda, (&self.y, &self.z), out);
+                row = efc.group(row).end;
+                continue;
             }
+            if rows::acts(data, row) {
+                self.row(model, data, &contacts.bends, row, out);
+            }
+            row += 1;
         }
         for (id, motion) in contacts.list.iter().enumerate() {
             let (contact, Some(motion)) = (&data.contact[id], motion) else { continue };
@@ -207,7 +214,7 @@ impl Adjoint {
     }
 
     /// A row that is not a contact's: its residual moves by J·δq, its Jacobian as `bend` says.
-    fn row(&self, model: &Model, data: &Data, row: usize, out: &mut Cotangent) {
+    fn row(&self, model: &Model, data: &Data, bends: &Bends, row: usize, out: &mut Cotangent) {
         let efc = &data.efc;
         let nv = model.nv();
         let j = &efc.J[row * nv..(row + 1) * nv];
@@ -221,12 +228,15 @@ impl Adjoint {
             out.qvel[dof] += bz * j[dof];
         }
         let weighted = |dof: usize| f * self.lambda[dof] + z * data.qacc[dof] + bz * data.qvel[dof];
+        for (tendon, scale) in rows::tendons_of(model, data, row) {
+            bends.pull_tendon(model, tendon, scale, weighted, &mut out.qpos);
+        }
         match bend(model, data, row) {
             Bend::Straight => {}
             Bend::Polynomial(curvature, second) => {
                 let mut along = 0.0;
-                second.visit(model, |dof, c| along += c * weighted(dof));
-                second.visit(model, |dof, c| out.qpos[dof] -= curvature * along * c);
+                second.visit(model, data, |dof, c| along += c * weighted(dof));
+                second.visit(model, data, |dof, c| out.qpos[dof] -= curvature * along * c);
             }
             Bend::Axis(dof, w) => {
                 let c = [weighted(dof), weighted(dof + 1), weighted(dof + 2)];
@@ -279,6 +289,14 @@ pub(crate) fn sum_subtrees(model: &Model, list: &mut [Spatial]) {
     for body in (1..model.nbody()).rev() {
         let own = list[body];
         accumulate(&mut list[model.body_parentid[body]], &own);
+    }
+}
+
+/// The connect or weld that a row belongs to.
+pub(crate) fn attachment_of(model: &Model, kind: RowKind) -> Option<usize> {
+    match kind {
+        RowKind::Equality(id) if attaches(model, id) => Some(id),
+        _ => None,
     }
 }
 

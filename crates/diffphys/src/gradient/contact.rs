@@ -4,6 +4,7 @@
 //! point. Along a displacement with body motions V: δX_b = δ'X_b + V_b × X_b with δ'X_b = Σ_j (X_λ(j) × S_j)·δq_j, the point moves by δp and the
 //! frame turns by δθ (`collide::geometry`), so δ(f_k·u) = f_k·(δX₂ − δX₁ at p) + f_k·(ω × δp) + δθ·(f_k × u).
 
+use super::bend::Bends;
 use crate::collide::geometry::{Motion, motions};
 use crate::constraint::contact_rows;
 use crate::model::Cone;
@@ -15,11 +16,14 @@ use crate::{Contact, Data, Model};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ContactMotions {
     pub(crate) list: Vec<Option<Motion>>,
+    /// How Jacobians of tendons and moments of actuators move.
+    pub(crate) bends: Bends,
     pair: Vec<Motion>,
 }
 
 impl ContactMotions {
     pub(crate) fn fill(&mut self, model: &Model, data: &Data) {
+        self.bends.fill(model, data);
         self.list.clear();
         self.list.resize(data.contact.len(), None);
         let mut first = 0;

@@ -1,7 +1,9 @@
 //! The derivative of constrained forward dynamics as matrices: ∂r/∂(q, v, act, ctrl) of the residual r = τ − ID + Jᵀ·f at fixed
 //! acceleration, then ∂a = H⁻¹·∂r.
 
-use super::adjoint::{Cotangent, is_contact, sum_subtrees};
+use super::adjoint::{Cotangent, attachment_of, is_contact, sum_subtrees};
+use super::attachment::Kinematics;
+use super::bend::Bends;
 use super::contact::{ContactMotions, Sides, in_world, on_axes, push, rows_of};
 use super::forces;
 use super::rows::{self, Bend, bend};
@@ -56,13 +58,13 @@ impl Dense {
             self.da.as_mut_slice(),
             self.du.as_mut_slice(),
         );
-        forces::add_derivatives(model, data, &mut self.outside, out);
+        forces::add_derivatives(model, data, (motions, &contacts.bends), &mut self.outside, out);
         for (id, motion) in contacts.list.iter().enumerate() {
             if let Some(motion) = motion {
                 self.contact(model, data, motions, id, motion);
             }
         }
-        self.rows(model, data);
+        self.rows(model, data, motions, &contacts.bends);
         sum_subtrees(model, &mut self.outside);
         self.composite.fill(model, data);
         self.composite.add_derivatives(
@@ -77,11 +79,18 @@ impl Dense {
     }
 
     /// Rows that are not contacts'.
-    fn rows(&mut self, model: &Model, data: &Data) {
+    fn rows(&mut self, model: &Model, data: &Data, motions: &Motions, bends: &Bends) {
         let efc = &data.efc;
         let nv = model.nv();
         for row in 0..efc.nefc() {
             if !rows::acts(data, row) || is_contact(efc.kind[row]) {
+                continue;
+            }
+            if let Some(id) = attachment_of(model, efc.kind[row]) {
+                if row == efc.group(row).start {
+                    let kinematics = Kinematics::new(model, data, motions, id);
+                    kinematics.add(row, &mut self.dq, &mut self.dv);
+                }
                 continue;
             }
             let w = match row_curvature(efc, &data.contact, &efc.jar, &efc.state, row) {
@@ -99,17 +108,29 @@ impl Dense {
                     self.dv[i * nv + k] -= j[i] * w * b * j[k];
                 }
             }
+            for (tendon, scale) in rows::tendons_of(model, data, row) {
+                bends.each_of_tendon(model, tendon, |i, k, c| {
+                    self.dq[i * nv + k] += f * scale * c;
+                    let by = w * scale * c * (data.qacc[i] + b * data.qvel[i]);
+                    for &l in efc.support(row) {
+                        self.dq[l * nv + k] -= j[l] * by;
+                    }
+                });
+            }
             // x ↦ dJ·x for a displacement, and (dJ)ᵀ·f.
             match bend(model, data, row) {
                 Bend::Straight => {}
                 Bend::Polynomial(curvature, second) => {
                     let rate = -curvature
-                        * (second.along(model, &data.qacc) + b * second.along(model, &data.qvel));
-                    second.visit(model, |k, ck| {
+                        * (second.along(model, data, &data.qacc)
+                            + b * second.along(model, data, &data.qvel));
+                    second.visit(model, data, |k, ck| {
                         for &i in efc.support(row) {
                             self.dq[i * nv + k] -= j[i] * w * rate * ck;
                         }
-                        second.visit(model, |i, ci| self.dq[i * nv + k] -= curvature * f * ci * ck);
+                        second.visit(model, data, |i, ci| {
+                            self.dq[i * nv + k] -= curvature * f * ci * ck;
+                        });
                     });
                 }
                 Bend::Axis(dof, turn) => {
@@ -166,7 +187,8 @@ impl Dense {
         }
         // Curvature on the axes: Σ weightᵀ·W·weight, and how the axes' forces change with distance.
         let (curvature, by_dist) = axes_curvature(model, data, id, pyramidal);
-        let damping = efc.KBIP[contact.efc_address][1];
+        // Friction rows of an elliptic cone may have damping of their own.
+        let damping = |k: usize| efc.KBIP[contact.efc_address + if pyramidal { 0 } else { k }][1];
         let relative_a = sides.relative(&motions.pure);
         let relative_v = sides.relative(&data.cvel);
         // Every degree of freedom that moves one of the bodies, common ancestors too: the frame does not turn with both.
@@ -192,7 +214,7 @@ impl Dense {
             for k in 0..dim {
                 change[k] = by_dist[k] * step.ddist;
                 for l in 0..dim {
-                    change[k] -= curvature[k][l] * (da[l] + damping * dv[l]);
+                    change[k] -= curvature[k][l] * (da[l] + damping(l) * dv[l]);
                 }
             }
             // Fixed forces, moved and turned.
@@ -211,12 +233,17 @@ impl Dense {
         for (&i, ci) in self.dofs.iter().zip(&self.columns) {
             let mut left = [0.0; 6];
             for k in 0..dim {
-                left[k] = damping * (0..dim).map(|l| curvature[k][l] * ci[l]).sum::<f64>();
+                left[k] = damping(k) * (0..dim).map(|l| curvature[k][l] * ci[l]).sum::<f64>();
             }
             for (&j, cj) in self.dofs.iter().zip(&self.columns) {
                 self.dv[i * nv + j] -= left.iter().zip(cj).map(|(a, b)| a * b).sum::<f64>();
             }
         }
+    }
+
+    /// ∂r/∂q, ∂r/∂v, ∂r/∂act, ∂r/∂ctrl.
+    pub(crate) fn blocks(&mut self) -> [&mut [f64]; 4] {
+        [&mut self.dq, &mut self.dv, &mut self.da, &mut self.du]
     }
 
     /// All four blocks to 0.
@@ -260,40 +287,38 @@ pub(crate) enum Which {
     Controls,
 }
 
-/// L·Lᵀ·X = B for all columns of B at once: rows of X are vectors of the width, so the loops run along memory.
+/// Lᵀ·L·X = B for all columns of B at once: rows of X are vectors of the width, so the loops run along memory; zeros of the factor are skipped.
 fn solve_columns(factor: &[f64], nv: usize, width: usize, x: &mut [f64]) {
     if width == 0 {
         return;
     }
-    for i in 0..nv {
-        let (done, rest) = x.split_at_mut(i * width);
+    for k in (0..nv).rev() {
+        let (before, rest) = x.split_at_mut(k * width);
         let row = &mut rest[..width];
-        let line = &factor[i * nv..i * nv + i + 1];
-        for (j, other) in done.chunks_exact(width).enumerate() {
-            let l = line[j];
-            if l != 0.0 {
-                for (a, b) in row.iter_mut().zip(other) {
-                    *a -= l * b;
-                }
-            }
-        }
-        let by = 1.0 / line[i];
+        let line = &factor[k * nv..k * nv + k + 1];
+        let by = 1.0 / line[k];
         row.iter_mut().for_each(|a| *a *= by);
-    }
-    for i in (0..nv).rev() {
-        let (before, rest) = x.split_at_mut(i * width);
-        let row = &mut rest[..width];
-        let line = &factor[i * nv..i * nv + i + 1];
-        let by = 1.0 / line[i];
-        row.iter_mut().for_each(|a| *a *= by);
-        for (j, other) in before.chunks_exact_mut(width).enumerate() {
-            let l = line[j];
-            if l != 0.0 {
+        for (other, l) in before.chunks_exact_mut(width).zip(line) {
+            if *l != 0.0 {
                 for (a, b) in other.iter_mut().zip(row.iter()) {
                     *a -= l * b;
                 }
             }
         }
+    }
+    for k in 0..nv {
+        let (done, rest) = x.split_at_mut(k * width);
+        let row = &mut rest[..width];
+        let line = &factor[k * nv..k * nv + k + 1];
+        for (other, l) in done.chunks_exact(width).zip(line) {
+            if *l != 0.0 {
+                for (a, b) in row.iter_mut().zip(other) {
+                    *a -= l * b;
+                }
+            }
+        }
+        let by = 1.0 / line[k];
+        row.iter_mut().for_each(|a| *a *= by);
     }
 }
 

@@ -1,11 +1,14 @@
 //! Derivatives of passive forces, actuators and applied forces: reverse, and dense.
 
 use super::adjoint::Cotangent;
-use super::smooth::{acts, outside_force, outside_of};
+use super::bend::Bends;
+use super::medium;
+use super::smooth::{Motions, acts, outside_force, outside_of};
 use crate::dynamics::{
-    Law, clamped_control, free_activation, law, spring_rotation, stretch, transmission,
+    Law, clamped_control, free_activation, law, length_slopes, spring, spring_rotation, stretch,
+    tendon_force, transmission,
 };
-use crate::model::{Dynamics, Gain, JointType};
+use crate::model::{Dynamics, JointType};
 use crate::spatial::motion::{accumulate, cross_force, wrench};
 use crate::spatial::quaternion::{right_jacobian_inverse, right_jacobian_inverse_transpose};
 use crate::spatial::{Spatial, angular, cross, sub};
@@ -15,12 +18,13 @@ use crate::{Data, Model};
 pub(crate) fn pull(
     model: &Model,
     data: &Data,
-    lambda: &[f64],
-    bodies: &[Spatial],
-    (on_lambda, on_motion): (&mut [Spatial], &mut [Spatial]),
+    (lambda, bodies): (&[f64], &[Spatial]),
+    bends: &Bends,
+    [on_lambda, on_velocity, on_motion]: [&mut [Spatial]; 3],
     out: &mut Cotangent,
 ) {
     let opt = &model.opt;
+    medium::pull(model, data, bodies, [on_lambda, on_velocity, on_motion]);
     if opt.spring {
         springs(
             model,
@@ -39,13 +43,18 @@ pub(crate) fn pull(
             out.qvel[dof] -= model.dof_damping[dof] * lambda[dof];
         }
     }
-    for (tendon, terms) in model.tendon_terms.iter().enumerate() {
-        let along: f64 = terms.iter().map(|&(j, c)| c * lambda[model.jnt_dofadr[j]]).sum();
+    let nv = model.nv();
+    for (tendon, dofs) in model.tendon_dofs.iter().enumerate() {
+        let row = &data.ten_J[tendon * nv..(tendon + 1) * nv];
+        let along: f64 = dofs.iter().map(|&dof| row[dof] * lambda[dof]).sum();
         let (stiff, damp) = tendon_slopes(model, data, tendon);
-        for &(joint, c) in terms {
-            out.qpos[model.jnt_dofadr[joint]] -= stiff * along * c;
-            out.qvel[model.jnt_dofadr[joint]] -= damp * along * c;
+        for &dof in dofs {
+            out.qpos[dof] -= stiff * along * row[dof];
+            out.qvel[dof] -= damp * along * row[dof];
         }
+        let force = tendon_force(model, data, tendon);
+        bends.pull_tendon(model, tendon, force, |i| lambda[i], &mut out.qpos);
+        bends.pull_tendon(model, tendon, -damp * along, |i| data.qvel[i], &mut out.qpos);
     }
     for body in 1..model.nbody() {
         let (force, torque) = outside_of(model, data, body);
@@ -62,14 +71,12 @@ pub(crate) fn pull(
     if opt.actuation {
         for actuator in 0..model.nu() {
             let mut along = 0.0;
-            transmission(model, actuator, |dof, moment| {
-                if !clamped(model, data, dof) {
-                    along += moment * lambda[dof];
-                }
-            });
+            let free = |dof: usize| if clamped(model, data, dof) { 0.0 } else { lambda[dof] };
+            transmission(model, data, actuator, |dof, moment| along += moment * free(dof));
             let law = law(model, data, actuator);
+            bends.pull_actuator(model, actuator, law.force, free, &mut out.qpos);
             if law.free && along != 0.0 {
-                pull_actuator(model, data, actuator, &law, along, out);
+                pull_actuator(model, data, bends, (actuator, &law), along, out);
             }
         }
     }
@@ -84,8 +91,23 @@ pub(crate) fn clamped(model: &Model, data: &Data, dof: usize) -> bool {
 fn tendon_slopes(model: &Model, data: &Data, tendon: usize) -> (f64, f64) {
     let slack = stretch(model, tendon, data.ten_length[tendon]) == 0.0
         && model.tendon_lengthspring[tendon][0] < model.tendon_lengthspring[tendon][1];
-    let stiff = if model.opt.spring && !slack { model.tendon_stiffness[tendon] } else { 0.0 };
+    let stiff = if model.opt.spring && !slack {
+        let x = stretch(model, tendon, data.ten_length[tendon]);
+        spring(model.tendon_stiffness[tendon], model.tendon_stiffnesspoly[tendon], x).1
+    } else {
+        0.0
+    };
     (stiff, if model.opt.damper { model.tendon_damping[tendon] } else { 0.0 })
+}
+
+/// The slope of a joint's spring.
+fn joint_stiffness(model: &Model, data: &Data, joint: usize) -> f64 {
+    let poly = model.jnt_stiffnesspoly[joint];
+    if poly == [0.0; 2] {
+        return model.jnt_stiffness[joint];
+    }
+    let q = model.jnt_qposadr[joint];
+    spring(model.jnt_stiffness[joint], poly, data.qpos[q] - model.qpos_spring[q]).1
 }
 
 fn springs(
@@ -96,7 +118,7 @@ fn springs(
     out: &mut Cotangent,
 ) {
     for joint in 0..model.njnt() {
-        let k = model.jnt_stiffness[joint];
+        let k = joint_stiffness(model, data, joint);
         if k == 0.0 {
             continue;
         }
@@ -159,8 +181,8 @@ pub(crate) fn activation_slopes(model: &Model, data: &Data, actuator: usize, h: 
 fn pull_actuator(
     model: &Model,
     data: &Data,
-    actuator: usize,
-    law: &Law,
+    bends: &Bends,
+    (actuator, law): (usize, &Law),
     along: f64,
     out: &mut Cotangent,
 ) {
@@ -170,26 +192,33 @@ fn pull_actuator(
     if adr < model.na {
         out.act[adr] += along * law.gain * by_act;
     }
-    let has_length = model.has_length(actuator);
-    transmission(model, actuator, |dof, moment| {
-        if has_length {
-            out.qpos[dof] += along * law.slope[0] * moment;
-        }
-        out.qvel[dof] += along * law.slope[1] * moment;
-    });
+    if law.slope[0] != 0.0 {
+        length_slopes(model, data, actuator, |dof, slope| {
+            out.qpos[dof] += along * law.slope[0] * slope;
+        });
+    }
+    if law.slope[1] != 0.0 {
+        transmission(model, data, actuator, |dof, moment| {
+            out.qvel[dof] += along * law.slope[1] * moment;
+        });
+        let by = along * law.slope[1];
+        bends.pull_actuator(model, actuator, by, |i| data.qvel[i], &mut out.qpos);
+    }
 }
 
 /// Adds ∂force/∂q, ∂force/∂v, ∂force/∂act, ∂force/∂ctrl (row-major) and the wrenches of forces that keep their direction.
 pub(crate) fn add_derivatives(
     model: &Model,
     data: &Data,
+    (motions, bends): (&Motions, &Bends),
     outside: &mut [Spatial],
     (dq, dv, da, du): (&mut [f64], &mut [f64], &mut [f64], &mut [f64]),
 ) {
     let (nv, na, nu) = (model.nv(), model.na, model.nu());
     let opt = &model.opt;
+    medium::add_derivatives(model, data, motions, dq, dv);
     for joint in 0..model.njnt() {
-        let k = model.jnt_stiffness[joint];
+        let k = joint_stiffness(model, data, joint);
         if k == 0.0 || !opt.spring {
             continue;
         }
@@ -219,15 +248,23 @@ pub(crate) fn add_derivatives(
             dv[dof * nv + dof] -= model.dof_damping[dof];
         }
     }
-    for (tendon, terms) in model.tendon_terms.iter().enumerate() {
+    for (tendon, dofs) in model.tendon_dofs.iter().enumerate() {
+        let row = &data.ten_J[tendon * nv..(tendon + 1) * nv];
         let (stiff, damp) = tendon_slopes(model, data, tendon);
-        for &(a, ca) in terms {
-            for &(b, cb) in terms {
-                let at = model.jnt_dofadr[a] * nv + model.jnt_dofadr[b];
-                dq[at] -= stiff * ca * cb;
-                dv[at] -= damp * ca * cb;
+        for &i in dofs {
+            for &j in dofs {
+                dq[i * nv + j] -= stiff * row[i] * row[j];
+                dv[i * nv + j] -= damp * row[i] * row[j];
             }
         }
+        let force = tendon_force(model, data, tendon);
+        bends.each_of_tendon(model, tendon, |i, j, c| {
+            dq[i * nv + j] += force * c;
+            let by = damp * data.qvel[i] * c;
+            for &k in dofs {
+                dq[k * nv + j] -= row[k] * by;
+            }
+        });
     }
     for body in 1..model.nbody() {
         let (force, torque) = outside_of(model, data, body);
@@ -240,40 +277,43 @@ pub(crate) fn add_derivatives(
     }
     for actuator in 0..nu {
         let law = law(model, data, actuator);
-        if !law.free {
-            continue;
-        }
-        let (by_ctrl, by_act) = input_slopes(model, data, actuator);
-        let adr = model.actuator_actadr[actuator];
-        let has_length = model.has_length(actuator);
-        transmission(model, actuator, |i, mi| {
+        let row = &data.actuator_moment[actuator * nv..(actuator + 1) * nv];
+        bends.each_of_actuator(model, actuator, |i, j, c| {
             if clamped(model, data, i) {
                 return;
             }
+            dq[i * nv + j] += law.force * c;
+        });
+        if !law.free {
+            continue;
+        }
+        bends.each_of_actuator(model, actuator, |i, j, c| {
+            let by = law.slope[1] * data.qvel[i] * c;
+            for &k in &model.actuator_dofs[actuator] {
+                if by != 0.0 && !clamped(model, data, k) {
+                    dq[k * nv + j] += row[k] * by;
+                }
+            }
+        });
+        let (by_ctrl, by_act) = input_slopes(model, data, actuator);
+        let adr = model.actuator_actadr[actuator];
+        for &i in &model.actuator_dofs[actuator] {
+            if clamped(model, data, i) {
+                continue;
+            }
+            let mi = row[i];
             du[i * nu + actuator] += mi * law.gain * by_ctrl;
             if adr < na {
                 da[i * na + adr] += mi * law.gain * by_act;
             }
-            transmission(model, actuator, |j, mj| {
-                if has_length {
-                    dq[i * nv + j] += mi * law.slope[0] * mj;
-                }
-                dv[i * nv + j] += mi * law.slope[1] * mj;
-            });
-        });
-    }
-}
-
-/// The change of implicitfast's matrix with inputs: calls `visit(actuator, ∂slope/∂input)` for gains that depend on velocity.
-pub(crate) fn slope_inputs(model: &Model, data: &Data, mut visit: impl FnMut(usize, f64)) {
-    for actuator in 0..model.nu() {
-        let by = model.actuator_gainprm[actuator][2];
-        if model.opt.actuation
-            && model.actuator_gaintype[actuator] == Gain::Affine
-            && by != 0.0
-            && law(model, data, actuator).free
-        {
-            visit(actuator, by);
+            if law.slope[0] != 0.0 {
+                length_slopes(model, data, actuator, |j, slope| {
+                    dq[i * nv + j] += mi * law.slope[0] * slope;
+                });
+            }
+            for &j in &model.actuator_dofs[actuator] {
+                dv[i * nv + j] += mi * law.slope[1] * row[j];
+            }
         }
     }
 }

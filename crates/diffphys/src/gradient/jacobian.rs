@@ -1,14 +1,17 @@
 //! A step's derivative written out: A and B, and the velocity slopes of implicitfast's matrix.
 
 use super::adjoint::Cotangent;
+use super::bend::Bends;
 use super::dense::Which;
-use super::forces::{activation_slopes, input_slopes, slope_inputs};
+use super::forces::{activation_slopes, input_slopes};
+use super::medium;
 use super::smooth::Composite;
 use super::step::StepDerivative;
-use crate::dynamics::{multiply_inertia, solve, transmission};
+use crate::dynamics::{law, length_slopes, multiply_inertia, solve, transmission};
 use crate::error::length;
-use crate::model::Integrator;
+use crate::model::{Integrator, Transmission};
 use crate::solve::solve_factored;
+use crate::spatial::Spatial;
 use crate::{Data, Model, Result};
 
 impl StepDerivative {
@@ -118,8 +121,9 @@ impl StepDerivative {
                 None,
             );
             if model.opt.integrator == Integrator::ImplicitFast {
-                let (da, du) = (&mut self.dense.da, &mut self.dense.du);
-                push_slopes(model, data, &self.acceleration, turn, da, du);
+                let psi = self.motions.psi.as_slice();
+                let at = (psi, &self.contacts.bends, self.acceleration.as_slice());
+                push_slopes(model, data, at, turn, &mut self.slopes, self.dense.blocks());
             }
             self.dense.add_product(here, moved);
             solve(&model.dof_parentid, &self.factor, &self.inverse, moved);
@@ -235,8 +239,9 @@ impl StepDerivative {
         let dq = &mut self.dense.dq;
         composite.add_derivatives(model, data, &self.still, None, 1.0, dq, None);
         if model.opt.integrator == Integrator::ImplicitFast {
-            let (da, du) = (&mut self.dense.da, &mut self.dense.du);
-            push_slopes(model, data, &self.acceleration, unit, da, du);
+            let psi = self.motions.psi.as_slice();
+            let at = (psi, &self.contacts.bends, self.acceleration.as_slice());
+            push_slopes(model, data, at, unit, &mut self.slopes, self.dense.blocks());
         }
         let blocks = [
             (&mut self.dense.dq, nv),
@@ -258,67 +263,137 @@ impl StepDerivative {
     }
 }
 
-/// h·wᵀ·(∂D/∂input)·â over the entries that implicitfast keeps.
+/// Σ m_i·n_j·(w_i·a_j + w_j·a_i), i ≥ j, over the entries that implicitfast keeps: those between a degree of freedom and its ancestors. With
+/// `limits`, not where the joint's actuator force is at its limit.
 pub(super) fn slope_form(
     model: &Model,
     data: &Data,
-    actuator: usize,
-    w: &[f64],
-    acceleration: &[f64],
+    (dofs, limits): (&[usize], bool),
+    (m, n): (impl Fn(usize) -> f64, impl Fn(usize) -> f64),
+    (w, a): (&[f64], &[f64]),
 ) -> f64 {
     let mut sum = 0.0;
-    transmission(model, actuator, |i, mi| {
-        transmission(model, actuator, |j, mj| {
-            if i >= j && model.is_ancestor(j, i) && !model.saturated(data, i) {
-                sum += mi * mj * w[i] * acceleration[j];
-                if i != j {
-                    sum += mi * mj * w[j] * acceleration[i];
-                }
+    for &i in dofs {
+        if limits && model.saturated(data, i) {
+            continue;
+        }
+        for &j in dofs.iter().filter(|&&j| i >= j && model.is_ancestor(j, i)) {
+            sum += m(i) * n(j) * w[i] * a[j];
+            if i != j {
+                sum += m(i) * n(j) * w[j] * a[i];
             }
-        });
-    });
-    model.opt.timestep * sum
+        }
+    }
+    sum
 }
 
+/// The derivative of `slope_form` with n = m in m_k.
+fn slope_form_by(
+    model: &Model,
+    data: &Data,
+    (dofs, limits): (&[usize], bool),
+    m: impl Fn(usize) -> f64,
+    (w, a): (&[f64], &[f64]),
+    k: usize,
+) -> f64 {
+    let mut sum = 0.0;
+    for &j in dofs {
+        let (high, low) = (k.max(j), k.min(j));
+        if model.is_ancestor(low, high) && !(limits && model.saturated(data, high)) {
+            sum += m(j) * (w[high] * a[low] + w[low] * a[high]);
+        }
+    }
+    sum
+}
+
+/// Adds the cotangents of h·wᵀ·D·â, D implicitfast's derivative of forces in velocities, at fixed w and â.
 pub(super) fn pull_slopes(
     model: &Model,
     data: &Data,
-    w: &[f64],
-    acceleration: &[f64],
+    (psi, bends): (&[Spatial], &Bends),
+    (w, acceleration): (&[f64], &[f64]),
     out: &mut Cotangent,
 ) {
-    slope_inputs(model, data, |actuator, by| {
-        let form = by * slope_form(model, data, actuator, w, acceleration);
+    let (h, nv) = (model.opt.timestep, model.nv());
+    let ends = (w, acceleration);
+    medium::pull_form(model, data, psi, (w, acceleration, h), out);
+    for (tendon, dofs) in model.tendon_dofs.iter().enumerate() {
+        let damping = model.tendon_damping[tendon];
+        if damping != 0.0 && model.opt.damper {
+            let row = |i: usize| data.ten_J[tendon * nv + i];
+            let by = |k: usize| slope_form_by(model, data, (dofs, false), row, ends, k);
+            bends.pull_tendon(model, tendon, -h * damping, by, &mut out.qpos);
+        }
+    }
+    if !model.opt.actuation {
+        return;
+    }
+    for actuator in 0..model.nu() {
+        let law = law(model, data, actuator);
+        let bent = bends.bends(model, actuator);
+        if !law.free || (law.curve == [0.0; 3] && !bent) {
+            continue;
+        }
+        let dofs = (model.actuator_dofs[actuator].as_slice(), true);
+        let row = |i: usize| data.actuator_moment[actuator * nv + i];
+        let by = |k: usize| slope_form_by(model, data, dofs, row, ends, k);
+        bends.pull_actuator(model, actuator, h * law.slope[1], by, &mut out.qpos);
+        if law.curve == [0.0; 3] {
+            continue;
+        }
+        // How the slope itself changes with length, velocity and input.
+        let form = h * slope_form(model, data, dofs, (row, row), ends);
+        let [by_length, by_velocity, by_input] = law.curve.map(|c| c * form);
+        length_slopes(model, data, actuator, |dof, s| out.qpos[dof] += by_length * s);
+        transmission(model, data, actuator, |dof, m| out.qvel[dof] += by_velocity * m);
+        bends.pull_actuator(model, actuator, by_velocity, |i| data.qvel[i], &mut out.qpos);
         let (by_ctrl, by_act) = input_slopes(model, data, actuator);
-        out.ctrl[actuator] += form * by_ctrl;
+        out.ctrl[actuator] += by_input * by_ctrl;
         let adr = model.actuator_actadr[actuator];
         if adr < model.na {
-            out.act[adr] += form * by_act;
+            out.act[adr] += by_input * by_act;
         }
-    });
+    }
 }
 
+/// Is D constant?
+fn fixed_slopes(model: &Model) -> bool {
+    let straight = (0..model.nu()).all(|k| {
+        model.actuator_gainprm[k][2] == 0.0
+            && matches!(model.actuator_trntype[k], Transmission::Joint | Transmission::Tendon)
+    });
+    straight
+        && !crate::dynamics::medium::present(model)
+        && model.tendon_path.iter().all(Vec::is_empty)
+}
+
+/// Adds h·(∂D)·â to the blocks, row by row.
 fn push_slopes(
     model: &Model,
     data: &Data,
-    acceleration: &[f64],
+    (psi, bends, acceleration): (&[Spatial], &Bends, &[f64]),
     unit: &mut [f64],
-    da: &mut [f64],
-    du: &mut [f64],
+    scratch: &mut Cotangent,
+    [dq, dv, da, du]: [&mut [f64]; 4],
 ) {
+    if fixed_slopes(model) {
+        return;
+    }
     let (nv, na, nu) = (model.nv(), model.na, model.nu());
     unit.fill(0.0);
-    slope_inputs(model, data, |actuator, by| {
-        let (by_ctrl, by_act) = input_slopes(model, data, actuator);
-        let adr = model.actuator_actadr[actuator];
-        for k in 0..nv {
-            unit[k] = 1.0;
-            let form = by * slope_form(model, data, actuator, unit, acceleration);
-            unit[k] = 0.0;
-            du[k * nu + actuator] += form * by_ctrl;
-            if adr < na {
-                da[k * na + adr] += form * by_act;
-            }
+    for k in 0..nv {
+        unit[k] = 1.0;
+        scratch.clear();
+        pull_slopes(model, data, (psi, bends), (unit, acceleration), scratch);
+        unit[k] = 0.0;
+        for (matrix, width, row) in [
+            (&mut *dq, nv, &scratch.qpos),
+            (&mut *dv, nv, &scratch.qvel),
+            (&mut *da, na, &scratch.act),
+            (&mut *du, nu, &scratch.ctrl),
+        ] {
+            let line = &mut matrix[k * width..(k + 1) * width];
+            line.iter_mut().zip(row).for_each(|(a, b)| *a += b);
         }
-    });
+    }
 }

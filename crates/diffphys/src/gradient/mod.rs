@@ -1,11 +1,14 @@
 //! Exact derivatives of a step, by the implicit-function theorem at the solution of the constrained problem.
 
 mod adjoint;
+mod attachment;
+mod bend;
 mod contact;
 mod dense;
 mod dynamics;
 mod forces;
 mod jacobian;
+mod medium;
 mod parameter;
 mod report;
 mod rows;
@@ -16,5 +19,6 @@ mod step;
 
 pub use adjoint::Cotangent;
 pub use dynamics::DynamicsDerivative;
+pub(crate) use medium::symmetric_slopes;
 pub use report::GradientReport;
 pub use step::StepDerivative;

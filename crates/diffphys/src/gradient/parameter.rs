@@ -5,11 +5,14 @@ use super::adjoint::Adjoint;
 use super::contact::rows_of;
 use super::forces::clamped;
 use super::jacobian::slope_form;
-use super::softness::{geom_friction, geom_solimp, geom_solref};
+use super::medium;
+use super::softness::{geom_friction, geom_solimp, geom_solref, other_rows, pair, ranges};
 use crate::collide::geometry::Motion;
 use crate::constraint::RowKind;
-use crate::dynamics::{law, spring_rotation, transmission};
-use crate::model::{Bias, Gain, Integrator, JointType, Parameter, Transmission};
+use crate::dynamics::{
+    gears, law, spring_rotation, stretch, transmission, unit_length, unit_moment,
+};
+use crate::model::{Bias, Gain, Integrator, JointType, Parameter};
 use crate::spatial::motion::{at_point, cross_motion};
 use crate::spatial::{Spatial, Vec3, add_scaled, angular, column, cross, dot, sub};
 use crate::{Data, Model, RowState};
@@ -39,6 +42,11 @@ pub(crate) struct Implicit<'a> {
 impl Pulled<'_> {
     /// Adds the cotangent of a parameter to `out`, which has the parameter's length.
     pub(crate) fn add(&self, parameter: Parameter, out: &mut [f64]) {
+        let slopes = self.model.opt.integrator == Integrator::ImplicitFast;
+        let form = self.implicit.as_ref().filter(|_| slopes);
+        let form = form.map(|i| (i.weight, i.acceleration, self.model.opt.timestep));
+        let bodies = &self.adjoint.bodies;
+        medium::pull_parameter(self.model, self.data, bodies, form, parameter, out);
         match parameter {
             Parameter::Gravity => self.gravity(out),
             Parameter::BodyMass | Parameter::BodyInertia | Parameter::BodyIpos => {
@@ -46,7 +54,7 @@ impl Pulled<'_> {
             }
             Parameter::DofDamping => self.damping(out),
             Parameter::DofArmature => self.armature(out),
-            Parameter::DofFrictionloss => self.frictionloss(out),
+            Parameter::DofFrictionloss => self.frictionloss(parameter, out),
             Parameter::JntStiffness => self.stiffness(out),
             Parameter::ActuatorGear | Parameter::ActuatorGainprm | Parameter::ActuatorBiasprm => {
                 self.actuators(parameter, out)
@@ -55,6 +63,16 @@ impl Pulled<'_> {
             Parameter::GeomFriction => self.each_contact(|id| geom_friction(self, id, out)),
             Parameter::GeomSolref => self.each_contact(|id| geom_solref(self, id, out)),
             Parameter::GeomSolimp => self.each_contact(|id| geom_solimp(self, id, out)),
+            Parameter::PairFriction
+            | Parameter::PairSolref
+            | Parameter::PairSolreffriction
+            | Parameter::PairSolimp => self.each_contact(|id| pair(self, id, parameter, out)),
+            Parameter::JntRange | Parameter::TendonRange => {
+                ranges(self, parameter == Parameter::TendonRange, out);
+            }
+            Parameter::TendonStiffness | Parameter::TendonDamping => self.tendons(parameter, out),
+            Parameter::TendonFrictionloss => self.frictionloss(parameter, out),
+            _ => self.softness(parameter, out),
         }
     }
 
@@ -158,14 +176,64 @@ impl Pulled<'_> {
         }
     }
 
-    fn frictionloss(&self, out: &mut [f64]) {
+    fn frictionloss(&self, parameter: Parameter, out: &mut [f64]) {
         let efc = &self.data.efc;
         for row in 0..efc.nefc() {
-            if let RowKind::FrictionDof(dof) = efc.kind[row] {
-                match efc.state[row] {
-                    RowState::LinearNegative => out[dof] += self.adjoint.y[row],
-                    RowState::LinearPositive => out[dof] -= self.adjoint.y[row],
-                    _ => {}
+            let object = match efc.kind[row] {
+                RowKind::FrictionDof(dof) if parameter == Parameter::DofFrictionloss => dof,
+                RowKind::FrictionTendon(t) if parameter == Parameter::TendonFrictionloss => t,
+                _ => continue,
+            };
+            match efc.state[row] {
+                RowState::LinearNegative => out[object] += self.adjoint.y[row],
+                RowState::LinearPositive => out[object] -= self.adjoint.y[row],
+                _ => {}
+            }
+        }
+    }
+
+    /// `solref` and `solimp` of limits, dry friction and equalities.
+    fn softness(&self, parameter: Parameter, out: &mut [f64]) {
+        let impedance = matches!(
+            parameter,
+            Parameter::JntSolimp
+                | Parameter::DofSolimp
+                | Parameter::TendonSolimpLim
+                | Parameter::TendonSolimpFri
+                | Parameter::EqSolimp
+        );
+        let of = |kind: RowKind| match (parameter, kind) {
+            (Parameter::JntSolref | Parameter::JntSolimp, RowKind::LimitJoint(k))
+            | (Parameter::DofSolref | Parameter::DofSolimp, RowKind::FrictionDof(k))
+            | (Parameter::TendonSolrefLim | Parameter::TendonSolimpLim, RowKind::LimitTendon(k))
+            | (
+                Parameter::TendonSolrefFri | Parameter::TendonSolimpFri,
+                RowKind::FrictionTendon(k),
+            )
+            | (Parameter::EqSolref | Parameter::EqSolimp, RowKind::Equality(k)) => Some(k),
+            _ => None,
+        };
+        other_rows(self, impedance, of, out);
+    }
+
+    /// Linear stiffness and damping of tendons.
+    fn tendons(&self, parameter: Parameter, out: &mut [f64]) {
+        let (model, data, lambda) = (self.model, self.data, &self.adjoint.lambda);
+        for (tendon, dofs) in model.tendon_dofs.iter().enumerate() {
+            let row = |i: usize| data.ten_J[tendon * model.nv() + i];
+            let along: f64 = dofs.iter().map(|&i| row(i) * lambda[i]).sum();
+            if parameter == Parameter::TendonStiffness {
+                if model.opt.spring {
+                    out[tendon] -= along * stretch(model, tendon, data.ten_length[tendon]);
+                }
+            } else if model.opt.damper {
+                out[tendon] -= along * data.ten_velocity[tendon];
+                if let Some(i) = &self.implicit
+                    && model.opt.integrator == Integrator::ImplicitFast
+                {
+                    let ends = (i.weight, i.acceleration);
+                    let form = slope_form(model, data, (dofs, false), (row, row), ends);
+                    out[tendon] -= model.opt.timestep * form;
                 }
             }
         }
@@ -201,7 +269,7 @@ impl Pulled<'_> {
         for actuator in 0..model.nu() {
             let law = law(model, data, actuator);
             let mut along = 0.0;
-            transmission(model, actuator, |dof, moment| {
+            transmission(model, data, actuator, |dof, moment| {
                 if !clamped(model, data, dof) {
                     along += moment * lambda[dof];
                 }
@@ -210,12 +278,8 @@ impl Pulled<'_> {
                 continue;
             }
             // Of implicitfast's matrix: the cotangent of the slope ∂force/∂velocity.
-            let form = match &self.implicit {
-                Some(i) if model.opt.integrator == Integrator::ImplicitFast => {
-                    slope_form(model, data, actuator, i.weight, i.acceleration)
-                }
-                _ => 0.0,
-            };
+            let row = |i: usize| data.actuator_moment[actuator * model.nv() + i];
+            let form = self.slope_form(actuator, (row, row));
             let at = [1.0, data.actuator_length[actuator], data.actuator_velocity[actuator]];
             let slots = &mut out[..];
             match parameter {
@@ -240,55 +304,48 @@ impl Pulled<'_> {
                 _ => {
                     let slope = if law.free { law.slope } else { [0.0; 2] };
                     let force = law.force;
-                    self.gear(
-                        actuator,
-                        along,
-                        force,
-                        slope,
-                        form,
-                        &mut slots[6 * actuator..6 * actuator + 6],
-                    );
+                    let out = &mut slots[6 * actuator..6 * actuator + 6];
+                    self.gear(actuator, along, (force, slope), out);
                 }
             }
         }
     }
 
-    /// Length, velocity and moment are all proportional to the gear.
-    fn gear(
+    /// h·wᵀ·(m·nᵀ)·â of an integrator that is implicit in actuator forces; else 0.
+    fn slope_form(
         &self,
         actuator: usize,
-        along: f64,
-        force: f64,
-        slope: [f64; 2],
-        form: f64,
-        out: &mut [f64],
-    ) {
-        let (model, data, lambda) = (self.model, self.data, &self.adjoint.lambda);
-        let id = model.actuator_trnid[actuator];
-        let mut one = |k: usize, dof: usize, coefficient: f64, position: f64| {
-            if !clamped(model, data, dof) {
-                out[k] += force * coefficient * lambda[dof];
+        moments: (impl Fn(usize) -> f64, impl Fn(usize) -> f64),
+    ) -> f64 {
+        match &self.implicit {
+            Some(i) if self.model.opt.integrator == Integrator::ImplicitFast => {
+                let dofs = (self.model.actuator_dofs[actuator].as_slice(), true);
+                let ends = (i.weight, i.acceleration);
+                self.model.opt.timestep * slope_form(self.model, self.data, dofs, moments, ends)
             }
-            out[k] += along * coefficient * (slope[0] * position + slope[1] * data.qvel[dof]);
-        };
-        match model.actuator_trntype[actuator] {
-            Transmission::Tendon => {
-                for &(joint, c) in &model.tendon_terms[id] {
-                    one(0, model.jnt_dofadr[joint], c, data.qpos[model.jnt_qposadr[joint]]);
-                }
-            }
-            Transmission::Joint if model.jnt_type[id] == JointType::Free => {
-                for k in 0..6 {
-                    one(k, model.jnt_dofadr[id] + k, 1.0, 0.0);
-                }
-            }
-            Transmission::Joint => {
-                one(0, model.jnt_dofadr[id], 1.0, data.qpos[model.jnt_qposadr[id]]);
-            }
+            _ => 0.0,
         }
-        let gear = model.actuator_gear[actuator][0];
-        if form != 0.0 && gear != 0.0 {
-            out[0] += 2.0 * form * slope[1] / gear;
+    }
+
+    /// Length, velocity and moments are linear in gear.
+    fn gear(&self, actuator: usize, along: f64, (force, slope): (f64, [f64; 2]), out: &mut [f64]) {
+        let (model, data, lambda) = (self.model, self.data, &self.adjoint.lambda);
+        let row = |i: usize| data.actuator_moment[actuator * model.nv() + i];
+        for k in 0..gears(model, actuator) {
+            let unit = |dof: usize| unit_moment(model, data, actuator, k, dof);
+            for &dof in &model.actuator_dofs[actuator] {
+                if !clamped(model, data, dof) {
+                    out[k] += force * unit(dof) * lambda[dof];
+                }
+                out[k] += along * slope[1] * unit(dof) * data.qvel[dof];
+            }
+            if slope[0] != 0.0 {
+                out[k] += along * slope[0] * unit_length(model, data, actuator, k);
+            }
+            if slope[1] != 0.0 {
+                out[k] += slope[1] * self.slope_form(actuator, (unit, row));
+                out[k] += slope[1] * self.slope_form(actuator, (row, unit));
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the rows of the constrained problem contribute to derivatives: curvature, and how residual, reference and regularization move.
 
-use crate::constraint::{RowKind, polynomial_curvature};
+use crate::constraint::{RowKind, attaches, polynomial, polynomial_curvature};
 use crate::data::Data;
 use crate::model::{EqualityType, quat_of};
 use crate::solve::{Curvature, row_curvature};
@@ -70,28 +70,59 @@ pub(crate) enum Second {
 }
 
 impl Second {
-    pub(crate) fn visit(&self, model: &Model, mut visit: impl FnMut(usize, f64)) {
+    pub(crate) fn visit(&self, model: &Model, data: &Data, mut visit: impl FnMut(usize, f64)) {
         match *self {
             Second::Joint(dof) => visit(dof, 1.0),
             Second::Tendon(t) => {
-                for &(joint, c) in &model.tendon_terms[t] {
-                    visit(model.jnt_dofadr[joint], c);
+                for &dof in &model.tendon_dofs[t] {
+                    visit(dof, data.ten_J[t * model.nv() + dof]);
                 }
             }
         }
     }
 
     /// The object's rate along x.
-    pub(crate) fn along(&self, model: &Model, x: &[f64]) -> f64 {
+    pub(crate) fn along(&self, model: &Model, data: &Data, x: &[f64]) -> f64 {
         let mut sum = 0.0;
-        self.visit(model, |dof, c| sum += c * x[dof]);
+        self.visit(model, data, |dof, c| sum += c * x[dof]);
         sum
     }
 }
 
+/// The tendons whose Jacobians a row is made of, with their factors.
+pub(crate) fn tendons_of(
+    model: &Model,
+    data: &Data,
+    row: usize,
+) -> impl Iterator<Item = (usize, f64)> {
+    let none = (usize::MAX, 0.0);
+    let list = match data.efc.kind[row] {
+        RowKind::FrictionTendon(t) => [(t, 1.0), none],
+        RowKind::LimitTendon(t) => {
+            // The lower limit comes first.
+            let above = data.ten_length[t] - model.tendon_range[t][0];
+            let second = row > 0 && data.efc.kind[row - 1] == data.efc.kind[row];
+            let lower = !second && data.efc.pos[row] == above;
+            [(t, if lower { 1.0 } else { -1.0 }), none]
+        }
+        RowKind::Equality(id) if model.eq_type[id] == EqualityType::Tendon => {
+            let (a, b) = (model.eq_obj1id[id], model.eq_obj2id[id]);
+            let second = if b == usize::MAX {
+                none
+            } else {
+                let x = data.ten_length[b] - model.tendon_length0[b];
+                (b, -polynomial(&model.eq_data[id], x).1)
+            };
+            [(a, 1.0), second]
+        }
+        _ => [none; 2],
+    };
+    list.into_iter().filter(|(t, _)| *t != usize::MAX)
+}
+
 pub(crate) fn bend(model: &Model, data: &Data, row: usize) -> Bend {
     match data.efc.kind[row] {
-        RowKind::Equality(id) if model.eq_obj2id[id] != usize::MAX => {
+        RowKind::Equality(id) if model.eq_obj2id[id] != usize::MAX && !attaches(model, id) => {
             let b = model.eq_obj2id[id];
             let (second, x) = if model.eq_type[id] == EqualityType::Joint {
                 let q = model.jnt_qposadr[b];

@@ -62,6 +62,8 @@ pub struct StepDerivative {
     adjoint: Adjoint,
     pub(super) dense: Dense,
     scratch: [Vec<Spatial>; 2],
+    /// Scratch for the change of implicitfast's matrix.
+    pub(super) slopes: Cotangent,
     pub(super) rows: [Vec<f64>; 4],
     /// a − â.
     change: Vec<f64>,
@@ -93,6 +95,7 @@ impl StepDerivative {
             adjoint: Adjoint::default(),
             dense: Dense::default(),
             scratch: [Vec::new(), Vec::new()],
+            slopes: Cotangent::zeros(model),
             rows: [vec![0.0; nv], vec![0.0; nv], vec![0.0; nv], vec![0.0; nv]],
             change: vec![0.0; nv],
             weight: vec![0.0; nv],
@@ -271,7 +274,9 @@ impl StepDerivative {
             crate::dynamics::multiply_inertia(&model.dof_parentid, &data.qM, weight, qacc);
             pull_inertia(model, data, &self.still, weight, &mut self.scratch, &mut out.qpos);
             if model.opt.integrator == Integrator::ImplicitFast {
-                pull_slopes(model, data, weight, &self.acceleration, out);
+                let at = (weight.as_slice(), self.acceleration.as_slice());
+                let how = (self.motions.psi.as_slice(), &self.contacts.bends);
+                pull_slopes(model, data, how, at, out);
             }
         }
         self.adjoint.pull(model, data, &self.hessian, &self.motions, &self.contacts, qacc, out);
@@ -290,7 +295,8 @@ impl StepDerivative {
     /// Constants that the compiler derived (`invweight0`) are held, see [`Parameter`]. Contact parameters of explicit pairs are not geoms'.
     ///
     /// # Errors
-    /// [`Error::Length`]; [`Error::Invalid`] before the first `pull`; [`Error::NotFinite`].
+    /// [`Error::Length`]; [`Error::Invalid`] before the first `pull`, and for sizes of geoms where tendons wrap around geoms;
+    /// [`Error::NotFinite`].
     pub fn pull_parameter(
         &self,
         model: &Model,
@@ -300,6 +306,10 @@ impl StepDerivative {
         self.ready()?;
         if !self.pulled {
             return Err(Error::invalid("pull_parameter", "nothing has been pulled since the step"));
+        }
+        if parameter == Parameter::GeomSize && model.wraps() {
+            let what = "tendons around geoms have no derivative in the geoms' radii here";
+            return Err(Error::invalid("pull_parameter geom_size", what));
         }
         let want = model.parameter(parameter).len();
         length("pull_parameter", parameter.name(), out.len(), want)?;

@@ -26,12 +26,22 @@ impl Reader {
         let name = a.text("name").unwrap_or_default();
         let mut out = Actuator::motor(name, "");
         out.line = element.line;
-        // The default's shortcut first, then the element's own, which sets what it stands for.
+        // The default's shortcut first, then the element's own. Between two different shortcuts nothing of what they stand for is handed on.
         let default_kind = a.text(KIND);
-        if let Some(kind) = default_kind {
+        let general = |kind: &str| kind == "general";
+        let same = default_kind.is_some_and(|kind| kind == element.tag);
+        let foreign = default_kind.is_some_and(|kind| !same && !general(kind));
+        if let Some(kind) = default_kind
+            && (same || general(kind) || general(&element.tag))
+        {
             law(&mut out, kind, &mut a, element)?;
         }
-        if default_kind != Some(element.tag.as_str()) {
+        if !same {
+            if foreign {
+                for name in ["kp", "kv", "dampratio", "timeconst"] {
+                    a.drop_default(name);
+                }
+            }
             law(&mut out, &element.tag, &mut a, element)?;
         }
         let auto = self.settings.autolimits;
@@ -39,21 +49,9 @@ impl Reader {
         out.forcerange = a.limits("forcelimited", "forcerange", auto)?;
         out.actrange = a.limits("actlimited", "actrange", auto)?;
         a.prefix("gear", &mut out.gear)?;
+        out.inheritrange = a.number("inheritrange")?.unwrap_or(0.0);
         out.actearly = a.boolean("actearly")?.unwrap_or(false);
-        out.target = match (a.text("joint"), a.text("tendon")) {
-            (Some(joint), None) => Target::Joint(joint.to_string()),
-            (None, Some(tendon)) => Target::Tendon(tendon.to_string()),
-            (None, None) => {
-                let other = ["jointinparent", "site", "body", "cranksite", "slidersite"]
-                    .into_iter()
-                    .find(|other| a.text(other).is_some());
-                return Err(match other {
-                    Some(other) => element.unsupported(format!("transmission by {other}")),
-                    None => element.wrong("acts on nothing"),
-                });
-            }
-            (Some(_), Some(_)) => return Err(element.wrong("acts on a joint and a tendon")),
-        };
+        out.target = target(&mut a, element)?;
         // Length ranges are for muscles; groups only draw.
         a.finish(&["group", "lengthrange"])?;
         Ok(out)
@@ -71,12 +69,17 @@ fn law(out: &mut Actuator, kind: &str, a: &mut Attributes<'_>, element: &Element
         }
         "position" | "intvelocity" => {
             let kp = a.number("kp")?.unwrap_or(out.gainprm[0]);
-            let kv = a.number("kv")?.unwrap_or(-out.biasprm[2]);
-            if a.number("dampratio")?.is_some_and(|x| x != 0.0) {
-                return Err(element.unsupported("dampratio"));
+            let mut kv = a.number("kv")?.unwrap_or(-out.biasprm[2]);
+            if a.own("kv") && a.own("dampratio") {
+                return Err(element.wrong("kv and dampratio"));
             }
-            if a.number("inheritrange")?.is_some_and(|x| x != 0.0) {
-                return Err(element.unsupported("inheritrange"));
+            // The element's own kv replaces a default's ratio.
+            if let Some(ratio) = a.number("dampratio")?
+                && ratio > 0.0
+                && !a.own("kv")
+            {
+                // The compiler turns a positive number here into damping.
+                kv = -ratio;
             }
             (out.gain, out.bias) = (Gain::Fixed, Bias::Affine);
             out.gainprm = [kp, 0.0, 0.0];
@@ -135,4 +138,27 @@ fn general(out: &mut Actuator, a: &mut Attributes<'_>, element: &Element) -> Res
         return Err(element.unsupported("actdim"));
     }
     Ok(())
+}
+
+/// What an actuator acts on: exactly one thing.
+fn target(a: &mut Attributes<'_>, element: &Element) -> Result<Target> {
+    for other in ["body", "cranksite", "slidersite", "refsite"] {
+        if a.text(other).is_some() {
+            return Err(element.unsupported(format!("transmission by {other}")));
+        }
+    }
+    let mut found = None;
+    for (name, kind) in [
+        ("joint", Target::Joint as fn(String) -> Target),
+        ("jointinparent", Target::JointInParent),
+        ("tendon", Target::Tendon),
+        ("site", Target::Site),
+    ] {
+        if let Some(text) = a.text(name)
+            && found.replace(kind(text.to_string())).is_some()
+        {
+            return Err(element.wrong("acts on more than one thing"));
+        }
+    }
+    found.ok_or_else(|| element.wrong("acts on nothing"))
 }

@@ -40,6 +40,11 @@ impl<'a> Attributes<'a> {
         Some(found.1)
     }
 
+    /// Forgets an attribute that comes from a default.
+    pub(crate) fn drop_default(&mut self, name: &str) {
+        self.list.retain(|&(n, _, _, default)| n != name || !default);
+    }
+
     /// Does the attribute stand in the element itself?
     pub(crate) fn own(&self, name: &str) -> bool {
         self.list.iter().any(|&(n, _, _, default)| n == name && !default)

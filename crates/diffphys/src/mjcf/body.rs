@@ -9,6 +9,9 @@ use crate::model::{GeomType, JointType};
 use crate::spatial::quaternion;
 use crate::spec::{Body, Geom, Inertial, Joint, Pose, Site};
 
+/// More replicas than this are refused.
+const MOST_REPLICAS: i64 = 1_000_000;
+
 /// Elements of a body that only draw.
 const DRAWN: [&str; 2] = ["camera", "light"];
 
@@ -44,7 +47,7 @@ impl Reader {
                 }
                 "freejoint" => {
                     let mut a = Attributes::new(child);
-                    let mut joint = Joint::new(a.text("name").unwrap_or_default(), JointType::Free);
+                    let mut joint = Joint::new(self.name(&mut a), JointType::Free);
                     a.finish(&["group", "align"])?;
                     joint.line = child.line;
                     self.spec.bodies[body].joints.push(joint);
@@ -63,10 +66,64 @@ impl Reader {
                     let inertial = self.inertial(child)?;
                     self.spec.bodies[body].inertial = Some(inertial);
                 }
+                "replicate" => self.replicate(child, body, class, around, level)?,
                 tag if DRAWN.contains(&tag) => {}
                 _ => return Err(child.unsupported(format!("element <{}>", child.tag))),
             }
         }
+        Ok(())
+    }
+
+    /// The element's name, with what replicas add to it.
+    fn name(&self, a: &mut Attributes<'_>) -> String {
+        match a.text("name") {
+            Some(name) if !name.is_empty() => format!("{name}{}", self.suffix),
+            _ => String::new(),
+        }
+    }
+
+    /// The children again and again, each time moved on by the offset and rotation; names get numbers.
+    fn replicate(
+        &mut self,
+        element: &Element,
+        body: usize,
+        class: &str,
+        around: &Pose,
+        level: usize,
+    ) -> Result<()> {
+        let mut a = Attributes::new(element);
+        let Some(count) = a.integer("count")? else {
+            return Err(element.wrong("the attribute count is missing"));
+        };
+        let fits = (1..=MOST_REPLICAS).contains(&count);
+        if !fits {
+            return Err(
+                element.wrong(format!("count is {count}; 1 to {MOST_REPLICAS} are allowed"))
+            );
+        }
+        let sep = a.text("sep").unwrap_or_default();
+        let pos = a.exactly::<3>("offset")?.unwrap_or_default();
+        let angles = a.exactly::<3>("euler")?.unwrap_or_default();
+        a.finish(&[])?;
+        if let Some(joint) = element.children.iter().find(|c| c.tag.ends_with("joint")) {
+            return Err(joint.wrong("a joint as a child of <replicate>"));
+        }
+        let quat = self.settings.euler(angles.map(|x| self.settings.angle(x)));
+        let step = Pose { pos, quat };
+        let digits = (count - 1).to_string().len();
+        let outer = self.suffix.clone();
+        let mut pose = *around;
+        for k in 0..count {
+            self.suffix = format!("{sep}{k:0digits$}{outer}");
+            self.replicas += element.children.len();
+            if self.replicas > MOST_REPLICAS as usize {
+                let what = format!("more than {MOST_REPLICAS} elements by replicas");
+                return Err(element.wrong(what));
+            }
+            self.children(element, body, class, &pose, level)?;
+            pose = pose.then(&step);
+        }
+        self.suffix = outer;
         Ok(())
     }
 
@@ -79,13 +136,11 @@ impl Reader {
         level: usize,
     ) -> Result<()> {
         let mut a = Attributes::new(element);
-        let mut body = Body::new(a.text("name").unwrap_or_default());
+        let mut body = Body::new(self.name(&mut a));
         body.line = element.line;
         body.pose = around.then(&a.pose(&self.settings)?);
         body.gravcomp = a.number("gravcomp")?.unwrap_or(0.0);
-        if a.boolean("mocap")? == Some(true) {
-            return Err(element.unsupported("a mocap body"));
-        }
+        body.mocap = a.boolean("mocap")?.unwrap_or(false);
         let own = a.text("childclass").unwrap_or(class).to_string();
         a.finish(&["sleep"])?;
         let id = self.spec.add(parent, body)?;
@@ -101,7 +156,7 @@ impl Reader {
             Some("free") => JointType::Free,
             Some(text) => return Err(element.wrong(format!("type: '{text}'"))),
         };
-        let mut joint = Joint::new(a.text("name").unwrap_or_default(), kind);
+        let mut joint = Joint::new(self.name(&mut a), kind);
         joint.line = element.line;
         let turns = matches!(kind, JointType::Hinge | JointType::Ball);
         let angle = |x: f64| if turns { self.settings.angle(x) } else { x };
@@ -109,7 +164,9 @@ impl Reader {
         a.prefix("axis", &mut joint.axis)?;
         joint.reference = angle(a.number("ref")?.unwrap_or(0.0));
         joint.springref = angle(a.number("springref")?.unwrap_or(0.0));
-        joint.stiffness = self.one(&mut a, element, "stiffness")?;
+        let mut stiffness = [0.0; 3];
+        a.prefix("stiffness", &mut stiffness)?;
+        [joint.stiffness, joint.stiffnesspoly[0], joint.stiffnesspoly[1]] = stiffness;
         joint.damping = self.one(&mut a, element, "damping")?;
         joint.armature = a.number("armature")?.unwrap_or(0.0);
         joint.frictionloss = a.number("frictionloss")?.unwrap_or(0.0);
@@ -121,10 +178,11 @@ impl Reader {
         joint.actuatorfrcrange =
             a.limits("actuatorfrclimited", "actuatorfrcrange", self.settings.autolimits)?;
         joint.actuatorgravcomp = a.boolean("actuatorgravcomp")?.unwrap_or(false);
-        if let Some([mass, ratio]) = a.exactly::<2>("springdamper")?
-            && (mass != 0.0 || ratio != 0.0)
+        if let Some([time, ratio]) = a.exactly::<2>("springdamper")?
+            && time > 0.0
+            && ratio > 0.0
         {
-            return Err(element.unsupported("springdamper"));
+            joint.springdamper = Some([time, ratio]);
         }
         a.finish(&["group"])?;
         Ok(joint)
@@ -158,7 +216,7 @@ impl Reader {
             return Err(element.wrong("the attribute mesh is missing"));
         }
         geom.line = element.line;
-        geom.name = a.text("name").unwrap_or_default().to_string();
+        geom.name = self.name(&mut a);
         let sizes = a.prefix("size", &mut geom.size)?;
         geom.pose = a.pose(&self.settings)?;
         let mut needed = match kind {
@@ -209,7 +267,12 @@ impl Reader {
         }
         match a.text("fluidshape") {
             None | Some("none") => {}
-            Some(shape) => return Err(element.unsupported(format!("fluidshape=\"{shape}\""))),
+            Some("ellipsoid") => {
+                let mut fluid = [0.5, 0.25, 1.5, 1.0, 1.0];
+                a.prefix("fluidcoef", &mut fluid)?;
+                geom.fluid = Some(fluid);
+            }
+            Some(text) => return Err(element.wrong(format!("fluidshape: '{text}'"))),
         }
         if a.numbers("surfacevel")?.is_some_and(|v| v.iter().any(|x| *x != 0.0)) {
             return Err(element.unsupported("surfacevel"));
@@ -229,10 +292,7 @@ impl Reader {
 
     fn site(&self, element: &Element, class: &str) -> Result<Site> {
         let mut a = Attributes::with_defaults(element, self.defaults.of(element, "site", class)?);
-        let mut site = Site {
-            name: a.text("name").unwrap_or_default().to_string(),
-            pose: a.pose(&self.settings)?,
-        };
+        let mut site = Site { name: self.name(&mut a), pose: a.pose(&self.settings)? };
         if let Some([a0, a1, a2, b0, b1, b2]) = a.exactly::<6>("fromto")? {
             site.pose = Pose::between([a0, a1, a2], [b0, b1, b2]).0;
         }

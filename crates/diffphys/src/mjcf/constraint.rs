@@ -6,7 +6,8 @@ use super::defaults::MAIN;
 use super::xml::Element;
 use crate::Result;
 use crate::model::EqualityType;
-use crate::spec::{ContactPair, Equality, Tendon};
+use crate::spatial::quaternion;
+use crate::spec::{ContactPair, Equality, Tendon, Via};
 
 impl Reader {
     pub(super) fn contact(&mut self, element: &Element) -> Result<()> {
@@ -68,27 +69,36 @@ impl Reader {
             let kind = match child.tag.as_str() {
                 "joint" => EqualityType::Joint,
                 "tendon" => EqualityType::Tendon,
+                "connect" => EqualityType::Connect,
+                "weld" => EqualityType::Weld,
                 _ => return Err(child.unsupported(format!("equality <{}>", child.tag))),
             };
             let mut a =
                 Attributes::with_defaults(child, self.defaults.of(child, "equality", MAIN)?);
+            let sites = matches!(kind, EqualityType::Connect | EqualityType::Weld)
+                && (a.own("site1") || a.own("site2"));
             let names = match kind {
                 EqualityType::Joint => ["joint1", "joint2"],
-                _ => ["tendon1", "tendon2"],
+                EqualityType::Tendon => ["tendon1", "tendon2"],
+                _ if sites => ["site1", "site2"],
+                _ => ["body1", "body2"],
             };
-            let mut data = [0.0; 11];
-            let mut coefficients = [0.0, 1.0, 0.0, 0.0, 0.0];
-            a.prefix("polycoef", &mut coefficients)?;
-            data[..5].copy_from_slice(&coefficients);
+            if sites && ["anchor", "relpose", "body1", "body2"].iter().any(|n| a.own(n)) {
+                return Err(child.wrong("sites and a body, anchor or relpose"));
+            }
             let equality = Equality {
                 kind,
+                sites,
                 first: a.required(names[0])?.to_string(),
                 second: a.text(names[1]).map(str::to_string),
                 active: a.boolean("active")?.unwrap_or(true),
-                data,
+                data: equality_data(kind, sites, &mut a, child)?,
                 softness: a.softness("solref", "solimp")?,
                 line: child.line,
             };
+            if sites && equality.second.is_none() {
+                return Err(child.wrong("the attribute site2 is missing"));
+            }
             a.finish(&["name"])?;
             self.spec.equalities.push(equality);
         }
@@ -97,7 +107,7 @@ impl Reader {
 
     pub(super) fn tendon(&mut self, element: &Element) -> Result<()> {
         for child in &element.children {
-            if child.tag != "fixed" {
+            if !["fixed", "spatial"].contains(&child.tag.as_str()) {
                 return Err(child.unsupported(format!("tendon <{}>", child.tag)));
             }
             let mut a = Attributes::with_defaults(child, self.defaults.of(child, "tendon", MAIN)?);
@@ -106,15 +116,19 @@ impl Reader {
             if a.prefix("springlength", &mut spring)? == 1 {
                 spring[1] = spring[0];
             }
+            let mut stiffness = [0.0; 3];
+            a.prefix("stiffness", &mut stiffness)?;
             let mut tendon = Tendon {
                 name,
                 terms: Vec::new(),
+                path: Vec::new(),
                 range: a.limits("limited", "range", self.settings.autolimits)?,
                 margin: a.number("margin")?.unwrap_or(0.0),
                 limit: a.softness("solreflimit", "solimplimit")?,
                 frictionloss: a.number("frictionloss")?.unwrap_or(0.0),
                 friction: a.softness("solreffriction", "solimpfriction")?,
-                stiffness: a.number("stiffness")?.unwrap_or(0.0),
+                stiffness: stiffness[0],
+                stiffnesspoly: [stiffness[1], stiffness[2]],
                 damping: a.number("damping")?.unwrap_or(0.0),
                 springlength: (spring != [-1.0, -1.0]).then_some(spring),
                 line: child.line,
@@ -126,14 +140,18 @@ impl Reader {
                 return Err(child.unsupported("actuatorfrcrange of a tendon"));
             }
             a.finish(&["group", "width"])?;
-            for term in &child.children {
-                if term.tag != "joint" {
-                    return Err(term.wrong(format!("<{}> in a fixed tendon", term.tag)));
+            for item in &child.children {
+                if child.tag == "spatial" {
+                    tendon.path.push(via(item)?);
+                    continue;
                 }
-                let mut t = Attributes::new(term);
+                if item.tag != "joint" {
+                    return Err(item.wrong(format!("<{}> in a fixed tendon", item.tag)));
+                }
+                let mut t = Attributes::new(item);
                 let joint = t.required("joint")?.to_string();
                 let Some(coefficient) = t.number("coef")? else {
-                    return Err(term.wrong("the attribute coef is missing"));
+                    return Err(item.wrong("the attribute coef is missing"));
                 };
                 t.finish(&[])?;
                 tendon.terms.push((joint, coefficient));
@@ -142,4 +160,59 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// The numbers of an equality, as [`Equality::data`] has them.
+fn equality_data(
+    kind: EqualityType,
+    sites: bool,
+    a: &mut Attributes<'_>,
+    element: &Element,
+) -> Result<[f64; 11]> {
+    let mut data = [0.0; 11];
+    match kind {
+        EqualityType::Joint | EqualityType::Tendon => {
+            let mut coefficients = [0.0, 1.0, 0.0, 0.0, 0.0];
+            a.prefix("polycoef", &mut coefficients)?;
+            data[..5].copy_from_slice(&coefficients);
+        }
+        EqualityType::Connect => {
+            let anchor = a.exactly::<3>("anchor")?;
+            if anchor.is_none() && !sites {
+                return Err(element.wrong("the attribute anchor is missing"));
+            }
+            data[..3].copy_from_slice(&anchor.unwrap_or_default());
+        }
+        EqualityType::Weld => {
+            data[..3].copy_from_slice(&a.exactly::<3>("anchor")?.unwrap_or_default());
+            let mut relative = [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+            a.prefix("relpose", &mut relative)?;
+            let quat = [relative[3], relative[4], relative[5], relative[6]];
+            if quat != [0.0; 4] {
+                data[3..6].copy_from_slice(&relative[..3]);
+                data[6..10].copy_from_slice(&quaternion::normalize(quat));
+            }
+            data[10] = a.number("torquescale")?.unwrap_or(1.0);
+        }
+    }
+    Ok(data)
+}
+
+/// A part of a spatial tendon's path.
+fn via(element: &Element) -> Result<Via> {
+    let mut a = Attributes::new(element);
+    let out = match element.tag.as_str() {
+        "site" => Via::Site(a.required("site")?.to_string()),
+        "geom" => {
+            let side = a.text("sidesite").map(str::to_string);
+            Via::Geom(a.required("geom")?.to_string(), side)
+        }
+        "pulley" => match a.number("divisor")? {
+            Some(divisor) => Via::Pulley(divisor),
+            None => return Err(element.wrong("the attribute divisor is missing")),
+        },
+        _ => return Err(element.wrong(format!("<{}> in a spatial tendon", element.tag))),
+    };
+    a.finish(&[])?;
+    Ok(out)
 }

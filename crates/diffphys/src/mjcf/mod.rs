@@ -70,6 +70,10 @@ pub(crate) struct Reader {
     spec: Spec,
     /// The folder that files come from; none for text.
     folder: Option<PathBuf>,
+    /// What replicas add to names.
+    suffix: String,
+    /// Elements made by replicas so far.
+    replicas: usize,
 }
 
 /// Top-level elements that only draw, measure, label, or size buffers.
@@ -95,7 +99,7 @@ fn read(root: &Element, folder: Option<&Path>) -> Result<Spec> {
         defaults.read(child)?;
     }
     let folder = folder.map(Path::to_path_buf);
-    let mut reader = Reader { settings, defaults, spec, folder };
+    let mut reader = Reader { settings, defaults, spec, folder, suffix: String::new(), replicas: 0 };
     for child in &root.children {
         match child.tag.as_str() {
             "compiler" | "option" | "default" => {}
@@ -137,11 +141,28 @@ impl Reader {
                 qvel: a.numbers("qvel")?.unwrap_or_default(),
                 act: a.numbers("act")?.unwrap_or_default(),
                 ctrl: a.numbers("ctrl")?.unwrap_or_default(),
+                mpos: grouped(child, "mpos", a.numbers("mpos")?)?,
+                mquat: grouped(child, "mquat", a.numbers("mquat")?)?,
             };
-            a.finish(&["mpos", "mquat"])?;
+            a.finish(&[])?;
             self.spec.keyframes.push((name, frame));
         }
         Ok(())
+    }
+}
+
+/// Numbers in groups of N.
+fn grouped<const N: usize>(
+    element: &Element,
+    what: &str,
+    list: Option<Vec<f64>>,
+) -> Result<Vec<[f64; N]>> {
+    let list = list.unwrap_or_default();
+    let (groups, rest) = list.as_chunks::<N>();
+    if rest.is_empty() {
+        Ok(groups.to_vec())
+    } else {
+        Err(element.wrong(format!("{what} has {} numbers; {N} are one body's", list.len())))
     }
 }
 

@@ -167,17 +167,13 @@ pub(crate) fn option(element: &Element, options: &mut Options) -> Result<()> {
         Some("CG") => options.solver = Solver::ConjugateGradient,
         Some(other) => return Err(element.wrong(format!("solver: '{other}'"))),
     }
-    for name in ["density", "viscosity"] {
-        if let Some(x) = a.number(name)?
-            && x != 0.0
-        {
-            return Err(element.unsupported(format!("a medium ({name}=\"{x}\")")));
+    for (name, slot) in [("density", &mut options.density), ("viscosity", &mut options.viscosity)] {
+        if let Some(x) = a.number(name)? {
+            *slot = x;
         }
     }
-    if let Some(wind) = a.exactly::<3>("wind")?
-        && wind != [0.0; 3]
-    {
-        return Err(element.unsupported("wind"));
+    if let Some(wind) = a.exactly::<3>("wind")? {
+        options.wind = wind;
     }
     if let Some(n) = a.integer("noslip_iterations")?
         && n > 0

@@ -1,10 +1,11 @@
 //! What the compiler derives at the reference configuration (`mj_setConst`): bounds, subtree masses, inverse weights, tendon lengths.
 
-use super::{GeomType, JointType, Model, Options, Transmission};
+use super::{Bias, EqualityType, Gain, GeomType, JointType, Model, Options};
 use crate::dynamics::{self, NO_PARENT};
 use crate::spatial::motion::at_point;
-use crate::spatial::{MINVAL, Vec3, angular, norm, sub};
-use crate::{Data, Result};
+use crate::spatial::quaternion::{conjugate, product};
+use crate::spatial::{MINVAL, Vec3, add, angular, norm, rotate, rotate_back, sub};
+use crate::{Data, Error, Result};
 
 impl Model {
     /// The last degree of freedom on the way from the world to `body`; `usize::MAX` for none.
@@ -14,12 +15,6 @@ impl Model {
             b = self.body_parentid[b];
         }
         if b == 0 { NO_PARENT } else { self.body_dofadr[b] + self.body_dofnum[b] - 1 }
-    }
-
-    /// Does the actuator's length depend on positions? A free joint has no length.
-    pub(crate) fn has_length(&self, actuator: usize) -> bool {
-        self.actuator_trntype[actuator] == Transmission::Tendon
-            || self.jnt_type[self.actuator_trnid[actuator]] != JointType::Free
     }
 
     /// The distance beyond the margin at which a pair of geoms is listed.
@@ -35,14 +30,25 @@ impl Model {
         }
         let mut data = Data::new(self);
         dynamics::at_reference(self, &mut data);
+        if let Some(k) = data.qLDiagInv.iter().position(|&x| x >= 1.0 / MINVAL) {
+            let joint = Self::label("joint", &self.jnt_names, self.dof_jntid[k]);
+            return Err(Error::invalid(joint, "nothing that it moves has an inertia"));
+        }
         self.set_inverse_weights(&data);
-        self.set_tendons(&data);
+        self.set_tendons(&mut data);
+        self.set_anchors(&data);
         crate::data::finite("compile", "an inverse weight", &self.dof_invweight0)
     }
 
     /// Masses of subtrees and bounding radii, which follow from other fields; after a change of masses or sizes.
     pub(crate) fn set_derived(&mut self) {
         let (nbody, nv) = (self.nbody(), self.nv());
+        for (k, pair) in self.pair.iter_mut().enumerate() {
+            pair.friction = self.pair_friction[k];
+            pair.solref = self.pair_solref[k];
+            pair.solreffriction = self.pair_solreffriction[k];
+            pair.solimp = self.pair_solimp[k];
+        }
         self.body_subtreemass.clone_from(&self.body_mass);
         for body in (1..nbody).rev() {
             let mass = self.body_subtreemass[body];
@@ -146,27 +152,94 @@ impl Model {
             && !(1..self.nbody()).any(|b| self.body_parentid[b] == body)
     }
 
-    fn set_tendons(&mut self, data: &Data) {
-        for tendon in 0..self.ntendon() {
-            let mut row = vec![0.0; self.nv()];
-            let mut length = 0.0;
-            for &(joint, coefficient) in &self.tendon_terms[tendon] {
-                length += coefficient * self.qpos0[self.jnt_qposadr[joint]];
-                row[self.jnt_dofadr[joint]] = coefficient;
+    /// What connects and welds of bodies hold at the reference configuration.
+    fn set_anchors(&mut self, data: &Data) {
+        for id in 0..self.eq_type.len() {
+            let weld = self.eq_type[id] == EqualityType::Weld;
+            if self.eq_sites[id] || !(weld || self.eq_type[id] == EqualityType::Connect) {
+                continue;
             }
-            let mut solved = row.clone();
-            self.invert(data, &mut solved);
-            self.tendon_length0.push(length);
-            self.tendon_invweight0.push(row.iter().zip(&solved).map(|(a, b)| a * b).sum());
-            let mut rest = 0.0;
-            for &(joint, coefficient) in &self.tendon_terms[tendon] {
-                rest += coefficient * self.qpos_spring[self.jnt_qposadr[joint]];
+            let numbers = &mut self.eq_data[id];
+            if weld && numbers[6..10] != [0.0; 4] {
+                continue;
             }
-            let spring = &mut self.tendon_lengthspring[tendon];
-            if spring[0].is_nan() {
-                *spring = [rest; 2];
+            // A weld's anchor is given in the second body, a connect's in the first.
+            let mut bodies = [self.eq_obj1id[id], self.eq_obj2id[id]];
+            if weld {
+                bodies.reverse();
+            }
+            let [from, to] = bodies;
+            let given = [numbers[0], numbers[1], numbers[2]];
+            let point = add(data.xpos[from], rotate(&data.xmat[from], given));
+            let other = rotate_back(&data.xmat[to], sub(point, data.xpos[to]));
+            numbers[3..6].copy_from_slice(&other);
+            if weld {
+                let relative = product(conjugate(data.xquat[to]), data.xquat[from]);
+                numbers[6..10].copy_from_slice(&relative);
             }
         }
+    }
+
+    fn set_tendons(&mut self, data: &mut Data) {
+        let nv = self.nv();
+        // Where springs are at rest, then the reference configuration.
+        data.qpos.copy_from_slice(&self.qpos_spring);
+        dynamics::tendons_at(self, data);
+        let rest = data.ten_length.clone();
+        data.qpos.copy_from_slice(&self.qpos0);
+        dynamics::tendons_at(self, data);
+        for tendon in 0..self.ntendon() {
+            let row = &data.ten_J[tendon * nv..(tendon + 1) * nv];
+            let mut solved = row.to_vec();
+            self.invert(data, &mut solved);
+            self.tendon_length0.push(data.ten_length[tendon]);
+            self.tendon_invweight0.push(row.iter().zip(&solved).map(|(a, b)| a * b).sum());
+            let spring = &mut self.tendon_lengthspring[tendon];
+            if spring[0].is_nan() {
+                *spring = [rest[tendon]; 2];
+            }
+        }
+    }
+
+    /// Stiffness and damping of joints that are given a time constant and damping ratio, and the damping of servos that are given a damping
+    /// ratio: 2·ratio·√(kp·m) with the mass m = 1/(J·M⁻¹·Jᵀ) at the reference configuration.
+    pub(crate) fn set_servos(&mut self, joints: impl Iterator<Item = Option<[f64; 2]>>) {
+        for (joint, given) in joints.enumerate() {
+            if let Some([time, ratio]) = given {
+                let dof = self.jnt_dofadr[joint];
+                let inertia = 1.0 / self.dof_invweight0[dof].max(MINVAL);
+                self.jnt_stiffness[joint] = inertia / (time * time * ratio * ratio).max(MINVAL);
+                let damping = 2.0 * inertia / time.max(MINVAL);
+                self.dof_damping[dof..dof + self.jnt_type[joint].velocities()].fill(damping);
+            }
+        }
+        let mut data = Data::new(self);
+        dynamics::tendons_at(self, &mut data);
+        dynamics::at_reference(self, &mut data);
+        dynamics::moments(self, &mut data);
+        let nv = self.nv();
+        for actuator in 0..self.nu() {
+            let ratio = self.actuator_biasprm[actuator][2];
+            if !self.servo(actuator) || ratio <= 0.0 {
+                continue;
+            }
+            let row = &data.actuator_moment[actuator * nv..(actuator + 1) * nv];
+            let mut solved = row.to_vec();
+            self.invert(&data, &mut solved);
+            let inverse: f64 = row.iter().zip(&solved).map(|(a, b)| a * b).sum();
+            let mass = 1.0 / inverse.max(MINVAL);
+            let kp = self.actuator_gainprm[actuator][0];
+            self.actuator_biasprm[actuator][2] = -2.0 * ratio * (kp * mass).sqrt();
+        }
+    }
+
+    /// Is the actuator's force kp·(input − length) and damping?
+    pub(crate) fn servo(&self, actuator: usize) -> bool {
+        let kp = self.actuator_gainprm[actuator][0];
+        self.actuator_gaintype[actuator] == Gain::Fixed
+            && self.actuator_biastype[actuator] == Bias::Affine
+            && kp > 0.0
+            && kp == -self.actuator_biasprm[actuator][1]
     }
 
     pub(crate) fn empty(name: String, opt: Options) -> Self {

@@ -83,10 +83,37 @@ pub enum EqualityType {
 /// What an actuator acts on (`mjtTrn`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transmission {
-    /// A joint.
+    /// A joint. Of a ball, gear is an axis in the frame of its body; of a free joint, a force in the world's and a torque in the body's.
     Joint,
+    /// A joint, with gear's rotational axis in the frame of the parent.
+    JointInParent,
     /// A tendon.
     Tendon,
+    /// A site: gear is a force and a torque in its frame. It has no length.
+    Site,
+}
+
+/// A part of a spatial tendon's path (`mjtWrap`).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Wrap {
+    /// The string starts anew; lengths from here on are divided by this.
+    Pulley(f64),
+    /// It passes through a site.
+    Site(usize),
+    /// It passes around a sphere, on the side of a site; through its inside where that site is inside.
+    Sphere {
+        /// The sphere.
+        geom: usize,
+        /// The site.
+        side: Option<usize>,
+    },
+    /// It passes around a cylinder without ends.
+    Cylinder {
+        /// The cylinder.
+        geom: usize,
+        /// The site.
+        side: Option<usize>,
+    },
 }
 
 /// How an actuator's force depends on its input (`mjtGain`).

@@ -2,18 +2,19 @@
 
 mod constants;
 mod kinds;
+mod lookup;
 mod option;
 mod parameter;
 mod position;
 
-pub use kinds::{Bias, Dynamics, EqualityType, Gain, GeomType, JointType, Transmission};
+pub use kinds::{Bias, Dynamics, EqualityType, Gain, GeomType, JointType, Transmission, Wrap};
 pub use option::{Cone, Integrator, Options, Solver};
 pub use parameter::Parameter;
 pub(crate) use position::{quat as quat_of, three};
 
+use crate::Result;
 use crate::collide::{Candidates, Hull};
 use crate::spatial::{Quat, Vec3};
-use crate::{Error, Result};
 
 /// Declares a struct of arrays whose fields can be read but not resized from outside.
 macro_rules! arrays {
@@ -84,6 +85,8 @@ arrays! {
         body_gravcomp: f64,
         /// Mean inverse inertia at `qpos0`, (translational 1/kg, rotational 1/(kg·m²)).
         body_invweight0: [f64; 2],
+        /// Which of the bodies that are moved from outside it is (`mocap_pos` of the data); `usize::MAX` for none.
+        body_mocapid: usize,
         /// Names of joints.
         jnt_names: String,
         /// Kind of joint.
@@ -100,6 +103,8 @@ arrays! {
         jnt_axis: Vec3,
         /// Stiffness of the spring, N/m or N·m/rad.
         jnt_stiffness: f64,
+        /// Further terms of the spring's force, −(b·x² + c·x³), of hinges and slides.
+        jnt_stiffnesspoly: [f64; 2],
         /// Are limits on?
         jnt_limited: bool,
         /// Limits, m or rad; a ball's largest angle is the second.
@@ -172,6 +177,8 @@ arrays! {
         geom_margin: f64,
         /// Distance beyond the margin at which contacts are still listed, m.
         geom_gap: f64,
+        /// How an ellipsoid's forces by the medium are made, as in MuJoCo's `geom_fluid`; the first is 0 where the body's box stands for it.
+        geom_fluid: [f64; 12],
         /// Names of sites.
         site_names: String,
         /// Body of the site.
@@ -184,9 +191,19 @@ arrays! {
         exclude: (usize, usize),
         /// Explicit contact pairs.
         pair: Pair,
+        /// Friction of explicit pairs: those of `pair`, as arrays.
+        pair_friction: [f64; 5],
+        /// References of explicit pairs.
+        pair_solref: [f64; 2],
+        /// References of the friction rows of explicit pairs.
+        pair_solreffriction: [f64; 2],
+        /// Impedances of explicit pairs.
+        pair_solimp: [f64; 5],
         /// Kind of equality.
         eq_type: EqualityType,
-        /// First object: a body, joint or tendon.
+        /// Are the objects of a connect or weld sites? Else they are bodies.
+        eq_sites: bool,
+        /// First object: a body, site, joint or tendon.
         eq_obj1id: usize,
         /// Second object; `usize::MAX` for none.
         eq_obj2id: usize,
@@ -200,8 +217,12 @@ arrays! {
         eq_solimp: [f64; 5],
         /// Names of tendons.
         tendon_names: String,
-        /// Joints and coefficients of each tendon: length = Σ coefficient·q.
+        /// Joints and coefficients of each fixed tendon: length = Σ coefficient·q. Empty for spatial ones.
         tendon_terms: Vec<(usize, f64)>,
+        /// The path of each spatial tendon. Empty for fixed ones.
+        tendon_path: Vec<Wrap>,
+        /// The degrees of freedom that a tendon's length depends on, decreasing.
+        tendon_dofs: Vec<usize>,
         /// Are limits on?
         tendon_limited: bool,
         /// Limits of the length.
@@ -220,6 +241,8 @@ arrays! {
         tendon_solimp_fri: [f64; 5],
         /// Stiffness.
         tendon_stiffness: f64,
+        /// Further terms of the spring's force in the stretch, −(b·x² + c·x³).
+        tendon_stiffnesspoly: [f64; 2],
         /// Damping.
         tendon_damping: f64,
         /// Lengths between which the spring is slack.
@@ -232,8 +255,10 @@ arrays! {
         actuator_names: String,
         /// What it acts on.
         actuator_trntype: Transmission,
-        /// The joint or tendon.
+        /// The joint, tendon or site.
         actuator_trnid: usize,
+        /// The degrees of freedom it acts on, decreasing.
+        actuator_dofs: Vec<usize>,
         /// Dynamics of the activation.
         actuator_dyntype: Dynamics,
         /// Gain.
@@ -246,7 +271,7 @@ arrays! {
         actuator_gainprm: [f64; 3],
         /// Parameters of the bias.
         actuator_biasprm: [f64; 3],
-        /// Gear ratios: one for scalar transmissions, six for a free joint.
+        /// Gear ratios: one for scalar transmissions, three for a ball, six for a free joint or a site.
         actuator_gear: [f64; 6],
         /// Is the control clamped?
         actuator_ctrllimited: bool,
@@ -296,6 +321,10 @@ pub struct Keyframe {
     pub act: Vec<f64>,
     /// Controls, `nu`.
     pub ctrl: Vec<f64>,
+    /// Positions of bodies moved from outside, m.
+    pub mpos: Vec<[f64; 3]>,
+    /// Orientations of bodies moved from outside.
+    pub mquat: Vec<[f64; 4]>,
 }
 
 /// An explicit contact pair with its own parameters.
@@ -345,6 +374,11 @@ impl Model {
         self.body_parentid.len()
     }
 
+    /// Number of bodies that are moved from outside.
+    pub fn nmocap(&self) -> usize {
+        self.body_mocapid.iter().filter(|&&id| id != usize::MAX).count()
+    }
+
     /// Number of joints.
     pub fn njnt(&self) -> usize {
         self.jnt_type.len()
@@ -360,34 +394,6 @@ impl Model {
         self.tendon_terms.len()
     }
 
-    /// The body of that name.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`] if there is none; the same for the other look-ups.
-    pub fn body(&self, name: &str) -> Result<usize> {
-        find("body", &self.body_names, name)
-    }
-
-    /// The joint of that name.
-    pub fn joint(&self, name: &str) -> Result<usize> {
-        find("joint", &self.jnt_names, name)
-    }
-
-    /// The geom of that name.
-    pub fn geom(&self, name: &str) -> Result<usize> {
-        find("geom", &self.geom_names, name)
-    }
-
-    /// The site of that name.
-    pub fn site(&self, name: &str) -> Result<usize> {
-        find("site", &self.site_names, name)
-    }
-
-    /// The actuator of that name.
-    pub fn actuator(&self, name: &str) -> Result<usize> {
-        find("actuator", &self.actuator_names, name)
-    }
-
     /// Changes the options.
     ///
     /// # Errors
@@ -397,11 +403,10 @@ impl Model {
         self.opt = options;
         Ok(())
     }
-}
 
-fn find(kind: &'static str, names: &[String], name: &str) -> Result<usize> {
-    names
-        .iter()
-        .position(|n| n == name)
-        .ok_or_else(|| Error::Unknown { kind, name: name.to_string() })
+    /// Does a tendon go around a geom?
+    pub(crate) fn wraps(&self) -> bool {
+        let obstacle = |w: &Wrap| matches!(w, Wrap::Sphere { .. } | Wrap::Cylinder { .. });
+        self.tendon_path.iter().flatten().any(obstacle)
+    }
 }

@@ -38,6 +38,12 @@ pub struct Options {
     pub timestep: f64,
     /// Gravity, m/s². (0, 0, −9.81).
     pub gravity: [f64; 3],
+    /// Density of the medium, kg/m³. 0.
+    pub density: f64,
+    /// Viscosity of the medium, Pa·s. 0.
+    pub viscosity: f64,
+    /// Velocity of the medium, m/s. 0.
+    pub wind: [f64; 3],
     /// Ratio of frictional to normal impedance. 1.
     pub impratio: f64,
     /// Tolerance of the solver, relative to the trace of M. 1e−8.
@@ -89,6 +95,9 @@ impl Default for Options {
         Self {
             timestep: 0.002,
             gravity: [0.0, 0.0, -9.81],
+            density: 0.0,
+            viscosity: 0.0,
+            wind: [0.0; 3],
             impratio: 1.0,
             tolerance: 1e-8,
             ls_tolerance: 0.01,
@@ -129,6 +138,14 @@ impl Options {
         }
         if let Some(&g) = self.gravity.iter().find(|g| !g.is_finite()) {
             return wrong("gravity", g);
+        }
+        for (what, value) in [("density", self.density), ("viscosity", self.viscosity)] {
+            if !(value.is_finite() && value >= 0.0) {
+                return wrong(what, value);
+            }
+        }
+        if let Some(&w) = self.wind.iter().find(|w| !w.is_finite()) {
+            return wrong("wind", w);
         }
         if !(self.impratio.is_finite() && self.impratio > 0.0) {
             return wrong("impratio", self.impratio);

@@ -42,11 +42,49 @@ pub enum Parameter {
     GeomSolref,
     /// Five per geom.
     GeomSolimp,
+    /// Two per joint.
+    JntRange,
+    /// Two per joint.
+    JntSolref,
+    /// Five per joint.
+    JntSolimp,
+    /// Two per degree of freedom, of dry friction.
+    DofSolref,
+    /// Five per degree of freedom, of dry friction.
+    DofSolimp,
+    /// One per tendon.
+    TendonStiffness,
+    /// One per tendon.
+    TendonDamping,
+    /// One per tendon.
+    TendonFrictionloss,
+    /// Two per tendon.
+    TendonRange,
+    /// Two per tendon.
+    TendonSolrefLim,
+    /// Five per tendon.
+    TendonSolimpLim,
+    /// Two per tendon.
+    TendonSolrefFri,
+    /// Five per tendon.
+    TendonSolimpFri,
+    /// Two per equality.
+    EqSolref,
+    /// Five per equality.
+    EqSolimp,
+    /// Five per explicit pair.
+    PairFriction,
+    /// Two per explicit pair.
+    PairSolref,
+    /// Two per explicit pair: of the friction rows of elliptic cones.
+    PairSolreffriction,
+    /// Five per explicit pair.
+    PairSolimp,
 }
 
 impl Parameter {
     /// All of them.
-    pub const ALL: [Parameter; 15] = [
+    pub const ALL: [Parameter; 34] = [
         Parameter::Gravity,
         Parameter::BodyMass,
         Parameter::BodyInertia,
@@ -62,6 +100,25 @@ impl Parameter {
         Parameter::GeomFriction,
         Parameter::GeomSolref,
         Parameter::GeomSolimp,
+        Parameter::JntRange,
+        Parameter::JntSolref,
+        Parameter::JntSolimp,
+        Parameter::DofSolref,
+        Parameter::DofSolimp,
+        Parameter::TendonStiffness,
+        Parameter::TendonDamping,
+        Parameter::TendonFrictionloss,
+        Parameter::TendonRange,
+        Parameter::TendonSolrefLim,
+        Parameter::TendonSolimpLim,
+        Parameter::TendonSolrefFri,
+        Parameter::TendonSolimpFri,
+        Parameter::EqSolref,
+        Parameter::EqSolimp,
+        Parameter::PairFriction,
+        Parameter::PairSolref,
+        Parameter::PairSolreffriction,
+        Parameter::PairSolimp,
     ];
 
     /// MuJoCo's name.
@@ -82,6 +139,25 @@ impl Parameter {
             Parameter::GeomFriction => "geom_friction",
             Parameter::GeomSolref => "geom_solref",
             Parameter::GeomSolimp => "geom_solimp",
+            Parameter::JntRange => "jnt_range",
+            Parameter::JntSolref => "jnt_solref",
+            Parameter::JntSolimp => "jnt_solimp",
+            Parameter::DofSolref => "dof_solref",
+            Parameter::DofSolimp => "dof_solimp",
+            Parameter::TendonStiffness => "tendon_stiffness",
+            Parameter::TendonDamping => "tendon_damping",
+            Parameter::TendonFrictionloss => "tendon_frictionloss",
+            Parameter::TendonRange => "tendon_range",
+            Parameter::TendonSolrefLim => "tendon_solref_lim",
+            Parameter::TendonSolimpLim => "tendon_solimp_lim",
+            Parameter::TendonSolrefFri => "tendon_solref_fri",
+            Parameter::TendonSolimpFri => "tendon_solimp_fri",
+            Parameter::EqSolref => "eq_solref",
+            Parameter::EqSolimp => "eq_solimp",
+            Parameter::PairFriction => "pair_friction",
+            Parameter::PairSolref => "pair_solref",
+            Parameter::PairSolreffriction => "pair_solreffriction",
+            Parameter::PairSolimp => "pair_solimp",
         }
     }
 }
@@ -105,6 +181,25 @@ impl Model {
             Parameter::GeomFriction => self.geom_friction.as_flattened(),
             Parameter::GeomSolref => self.geom_solref.as_flattened(),
             Parameter::GeomSolimp => self.geom_solimp.as_flattened(),
+            Parameter::JntRange => self.jnt_range.as_flattened(),
+            Parameter::JntSolref => self.jnt_solref.as_flattened(),
+            Parameter::JntSolimp => self.jnt_solimp.as_flattened(),
+            Parameter::DofSolref => self.dof_solref.as_flattened(),
+            Parameter::DofSolimp => self.dof_solimp.as_flattened(),
+            Parameter::TendonStiffness => &self.tendon_stiffness,
+            Parameter::TendonDamping => &self.tendon_damping,
+            Parameter::TendonFrictionloss => &self.tendon_frictionloss,
+            Parameter::TendonRange => self.tendon_range.as_flattened(),
+            Parameter::TendonSolrefLim => self.tendon_solref_lim.as_flattened(),
+            Parameter::TendonSolimpLim => self.tendon_solimp_lim.as_flattened(),
+            Parameter::TendonSolrefFri => self.tendon_solref_fri.as_flattened(),
+            Parameter::TendonSolimpFri => self.tendon_solimp_fri.as_flattened(),
+            Parameter::EqSolref => self.eq_solref.as_flattened(),
+            Parameter::EqSolimp => self.eq_solimp.as_flattened(),
+            Parameter::PairFriction => self.pair_friction.as_flattened(),
+            Parameter::PairSolref => self.pair_solref.as_flattened(),
+            Parameter::PairSolreffriction => self.pair_solreffriction.as_flattened(),
+            Parameter::PairSolimp => self.pair_solimp.as_flattened(),
         }
     }
 
@@ -124,7 +219,23 @@ impl Model {
                 | Parameter::ActuatorGainprm
                 | Parameter::ActuatorBiasprm
                 | Parameter::GeomSolref
+                | Parameter::JntRange
+                | Parameter::JntSolref
+                | Parameter::DofSolref
+                | Parameter::TendonRange
+                | Parameter::TendonSolrefLim
+                | Parameter::TendonSolrefFri
+                | Parameter::EqSolref
+                | Parameter::PairSolref
+                | Parameter::PairSolreffriction
         );
+        if matches!(parameter, Parameter::JntRange | Parameter::TendonRange)
+            && let Some(k) = values.as_chunks::<2>().0.iter().position(|[low, high]| low > high)
+        {
+            let what =
+                format!("{} of {k}: {} to {}", parameter.name(), values[2 * k], values[2 * k + 1]);
+            return Err(Error::invalid("set_parameter", what));
+        }
         if !signed && let Some(k) = values.iter().position(|&v| v < 0.0) {
             let what = format!("{}[{k}] = {} is negative", parameter.name(), values[k]);
             return Err(Error::invalid("set_parameter", what));
@@ -151,6 +262,25 @@ impl Model {
             Parameter::GeomFriction => self.geom_friction.as_flattened_mut(),
             Parameter::GeomSolref => self.geom_solref.as_flattened_mut(),
             Parameter::GeomSolimp => self.geom_solimp.as_flattened_mut(),
+            Parameter::JntRange => self.jnt_range.as_flattened_mut(),
+            Parameter::JntSolref => self.jnt_solref.as_flattened_mut(),
+            Parameter::JntSolimp => self.jnt_solimp.as_flattened_mut(),
+            Parameter::DofSolref => self.dof_solref.as_flattened_mut(),
+            Parameter::DofSolimp => self.dof_solimp.as_flattened_mut(),
+            Parameter::TendonStiffness => &mut self.tendon_stiffness,
+            Parameter::TendonDamping => &mut self.tendon_damping,
+            Parameter::TendonFrictionloss => &mut self.tendon_frictionloss,
+            Parameter::TendonRange => self.tendon_range.as_flattened_mut(),
+            Parameter::TendonSolrefLim => self.tendon_solref_lim.as_flattened_mut(),
+            Parameter::TendonSolimpLim => self.tendon_solimp_lim.as_flattened_mut(),
+            Parameter::TendonSolrefFri => self.tendon_solref_fri.as_flattened_mut(),
+            Parameter::TendonSolimpFri => self.tendon_solimp_fri.as_flattened_mut(),
+            Parameter::EqSolref => self.eq_solref.as_flattened_mut(),
+            Parameter::EqSolimp => self.eq_solimp.as_flattened_mut(),
+            Parameter::PairFriction => self.pair_friction.as_flattened_mut(),
+            Parameter::PairSolref => self.pair_solref.as_flattened_mut(),
+            Parameter::PairSolreffriction => self.pair_solreffriction.as_flattened_mut(),
+            Parameter::PairSolimp => self.pair_solimp.as_flattened_mut(),
         }
     }
 }

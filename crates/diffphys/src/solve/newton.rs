@@ -49,7 +49,7 @@ fn dot(x: &[f64], y: &[f64]) -> f64 {
     x.iter().zip(y).map(|(a, b)| a * b).sum()
 }
 
-/// H = M + Jᵀ·W·J with the curvature W of the rows at `efc.jar`, `efc.state`, and its Cholesky factor. Kept in `hessian`, lower triangle.
+/// H = M + Jᵀ·W·J with the curvature W of the rows at `efc.jar`, `efc.state`, and its Cholesky factor H = Lᵀ·L. Kept in `hessian`, lower triangle.
 pub(crate) fn factor_hessian(model: &Model, data: &Data, hessian: &mut [f64]) {
     let nv = model.nv();
     hessian.copy_from_slice(&data.qM);
@@ -93,34 +93,40 @@ fn add_square(h: &mut [f64], nv: usize, support: &[usize], a: &[f64], b: &[f64],
     }
 }
 
-/// L·Lᵀ in the lower triangle; pivots that rounding makes non-positive are raised.
+/// H = Lᵀ·L in the lower triangle, from the last degree of freedom to the first: what does not couple subtrees leaves the tree's zeros zero,
+/// as in the factor of M. Pivots that rounding makes non-positive are raised.
 fn cholesky(h: &mut [f64], nv: usize) {
-    for i in 0..nv {
-        let (done, rest) = h.split_at_mut(i * nv);
-        let line = &mut rest[..nv];
-        for j in 0..i {
-            let other = &done[j * nv..j * nv + j + 1];
-            let sum = line[j] - dot(&line[..j], &other[..j]);
-            line[j] = sum / other[j];
+    for k in (0..nv).rev() {
+        let (before, rest) = h.split_at_mut(k * nv);
+        let line = &mut rest[..k + 1];
+        let pivot = line[k].max(crate::spatial::MINVAL).sqrt();
+        line[k] = pivot;
+        let by = 1.0 / pivot;
+        line[..k].iter_mut().for_each(|x| *x *= by);
+        for (i, target) in before.chunks_exact_mut(nv).enumerate() {
+            let l = line[i];
+            if l != 0.0 {
+                for (t, x) in target[..i + 1].iter_mut().zip(&line[..i + 1]) {
+                    *t -= l * x;
+                }
+            }
         }
-        let pivot = line[i] - dot(&line[..i], &line[..i]);
-        line[i] = pivot.max(crate::spatial::MINVAL).sqrt();
     }
 }
 
 /// x = H⁻¹·x with the factor of `factor_hessian`.
 pub(crate) fn solve_factored(h: &[f64], nv: usize, x: &mut [f64]) {
-    for i in 0..nv {
-        let line = &h[i * nv..i * nv + i + 1];
-        x[i] = (x[i] - dot(&line[..i], &x[..i])) / line[i];
-    }
-    for i in (0..nv).rev() {
-        let line = &h[i * nv..i * nv + i + 1];
-        let xi = x[i] / line[i];
-        x[i] = xi;
-        for j in 0..i {
-            x[j] -= line[j] * xi;
+    for k in (0..nv).rev() {
+        let line = &h[k * nv..k * nv + k + 1];
+        let xk = x[k] / line[k];
+        x[k] = xk;
+        for (t, l) in x[..k].iter_mut().zip(line) {
+            *t -= l * xk;
         }
+    }
+    for k in 0..nv {
+        let line = &h[k * nv..k * nv + k + 1];
+        x[k] = (x[k] - dot(&line[..k], &x[..k])) / line[k];
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Matrices of 3 × 3 are row-major; quaternions are (w, x, y, z); spatial vectors are (rotation; translation), forces (torque; force).
 
+pub(crate) mod hyper;
 pub(crate) mod motion;
 pub(crate) mod quaternion;
 

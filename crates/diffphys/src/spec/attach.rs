@@ -1,8 +1,11 @@
 //! Compiling what refers to bodies, joints and geoms by name: tendons, actuators, equalities, contact pairs, keyframes.
 
-use super::Target;
 use super::compile::{at_least_zero, finite, label, range, softness};
-use crate::model::{Dynamics, EqualityType, JointType, Keyframe, Pair, Transmission};
+use super::{Target, Via};
+use crate::data::of_moved;
+use crate::model::{
+    Dynamics, EqualityType, GeomType, JointType, Keyframe, Pair, Transmission, Wrap,
+};
 use crate::{Error, Model, Result, collide};
 
 pub(super) fn add_tendon(model: &mut Model, tendon: &super::Tendon) -> Result<()> {
@@ -19,9 +22,21 @@ pub(super) fn add_tendon(model: &mut Model, tendon: &super::Tendon) -> Result<()
         }
         terms.push((joint, *coefficient));
     }
-    if terms.is_empty() {
-        return Err(Error::invalid(node(), "has no joints"));
+    let path = tendon_path(model, tendon)?;
+    if terms.is_empty() == path.is_empty() {
+        let what = if path.is_empty() { "has no joints and no path" } else { "has both" };
+        return Err(Error::invalid(node(), what));
     }
+    let dofs = if path.is_empty() {
+        let mut dofs: Vec<usize> =
+            terms.iter().map(|&(joint, _)| model.jnt_dofadr[joint]).collect();
+        dofs.sort_unstable_by(|a, b| b.cmp(a));
+        dofs
+    } else {
+        moved_by(model, bodies_of(model, &path))
+    };
+    model.tendon_path.push(path);
+    model.tendon_dofs.push(dofs);
     // Increasing degrees of freedom.
     terms.sort_unstable_by_key(|&(joint, _)| joint);
     for (what, value) in [
@@ -44,6 +59,8 @@ pub(super) fn add_tendon(model: &mut Model, tendon: &super::Tendon) -> Result<()
     model.tendon_solref_fri.push(tendon.friction.solref);
     model.tendon_solimp_fri.push(tendon.friction.solimp);
     model.tendon_stiffness.push(tendon.stiffness);
+    finite(node, "stiffness", &tendon.stiffnesspoly)?;
+    model.tendon_stiffnesspoly.push(tendon.stiffnesspoly);
     model.tendon_damping.push(tendon.damping);
     let spring =
         tendon.springlength.map_or(Ok([f64::NAN; 2]), |s| range(node, "springlength", Some(s)))?;
@@ -51,22 +68,125 @@ pub(super) fn add_tendon(model: &mut Model, tendon: &super::Tendon) -> Result<()
     Ok(())
 }
 
+/// The path with its names resolved: sites, a geom only between two of them, pulleys only between branches of two sites or more.
+fn tendon_path(model: &Model, tendon: &super::Tendon) -> Result<Vec<Wrap>> {
+    let node = || label("tendon", &tendon.name, tendon.line);
+    let mut path = Vec::with_capacity(tendon.path.len());
+    let site = |item: Option<&Via>| matches!(item, Some(Via::Site(_)));
+    for (k, item) in tendon.path.iter().enumerate() {
+        let before = k.checked_sub(1).and_then(|j| tendon.path.get(j));
+        let after = tendon.path.get(k + 1);
+        match item {
+            Via::Pulley(divisor) => {
+                if !(divisor.is_finite() && *divisor > 0.0) {
+                    return Err(Error::invalid(node(), format!("a pulley divides by {divisor}")));
+                }
+                let ends = before.is_none() || site(before);
+                if !(ends && site(after)) {
+                    return Err(Error::invalid(node(), "a pulley must stand between sites"));
+                }
+                path.push(Wrap::Pulley(*divisor));
+            }
+            Via::Site(name) => {
+                let known = [before, after].into_iter().flatten();
+                if known.filter(|other| !matches!(other, Via::Pulley(_))).count() == 0 {
+                    return Err(Error::invalid(node(), "a branch needs two sites"));
+                }
+                path.push(Wrap::Site(model.site(name)?));
+            }
+            Via::Geom(name, side) => {
+                if !(site(before) && site(after)) {
+                    let what = format!("geom '{name}' must stand between two sites");
+                    return Err(Error::invalid(node(), what));
+                }
+                let geom = model.geom(name)?;
+                let side = side.as_ref().map(|name| model.site(name)).transpose()?;
+                path.push(match model.geom_type[geom] {
+                    GeomType::Sphere => Wrap::Sphere { geom, side },
+                    GeomType::Cylinder => Wrap::Cylinder { geom, side },
+                    other => {
+                        let what = format!(
+                            "geom '{name}' is no sphere or cylinder, but a {}",
+                            other.name()
+                        );
+                        return Err(Error::invalid(node(), what));
+                    }
+                });
+            }
+        }
+    }
+    Ok(path)
+}
+
+fn bodies_of(model: &Model, path: &[Wrap]) -> Vec<usize> {
+    let mut bodies = Vec::new();
+    for item in path {
+        match *item {
+            Wrap::Pulley(_) => {}
+            Wrap::Site(site) => bodies.push(model.site_bodyid[site]),
+            Wrap::Sphere { geom, side } | Wrap::Cylinder { geom, side } => {
+                bodies.push(model.geom_bodyid[geom]);
+                bodies.extend(side.map(|s| model.site_bodyid[s]));
+            }
+        }
+    }
+    bodies
+}
+
+/// The degrees of freedom that move one of the bodies, decreasing.
+fn moved_by(model: &Model, bodies: Vec<usize>) -> Vec<usize> {
+    let mut dofs = Vec::new();
+    for body in bodies {
+        let mut dof = model.last_dof(body);
+        while dof != crate::dynamics::NO_PARENT {
+            dofs.push(dof);
+            dof = model.dof_parentid[dof];
+        }
+    }
+    dofs.sort_unstable_by(|a, b| b.cmp(a));
+    dofs.dedup();
+    dofs
+}
+
 pub(super) fn add_actuator(model: &mut Model, actuator: &super::Actuator) -> Result<()> {
     let node = || label("actuator", &actuator.name, actuator.line);
     let (kind, id) = match &actuator.target {
         Target::Joint(name) => (Transmission::Joint, model.joint(name)?),
-        Target::Tendon(name) => {
-            let known = model.tendon_names.iter().position(|n| n == name);
-            let id = known.ok_or_else(|| Error::Unknown { kind: "tendon", name: name.clone() })?;
-            (Transmission::Tendon, id)
+        Target::JointInParent(name) => (Transmission::JointInParent, model.joint(name)?),
+        Target::Tendon(name) => (Transmission::Tendon, model.tendon(name)?),
+        Target::Site(name) => (Transmission::Site, model.site(name)?),
+    };
+    let dofs = match kind {
+        Transmission::Tendon => model.tendon_dofs[id].clone(),
+        Transmission::Site => moved_by(model, vec![model.site_bodyid[id]]),
+        Transmission::Joint | Transmission::JointInParent => {
+            let first = model.jnt_dofadr[id];
+            (first..first + model.jnt_type[id].velocities()).rev().collect()
         }
     };
-    if kind == Transmission::Joint && model.jnt_type[id] == JointType::Ball {
-        return Err(Error::invalid(node(), "actuators of ball joints are not supported"));
-    }
+    model.actuator_dofs.push(dofs);
     finite(node, "gear", &actuator.gear)?;
     for list in [&actuator.gainprm, &actuator.biasprm, &actuator.dynprm] {
         finite(node, "a parameter", list)?;
+    }
+    let (mut ctrlrange, mut actrange) = (actuator.ctrlrange, actuator.actrange);
+    finite(node, "inheritrange", &[actuator.inheritrange])?;
+    if actuator.inheritrange > 0.0 {
+        let slot = match actuator.dynamics {
+            Dynamics::Integrator => &mut actrange,
+            _ => &mut ctrlrange,
+        };
+        let inherited = match kind {
+            Transmission::Joint if model.jnt_limited[id] => Some(model.jnt_range[id]),
+            Transmission::Tendon if model.tendon_limited[id] => Some(model.tendon_range[id]),
+            _ => None,
+        };
+        let (Some([low, high]), None) = (inherited, *slot) else {
+            let what = "inheritrange needs a joint or tendon with a range, and no range of its own";
+            return Err(Error::invalid(node(), what));
+        };
+        let (middle, half) = (0.5 * (low + high), 0.5 * (high - low) * actuator.inheritrange);
+        *slot = Some([middle - half, middle + half]);
     }
     model.actuator_names.push(actuator.name.clone());
     model.actuator_trntype.push(kind);
@@ -78,12 +198,12 @@ pub(super) fn add_actuator(model: &mut Model, actuator: &super::Actuator) -> Res
     model.actuator_gainprm.push(actuator.gainprm);
     model.actuator_biasprm.push(actuator.biasprm);
     model.actuator_gear.push(actuator.gear);
-    model.actuator_ctrllimited.push(actuator.ctrlrange.is_some());
-    model.actuator_ctrlrange.push(range(node, "ctrlrange", actuator.ctrlrange)?);
+    model.actuator_ctrllimited.push(ctrlrange.is_some());
+    model.actuator_ctrlrange.push(range(node, "ctrlrange", ctrlrange)?);
     model.actuator_forcelimited.push(actuator.forcerange.is_some());
     model.actuator_forcerange.push(range(node, "forcerange", actuator.forcerange)?);
-    model.actuator_actlimited.push(actuator.actrange.is_some());
-    model.actuator_actrange.push(range(node, "actrange", actuator.actrange)?);
+    model.actuator_actlimited.push(actrange.is_some());
+    model.actuator_actrange.push(range(node, "actrange", actrange)?);
     model.actuator_actearly.push(actuator.actearly);
     if actuator.dynamics == Dynamics::None {
         model.actuator_actadr.push(usize::MAX);
@@ -104,20 +224,24 @@ pub(super) fn add_equality(model: &mut Model, equality: &super::Equality) -> Res
                 _ => Err(Error::invalid(node(), format!("joint '{name}' has no scalar position"))),
             }
         }
-        EqualityType::Tendon => model
-            .tendon_names
-            .iter()
-            .position(|n| n == name)
-            .ok_or_else(|| Error::Unknown { kind: "tendon", name: name.clone() }),
-        EqualityType::Connect | EqualityType::Weld => {
-            Err(Error::invalid(node(), "connect and weld are not supported"))
-        }
+        EqualityType::Tendon => model.tendon(name),
+        EqualityType::Connect | EqualityType::Weld if equality.sites => model.site(name),
+        EqualityType::Connect | EqualityType::Weld => model.body(name),
     };
     let first = find(&equality.first)?;
-    let second = equality.second.as_ref().map_or(Ok(usize::MAX), find)?;
+    let second = match (&equality.second, equality.kind) {
+        (Some(name), _) => find(name)?,
+        (None, EqualityType::Joint | EqualityType::Tendon) => usize::MAX,
+        (None, _) if equality.sites => {
+            return Err(Error::invalid(node(), "a second site is needed"));
+        }
+        // The world.
+        (None, _) => 0,
+    };
     finite(node, "a coefficient", &equality.data)?;
     softness(node, equality.softness)?;
     model.eq_type.push(equality.kind);
+    model.eq_sites.push(equality.sites);
     model.eq_obj1id.push(first);
     model.eq_obj2id.push(second);
     model.eq_active0.push(equality.active);
@@ -158,6 +282,10 @@ pub(super) fn add_pair(model: &mut Model, pair: &super::ContactPair) -> Result<(
         at_least_zero(node, "friction", f)?;
     }
     softness(node, super::Softness { solref: pair.solref, solimp: pair.solimp })?;
+    model.pair_friction.push(pair.friction);
+    model.pair_solref.push(pair.solref);
+    model.pair_solreffriction.push(pair.solreffriction);
+    model.pair_solimp.push(pair.solimp);
     model.pair.push(pair);
     Ok(())
 }
@@ -176,11 +304,25 @@ pub(super) fn keyframe(model: &Model, name: &str, frame: &Keyframe) -> Result<Ke
             Err(Error::invalid(node(), what))
         }
     };
+    fn moved<const N: usize>(
+        what: &str,
+        given: &[[f64; N]],
+        rest: Vec<[f64; N]>,
+    ) -> Result<Vec<[f64; N]>> {
+        if given.is_empty() || given.len() == rest.len() {
+            finite(|| "keyframe".to_string(), what, given.as_flattened())?;
+            return Ok(if given.is_empty() { rest } else { given.to_vec() });
+        }
+        let what = format!("{what} is of {} bodies, the model has {}", given.len(), rest.len());
+        Err(Error::invalid("keyframe", what))
+    }
     Ok(Keyframe {
         time: frame.time,
         qpos: fill("qpos", &frame.qpos, &model.qpos0)?,
         qvel: fill("qvel", &frame.qvel, &vec![0.0; model.nv()])?,
         act: fill("act", &frame.act, &vec![0.0; model.na])?,
         ctrl: fill("ctrl", &frame.ctrl, &vec![0.0; model.nu()])?,
+        mpos: moved("mpos", &frame.mpos, of_moved(model, &model.body_pos))?,
+        mquat: moved("mquat", &frame.mquat, of_moved(model, &model.body_quat))?,
     })
 }

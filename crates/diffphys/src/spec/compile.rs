@@ -4,6 +4,7 @@ use super::attach::{add_actuator, add_equality, add_pair, add_tendon, keyframe};
 use super::inertia::of_body;
 use super::meshes::Meshes;
 use super::{Body, Spec};
+use crate::dynamics::medium;
 use crate::model::{GeomType, JointType};
 use crate::spatial::{MINVAL, normalize, quaternion};
 use crate::{Error, Model, Result, collide};
@@ -103,6 +104,8 @@ pub(super) fn compile(spec: &Spec) -> Result<Model> {
     }
     model.candidates = collide::candidates(&model)?;
     model.set_constants()?;
+    let joints = order.iter().flat_map(|&old| &spec.bodies[old].joints);
+    model.set_servos(joints.map(|j| j.springdamper));
     Ok(model)
 }
 
@@ -147,7 +150,8 @@ fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize, meshes: &Mes
     };
     let (mass, frame, inertia) = of_body(body, &spec.inertia, meshes);
     at_least_zero(node, "the mass", mass)?;
-    for moment in inertia {
+    finite(node, "a principal moment of inertia", &inertia)?;
+    for moment in inertia.into_iter().filter(|_| !spec.inertia.as_given) {
         at_least_zero(node, "a principal moment of inertia", moment)?;
     }
     finite(node, "the centre of mass", &frame.pos)?;
@@ -158,10 +162,16 @@ fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize, meshes: &Mes
     if id == 0 && !body.joints.is_empty() {
         return Err(Error::invalid(node(), "the world has no joints"));
     }
+    if body.mocap && (parent != 0 || id == 0 || !body.joints.is_empty()) {
+        let what = "a body that is moved from outside must be a child of the world without joints";
+        return Err(Error::invalid(node(), what));
+    }
+    model.body_mocapid.push(if body.mocap { model.nmocap() } else { usize::MAX });
     model.body_names.push(body.name.clone());
     model.body_parentid.push(parent);
     model.body_rootid.push(if parent == 0 { id } else { model.body_rootid[parent] });
-    let weld = if id == 0 || !body.joints.is_empty() { id } else { model.body_weldid[parent] };
+    let own = id == 0 || body.mocap || !body.joints.is_empty();
+    let weld = if own { id } else { model.body_weldid[parent] };
     model.body_weldid.push(weld);
     model.body_pos.push(body.pose.pos);
     model.body_quat.push(quaternion::normalize(body.pose.quat));
@@ -230,6 +240,12 @@ fn joint(model: &mut Model, body: usize, joint: &super::Joint) -> Result<()> {
     model.jnt_pos.push(if free { [0.0; 3] } else { joint.pos });
     model.jnt_axis.push(if scalar { axis } else { [0.0, 0.0, 1.0] });
     model.jnt_stiffness.push(joint.stiffness);
+    finite(node, "stiffness or springdamper", &joint.stiffnesspoly)?;
+    finite(node, "springdamper", &joint.springdamper.unwrap_or_default())?;
+    if joint.stiffnesspoly != [0.0; 2] && !scalar {
+        return Err(Error::invalid(node(), "nonlinear stiffness of a ball or free joint"));
+    }
+    model.jnt_stiffnesspoly.push(joint.stiffnesspoly);
     model.jnt_limited.push(joint.range.is_some() && !free);
     model.jnt_range.push(range(node, "the range", joint.range)?);
     model.jnt_margin.push(joint.margin);
@@ -339,6 +355,14 @@ fn geom(model: &mut Model, body: usize, geom: &super::Geom) -> Result<()> {
     model.geom_friction.push(geom.friction);
     model.geom_margin.push(geom.margin);
     model.geom_gap.push(geom.gap);
+    let fluid = geom.fluid.map_or(Ok([0.0; 12]), |given| {
+        finite(node, "fluidcoef", &given)?;
+        if geom.kind == GeomType::Plane {
+            return Err(Error::invalid(node(), "a plane has no ellipsoid"));
+        }
+        Ok(medium::coefficients(medium::half_axes(geom.kind, geom.size), given))
+    })?;
+    model.geom_fluid.push(fluid);
     Ok(())
 }
 
@@ -346,6 +370,9 @@ fn geom(model: &mut Model, body: usize, geom: &super::Geom) -> Result<()> {
 fn masses(model: &mut Model, spec: &Spec) -> Result<()> {
     let rules = &spec.inertia;
     for id in 1..model.nbody() {
+        if rules.as_given {
+            continue;
+        }
         model.body_mass[id] = model.body_mass[id].max(rules.boundmass);
         let inertia = &mut model.body_inertia[id];
         for moment in inertia.iter_mut() {
@@ -372,7 +399,7 @@ fn masses(model: &mut Model, spec: &Spec) -> Result<()> {
         }
     }
     for id in 1..model.nbody() {
-        if model.body_jntnum[id] == 0 {
+        if model.body_jntnum[id] == 0 || rules.as_given {
             continue;
         }
         // What is welded to the body moves with it.

@@ -33,8 +33,12 @@ pub struct Joint {
     pub reference: f64,
     /// Position where the spring is at rest.
     pub springref: f64,
-    /// Stiffness of the spring.
+    /// Stiffness of the spring: force −k·x.
     pub stiffness: f64,
+    /// Further terms of the spring's force, −(b·x² + c·x³). Hinges and slides only.
+    pub stiffnesspoly: [f64; 2],
+    /// Time constant (s) and damping ratio that the compiler makes stiffness and damping of, with the inertia at the reference configuration.
+    pub springdamper: Option<[f64; 2]>,
     /// Damping.
     pub damping: f64,
     /// Armature inertia.
@@ -68,6 +72,8 @@ impl Joint {
             reference: 0.0,
             springref: 0.0,
             stiffness: 0.0,
+            stiffnesspoly: [0.0; 2],
+            springdamper: None,
             damping: 0.0,
             armature: 0.0,
             frictionloss: 0.0,
@@ -142,6 +148,9 @@ pub struct Geom {
     pub margin: f64,
     /// Distance beyond the margin at which contacts are listed, m.
     pub gap: f64,
+    /// Does the medium act on an ellipsoid of this shape? Its coefficients: blunt, slender and angular drag, Kutta and Magnus lift. Else on
+    /// the box of the body's inertia.
+    pub fluid: Option<[f64; 5]>,
     /// Line of the file; 0 for none.
     pub line: u32,
 }
@@ -168,6 +177,7 @@ impl Geom {
             softness: Softness::default(),
             margin: 0.0,
             gap: 0.0,
+            fluid: None,
             line: 0,
         }
     }
@@ -240,13 +250,17 @@ pub struct ContactPair {
 pub struct Equality {
     /// Kind.
     pub kind: EqualityType,
+    /// Are the objects of a connect or weld sites? Else they are bodies.
+    pub sites: bool,
     /// Name of the first object.
     pub first: String,
-    /// Name of the second object, if any.
+    /// Name of the second object, if any; the world where a connect or weld of bodies has none.
     pub second: Option<String>,
     /// Is it on?
     pub active: bool,
-    /// Numbers of the constraint; for joints and tendons the polynomial's five coefficients.
+    /// Numbers of the constraint. Joints and tendons: the polynomial's five coefficients. Connect of bodies: the anchor in the first body, m.
+    /// Weld: anchor in the second body, in the first body, relative orientation, torque scale (m); where the orientation is 0, it and
+    /// the second anchor are those of the reference configuration.
     pub data: [f64; 11],
     /// Softness.
     pub softness: Softness,
@@ -254,13 +268,26 @@ pub struct Equality {
     pub line: u32,
 }
 
-/// A fixed tendon: length = Σ coefficient·q.
+/// A part of a spatial tendon's path, by name.
+#[derive(Debug, Clone)]
+pub enum Via {
+    /// Through a site.
+    Site(String),
+    /// Around a sphere or cylinder, on the side of a site, if one is given.
+    Geom(String, Option<String>),
+    /// The string starts anew; lengths from here on are divided by this.
+    Pulley(f64),
+}
+
+/// A tendon: fixed, with length = Σ coefficient·q, or spatial, with a path.
 #[derive(Debug, Clone)]
 pub struct Tendon {
     /// Name.
     pub name: String,
-    /// Names of scalar joints and their coefficients.
+    /// Names of scalar joints and their coefficients, of a fixed tendon.
     pub terms: Vec<(String, f64)>,
+    /// The path of a spatial tendon.
+    pub path: Vec<Via>,
     /// Limits, if on.
     pub range: Option<[f64; 2]>,
     /// Distance from a limit at which it becomes active.
@@ -273,6 +300,8 @@ pub struct Tendon {
     pub friction: Softness,
     /// Stiffness.
     pub stiffness: f64,
+    /// Further terms of the spring's force in the stretch, −(b·x² + c·x³).
+    pub stiffnesspoly: [f64; 2],
     /// Damping.
     pub damping: f64,
     /// Lengths between which the spring is slack; `None` for the length at the reference configuration.
@@ -286,8 +315,12 @@ pub struct Tendon {
 pub enum Target {
     /// A joint.
     Joint(String),
+    /// A joint, with the rotational axis in the parent's frame.
+    JointInParent(String),
     /// A tendon.
     Tendon(String),
+    /// A site.
+    Site(String),
 }
 
 /// An actuator.
@@ -319,6 +352,8 @@ pub struct Actuator {
     pub actrange: Option<[f64; 2]>,
     /// Does the force use the next activation?
     pub actearly: bool,
+    /// Positive: limits of the control (of an integrator's activation) are those of the joint or tendon, scaled by this about their middle.
+    pub inheritrange: f64,
     /// Line of the file; 0 for none.
     pub line: u32,
 }
@@ -340,6 +375,7 @@ impl Actuator {
             forcerange: None,
             actrange: None,
             actearly: false,
+            inheritrange: 0.0,
             line: 0,
         }
     }

@@ -7,7 +7,9 @@ mod inertia;
 mod meshes;
 mod pose;
 
-pub use elements::{Actuator, ContactPair, Equality, Geom, Joint, Site, Softness, Target, Tendon};
+pub use elements::{
+    Actuator, ContactPair, Equality, Geom, Joint, Site, Softness, Target, Tendon, Via,
+};
 pub use pose::Pose;
 
 use crate::mesh::Mesh;
@@ -66,6 +68,9 @@ pub struct InertiaRules {
     pub settotalmass: f64,
     /// Are principal moments that no body can have made equal? No.
     pub balanceinertia: bool,
+    /// Are inertias taken as they are given, even such as no body can have (thin rods, moments that are negative by rounding, links without
+    /// mass)? No, as in MuJoCo; robots of URDF: yes, as in Pinocchio. Every joint must move something with an inertia in any case.
+    pub as_given: bool,
     /// Groups of geoms that carry mass. (0, 5).
     pub grouprange: (i32, i32),
 }
@@ -78,6 +83,7 @@ impl Default for InertiaRules {
             boundinertia: 0.0,
             settotalmass: -1.0,
             balanceinertia: false,
+            as_given: false,
             grouprange: (0, 5),
         }
     }
@@ -94,6 +100,8 @@ pub struct Body {
     pub inertial: Option<Inertial>,
     /// Share of gravity that is compensated.
     pub gravcomp: f64,
+    /// Is it moved from outside? Such a body is a child of the world and has no joints.
+    pub mocap: bool,
     /// Joints to the parent, in order.
     pub joints: Vec<Joint>,
     /// Shapes.

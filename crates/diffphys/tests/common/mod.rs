@@ -7,6 +7,16 @@ use pullback_diffphys::{Data, Model, Options, mjcf};
 pub const MODELS: [&str; 9] =
     ["shapes", "cones", "pile", "logs", "arm", "arm_implicit", "arm_rk", "spinner", "blocks"];
 
+/// Those of `tests/models/joints`: connect and weld, media, spatial tendons, transmissions.
+pub const JOINTS: [&str; 6] = [
+    "joints/tied",
+    "joints/medium",
+    "joints/medium_implicit",
+    "joints/strings",
+    "joints/strings_implicit",
+    "joints/servos",
+];
+
 /// A model of `tests/models`, solved as far as rounding lets it.
 pub fn model(name: &str) -> Model {
     let path = format!("{}/tests/models/{name}.xml", env!("CARGO_MANIFEST_DIR"));
