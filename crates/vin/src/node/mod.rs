@@ -10,7 +10,7 @@ use pullback_core_graph::{Error as NetworkError, Phase, Result as NetworkResult}
 
 pub use plan::PlanNode;
 pub use sets::set_cross_entropy;
-pub use value_iteration::{IterationOptions, value_iteration};
+pub use value_iteration::{IterationOptions, action_value_iteration, value_iteration};
 
 use crate::Error;
 

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use super::sweeps::{Ended, State, bound, gauss_seidel};
-use super::{Settings, Solution, sweeps};
+use super::sweeps::{Ended, State, bound};
+use super::{Settings, Solution, newton, sweeps};
 use crate::process::{Process, Prospects, is_deterministic};
 use crate::{Error, Result};
 
@@ -145,10 +145,12 @@ pub fn best_way<P: Process + ?Sized>(process: &P, from: usize) -> Result<f64> {
     Ok(values[from])
 }
 
-/// Best ways first, then what remains: with γ < 1 going on for ever can be better than any way, or the only choice.
+/// Best ways first, then what remains: with γ < 1 going on for ever can be better than any way, or the only choice. Policy iteration from there
+/// takes few steps, for nearly all actions are right.
 pub(super) fn solve<P: Process + ?Sized>(
     process: &P,
     settings: &Settings,
+    prospects: &Prospects,
     State { values: start, held }: State,
 ) -> Result<Ended> {
     // A process that knows its predecessors is deterministic by that.
@@ -174,5 +176,5 @@ pub(super) fn solve<P: Process + ?Sized>(
         let bound = bound(discount, residual).or((residual <= 1e-12 * largest).then_some(residual));
         return Ok(Ended { values, iterations: 1, residual, converged: true, bound });
     }
-    Ok(gauss_seidel(process, settings, State { values, held }))
+    newton::solve(process, settings, prospects, State { values, held })
 }
