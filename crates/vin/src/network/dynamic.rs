@@ -5,6 +5,8 @@ use pullback_nn::layer::{Conv2d, Conv2dSpec, Layer};
 use pullback_nn::ops::{Conv2dOptions, conv2d};
 use pullback_nn::parameters::{Bound, Initialization, Scope};
 
+use crate::node::set_cross_entropy;
+
 /// What a [`DtVin`] is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DtVinSpec {
@@ -88,6 +90,36 @@ impl DtVin {
         }
         Ok(all)
     }
+}
+
+/// The adaptive highway loss (Wang and others 2025, eq. 6): the mean over the stages n of −ln π(right actions) after n iterations, in the cells whose
+/// best way has at most n moves; a cell that no iteration could have reached teaches nothing. `stages` as [`DtVin::forward_every`] gives them, `sets` as
+/// [`set_cross_entropy`] takes them, `moves` the moves of the best way of each cell. Stages without a cell do not count.
+///
+/// # Errors
+/// No stage with a cell, `moves` of another length, those of [`set_cross_entropy`].
+pub fn highway_loss<'g>(
+    stages: &[(usize, Var<'g>)],
+    sets: &[u8],
+    moves: &[f64],
+) -> NetworkResult<Var<'g>> {
+    const NODE: &str = "highway loss";
+    if moves.len() != sets.len() {
+        let what = format!("{} moves for {} cells", moves.len(), sets.len());
+        return Err(pullback_core_graph::Error::invalid(NODE, what));
+    }
+    let mut losses = vec![];
+    for &(n, logits) in stages {
+        let near = |(set, moves): (&u8, &f64)| if *moves <= n as f64 { *set } else { 0 };
+        let near: Vec<u8> = sets.iter().zip(moves).map(near).collect();
+        if near.iter().any(|set| *set != 0) {
+            losses.push(set_cross_entropy(logits, near)?);
+        }
+    }
+    let count = losses.len() as f64;
+    let sum = losses.into_iter().reduce(|a, b| a + b);
+    let none = || pullback_core_graph::Error::invalid(NODE, "no stage reaches a cell with a label");
+    (sum.ok_or_else(none)? / count).ok()
 }
 
 impl Layer for DtVin {

@@ -96,6 +96,13 @@ pub trait Parametric: Process {
     fn with_parameters(&self, parameters: &[f64]) -> Result<Self>
     where
         Self: Sized;
+    /// The same process with another γ.
+    ///
+    /// # Errors
+    /// Outside (0, 1], or 1 without a terminal state.
+    fn with_discount(&self, discount: f64) -> Result<Self>
+    where
+        Self: Sized;
     /// into += w·∂Q(s, a)/∂θ, with V held. Entries where V is −∞ get nothing.
     fn pull(&self, state: usize, action: usize, weight: f64, values: &[f64], into: &mut [f64]);
     /// ∂Q(s, a)/∂θ · dθ, with V held.
