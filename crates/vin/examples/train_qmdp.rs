@@ -1,7 +1,7 @@
 //! Trains a QMDP-net by one command: `cargo run --release -p pullback-vin --example train_qmdp`.
 //!
-//! Arguments: `--seed N`, `--maps N`, `--epochs N`, `--rate X`, `--batch N`, `--hidden N`, `--moves P` and `--sees P` (1 and 1: deterministic), `--out FOLDER`. Ends
-//! with success, steps and collisions on 1,000 new maps beside those of the expert, QMDP with the true models, and writes a line of JSON.
+//! Arguments: `--seed N`, `--maps N`, `--epochs N`, `--rate X`, `--batch N`, `--hidden N`, `--moves P` and `--sees P` (1 and 1: deterministic), `--kinds N` (the
+//! paper's observation model of N kinds in place of independent bits), `--sharpness X` (how near the moves both transition models begin), `--out FOLDER`. Ends with success, steps and collisions on 1,000 new maps beside those of the expert, QMDP with the true models, and writes a line of JSON.
 #![allow(clippy::print_stdout, reason = "a program that prints what it measures")]
 
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ use pullback_nn::parameters::Parameters;
 use pullback_nn::train::{Event, Trainer, TrainerOptions};
 use pullback_vin::learn::{HiddenProblem, HiddenRun, HiddenSpec, demonstrations};
 use pullback_vin::network::{
-    HiddenData, HiddenTask, QmdpNet, QmdpNetSpec, hidden_runs, hidden_share,
+    HiddenData, HiddenTask, QmdpNet, QmdpNetSpec, Readings, hidden_runs, hidden_share,
 };
 
 type Failure = Box<dyn std::error::Error>;
@@ -40,6 +40,7 @@ fn print(what: &str, runs: &[HiddenRun]) -> [f64; 3] {
 fn main() -> Result<(), Failure> {
     let (mut seed, mut maps, mut epochs, mut rate, mut batch) = (1u64, 10_000, 12, 3e-3, 64);
     let (mut spec, mut hidden, mut out) = (HiddenSpec::default(), 50, None::<PathBuf>);
+    let (mut readings, mut steps_at) = (Readings::Bits, 3.0);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
@@ -52,6 +53,8 @@ fn main() -> Result<(), Failure> {
             "--hidden" => hidden = value.parse()?,
             "--moves" => spec.moves = value.parse()?,
             "--sees" => spec.sees = value.parse()?,
+            "--kinds" => readings = Readings::Kinds(value.parse()?),
+            "--sharpness" => steps_at = value.parse()?,
             "--out" => out = Some(value.into()),
             _ => return Err(format!("unknown argument {word}").into()),
         }
@@ -66,8 +69,9 @@ fn main() -> Result<(), Failure> {
         started.elapsed().as_secs_f64()
     );
     let mut parameters = Parameters::new(seed, DType::F32, &Device::Cpu);
-    let net = QmdpNetSpec { hidden, iterations: 3 * spec.size, ..QmdpNetSpec::default() };
+    let net = QmdpNetSpec { hidden, readings, iterations: 3 * spec.size, ..Default::default() };
     let network = QmdpNet::new(&mut parameters.root(), net)?;
+    network.start_as_steps(&mut parameters, steps_at)?;
     println!("{} parameters", parameters.element_count());
     let options = LoaderOptions { batch, seed, ..LoaderOptions::default() };
     let loader = Loader::new(HiddenData::new(problems, runs, 16)?, options)?;

@@ -25,9 +25,10 @@ use pullback_vin::network::{
     MvPropSpec, PlanningData, PlanningTask, Vin, VinSpec, greedy, highway_loss, images,
 };
 use pullback_vin::node::{
-    IterationOptions, PlanNode, action_value_iteration, set_cross_entropy, value_iteration,
+    IterationOptions, PlanNode, action_value_iteration, dynamic_value_iteration, set_cross_entropy,
+    value_iteration,
 };
-use pullback_vin::process::{Backup, Block, Parametric};
+use pullback_vin::process::{Backup, Block, Parametric, Process};
 
 fn tensor(seed: u64, dims: &[usize], scale: f64) -> Tensor {
     let data: Vec<f64> =
@@ -128,6 +129,40 @@ fn the_laws_hold_for_rewards_of_actions() {
     });
     let tolerances = Tolerances { step: 1e-5, ..Tolerances::default() };
     laws(&node, &[rewards, u], &tolerances).unwrap();
+}
+
+#[test]
+fn the_loop_of_a_dt_vin_is_its_operations() {
+    let (kernels, r) = (tensor(1, &[2, 3, 9, 4, 5], 0.2), tensor(2, &[2, 4, 5], 1.0));
+    let composed = function("composed", |graph, v| {
+        let mut taps = vec![0.0; 81];
+        (0..9).for_each(|t| taps[t * 10] = 1.0);
+        let taps = graph.constant(&Tensor::from_vec(taps, (9, 1, 3, 3), &Device::Cpu)?);
+        let options = Conv2dOptions { padding: [1, 1], ..Conv2dOptions::default() };
+        let (mut value, mut all) = (v[1].zeros_like(), vec![]);
+        for n in 1..=4 {
+            let around = conv2d((v[1] + value).unsqueeze(1), taps, options).unsqueeze(1);
+            let q = (v[0] * around).sum([2]).ok()?;
+            all.extend((n != 1 && n != 3).then_some(q));
+            value = q.max([1]);
+        }
+        Ok(all)
+    });
+    let fused = function("fused", |_, v| dynamic_value_iteration(v[0], v[1], &[2, 4]));
+    let run = |node: &Arc<dyn Function>| -> Vec<f64> {
+        let graph = Graph::new();
+        let x = [graph.input(&kernels), graph.input(&r)];
+        let all = graph.apply(node, &x).unwrap();
+        let loss = (all[0] * all[0]).sum(()) + (all[1] * all[1]).sum(());
+        let gradient = graph.gradient(loss, &x).unwrap();
+        let values = all.iter().flat_map(|q| to_f64(&q.value().unwrap()).unwrap());
+        values.chain(gradient.iter().flat_map(|g| to_f64(g).unwrap())).collect()
+    };
+    assert!(common::apart(&run(&composed), &run(&fused)) < 1e-12);
+    let tolerances = Tolerances { step: 1e-5, ..Tolerances::default() };
+    laws(&fused, &[kernels.clone(), r.clone()], &tolerances).unwrap();
+    let bad = function("bad", |_, v| dynamic_value_iteration(v[0], v[1], &[3, 2]));
+    assert!(bad.eval(&[kernels, r]).unwrap_err().to_string().contains("stages"));
 }
 
 #[test]

@@ -291,6 +291,9 @@ impl Process for GridProcess {
         // Bumps lead from a state to itself; nothing is won by them.
         true
     }
+    fn reversible(&self) -> bool {
+        self.is_certain()
+    }
     fn best_ways(&self, until: Option<usize>) -> Option<(Vec<f64>, Vec<u32>)> {
         super::shortest::best_ways(self, until)
     }

@@ -2,10 +2,9 @@
 
 use pullback_core_graph::{Result as NetworkResult, Var};
 use pullback_nn::layer::{Conv2d, Conv2dSpec, Layer};
-use pullback_nn::ops::{Conv2dOptions, conv2d};
 use pullback_nn::parameters::{Bound, Initialization, Scope};
 
-use crate::node::set_cross_entropy;
+use crate::node::{dynamic_value_iteration, set_cross_entropy};
 
 /// What a [`DtVin`] is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,23 +71,12 @@ impl DtVin {
         let kernels = self.kernels.forward(parameters, hidden)?;
         let kernels = kernels.reshape(&[batch, actions, 9, h, w]).softmax(2);
         let reward = self.reward.forward(parameters, hidden)?;
-        // Neighbour t of each cell as channel t: a convolution with one-hot kernels.
-        let mut taps = vec![0.0; 81];
-        (0..9).for_each(|t| taps[t * 9 + t] = 1.0);
-        let device = pullback_core_graph::candle::Device::Cpu;
-        let taps = pullback_core_graph::tensor::from_vec(taps, &[9, 1, 3, 3], &device)?;
-        let taps = x.graph().constant(&taps.to_dtype(x.dtype()?)?);
-        let options = Conv2dOptions { padding: [1, 1], ..Conv2dOptions::default() };
-        let (mut v, mut all) = (reward.zeros_like(), vec![]);
-        for n in 1..=iterations {
-            let around = conv2d(reward + v, taps, options).unsqueeze(1);
-            let q = (kernels * around).sum([2]).ok()?;
-            if n == iterations || n.is_multiple_of(every.max(1)) {
-                all.push((n, self.head.forward(parameters, q)?));
-            }
-            v = q.max([1]).unsqueeze(1);
-        }
-        Ok(all)
+        let every = every.max(1);
+        let stages: Vec<usize> =
+            (1..=iterations).filter(|n| *n == iterations || n.is_multiple_of(every)).collect();
+        let all = dynamic_value_iteration(kernels, reward.squeeze(1), &stages)?;
+        let head = |(n, q)| Ok((n, self.head.forward(parameters, q)?));
+        stages.into_iter().zip(all).map(head).collect()
     }
 }
 

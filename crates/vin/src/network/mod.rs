@@ -19,7 +19,7 @@ pub use calvin::{Calvin, CalvinSpec};
 pub use dynamic::{DtVin, DtVinSpec, highway_loss};
 pub use gated::{Gppn, GppnSpec};
 pub use propagation::{MvProp, MvPropSpec};
-pub use qmdp_net::{QmdpMaps, QmdpNet, QmdpNetSpec};
+pub use qmdp_net::{QmdpMaps, QmdpNet, QmdpNetSpec, Readings};
 pub use qmdp_train::{HiddenData, HiddenTask, hidden_images, hidden_runs, hidden_share};
 pub use train::{PlanningData, PlanningTask, greedy, images};
 pub use vin::{Vin, VinSpec};

@@ -192,7 +192,8 @@ impl Vin {
     }
 }
 
-fn set_numbers(
+/// Gives a parameter other numbers.
+pub(super) fn set_numbers(
     parameters: &mut Parameters,
     name: &str,
     numbers: Vec<f64>,

@@ -61,8 +61,14 @@ pub trait Process: Send + Sync {
         false
     }
 
+    /// Whether every action leads to one state for certain, and from there some action leads back: then the best ways say what each state can hope for, and
+    /// transitions need not be looked at once more.
+    fn reversible(&self) -> bool {
+        false
+    }
+
     /// The values of the best ways to a terminal state and the order in which states were settled, if the process has a faster method for that
-    /// than the general one: [`Method::Prioritized`](crate::solve::Method::Prioritized) uses it. `until` may end the search.
+    /// than the general one: [`Method::Prioritized`](crate::solve::Method::Prioritized) uses it. `until` may end the search. V = −∞ where no way leads.
     fn best_ways(&self, _until: Option<usize>) -> Option<(Vec<f64>, Vec<u32>)> {
         None
     }
