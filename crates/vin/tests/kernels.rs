@@ -19,6 +19,7 @@ fn shapes() -> Vec<LoopShape> {
         kernel: 3,
         iterations: 6,
         untied: false,
+        per_action: false,
     };
     vec![
         base,
@@ -27,6 +28,8 @@ fn shapes() -> Vec<LoopShape> {
         LoopShape { kernel: 11, iterations: 1, ..base },
         LoopShape { untied: true, iterations: 3, ..base },
         LoopShape { height: 1, width: 1, kernel: 7, ..base },
+        LoopShape { per_action: true, width: 20, channels: 9, ..base },
+        LoopShape { per_action: true, untied: true, kernel: 5, ..base },
     ]
 }
 
@@ -40,16 +43,22 @@ fn data(shape: &LoopShape, seed: u64) -> Data {
     let mut random = Random::new(seed);
     let n = shape.batch * shape.height * shape.width;
     let mut small = |n: usize| random.normals(n).iter().map(|x| 0.3 * x).collect::<Vec<f64>>();
-    Data { r: small(n), w: small(shape.weights()), u: small(shape.weights()) }
+    let (r, w) = match shape.per_action {
+        true => (small(n * shape.channels), vec![]),
+        false => (small(n), small(shape.weights())),
+    };
+    Data { r, w, u: small(shape.weights()) }
 }
 
 /// The formula, cell by cell.
 fn plain(shape: &LoopShape, d: &Data, pad: f64) -> Vec<f64> {
-    let LoopShape { batch, height, width, channels, kernel, iterations, untied } = *shape;
+    let LoopShape { batch, height, width, channels, kernel, iterations, .. } = *shape;
+    let (untied, per_action) = (shape.untied, shape.per_action);
     let (cells, half) = (height * width, kernel / 2);
+    let rewards = if per_action { channels * cells } else { cells };
     let mut out = vec![];
     for n in 0..batch {
-        let r = &d.r[n * cells..(n + 1) * cells];
+        let r = &d.r[n * rewards..(n + 1) * rewards];
         let q = |k: usize, v: Option<&[f64]>| -> Vec<f64> {
             let mut q = vec![0.0; channels * cells];
             for c in 0..channels {
@@ -62,7 +71,12 @@ fn plain(shape: &LoopShape, d: &Data, pad: f64) -> Vec<f64> {
                             let i = if inside { (ty - half) * width + tx - half } else { 0 };
                             let j =
                                 (if untied { k * channels } else { 0 } + c) * kernel * kernel + t;
-                            let mut sum = if inside { d.w[j] * r[i] } else { 0.0 };
+                            let mut sum = match (per_action, inside) {
+                                // Once for each cell.
+                                (true, _) if t == 0 => r[c * cells + y * width + x],
+                                (false, true) => d.w[j] * r[i],
+                                _ => 0.0,
+                            };
                             if let Some(v) = v {
                                 sum += d.u[j] * if inside { v[i] } else { pad };
                             }
@@ -138,6 +152,7 @@ fn a_tie_goes_to_the_first_channel() -> Result<()> {
         kernel: 3,
         iterations: 1,
         untied: false,
+        per_action: false,
     };
     // With U = 0 and equal W all channels are equal.
     let (w, u) = (vec![1.0; 27], vec![0.0; 27]);
@@ -153,7 +168,8 @@ fn sets_of_right_actions() -> Result<()> {
     let sets: Vec<u8> = (0..14).map(|i| (i * 7 % 32) as u8).collect();
     let (loss, labelled) = set_cross_entropy(dims, &logits, &sets)?;
     assert_eq!(labelled, sets.iter().filter(|s| **s != 0).count());
-    let gradient = set_cross_entropy_gradient(dims, &logits, &sets, 1.0)?;
+    let (same, gradient) = set_cross_entropy_gradient(dims, &logits, &sets, 1.0)?;
+    assert_eq!(same.to_bits(), loss.to_bits());
     for i in 0..70 {
         let at = |h: f64| -> Result<f64> {
             let mut moved = logits.clone();
@@ -167,6 +183,8 @@ fn sets_of_right_actions() -> Result<()> {
     assert!(set_cross_entropy([1, 2, 1], &[3.0, -1.0], &[3])?.0.abs() < 1e-15);
     let (far, _) = set_cross_entropy([1, 2, 1], &[2000.0, -1000.0], &[2])?;
     assert_eq!(far, 3000.0);
+    let (_, slope) = set_cross_entropy_gradient([1, 2, 1], &[2000.0, -1000.0], &[2], 1.0)?;
+    assert_eq!(slope, [1.0, -1.0]);
     assert!(loss > 0.0 && set_cross_entropy([1, 2, 1], &[0.0, 0.0], &[0]).is_err());
     assert!(set_cross_entropy([1, 2, 1], &[0.0, 0.0], &[4]).is_err());
     Ok(())

@@ -93,6 +93,7 @@ pub(crate) fn all(bench: &mut Bench) -> Result<()> {
         kernel: 3,
         iterations,
         untied: false,
+        per_action: false,
     };
     let (w, u) = (vec![0.1f32; 90], vec![0.1f32; 90]);
     let (_, tape) = loop_forward(shape, &vec![0.5f32; batch * size * size], &w, &u, 0.0)?;

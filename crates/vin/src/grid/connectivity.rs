@@ -11,6 +11,8 @@ pub enum Connectivity {
     /// North, east, south, west, of length 1: actions 0 to 3.
     #[default]
     Four,
+    /// As [`Connectivity::Four`], and action 4: no move, which costs as much as a move into the own cell.
+    FourOrStay,
     /// Clockwise from north: actions 0 to 7, the odd ones diagonal.
     Eight {
         /// Diagonal moves have length √2, else 1.
@@ -43,6 +45,13 @@ pub enum Walls {
     /// The action cannot be taken. Where noise drives the robot into a wall, it stays.
     #[default]
     Unavailable,
+}
+
+impl Walls {
+    /// The penalty, 0 where there is none.
+    pub(crate) fn penalty(self) -> f64 {
+        if let Walls::Penalty(penalty) = self { penalty } else { 0.0 }
+    }
 }
 
 /// One of the eight directions, clockwise from north.
@@ -84,6 +93,7 @@ impl Connectivity {
     pub fn actions(self) -> usize {
         match self {
             Connectivity::Four => 4,
+            Connectivity::FourOrStay => 5,
             Connectivity::Eight { .. } => 8,
             Connectivity::Heading => 3,
         }
@@ -95,11 +105,16 @@ impl Connectivity {
         if self == Connectivity::Heading { 4 } else { 1 }
     }
 
+    /// Whether every action is a direction.
+    pub(crate) fn only_moves(self) -> bool {
+        matches!(self, Connectivity::Four | Connectivity::Eight { .. })
+    }
+
     /// The direction of an action where actions are directions.
     #[must_use]
     pub fn direction(self, action: usize) -> Option<Move> {
         match self {
-            Connectivity::Four => MOVES.get(2 * action).copied(),
+            Connectivity::Four | Connectivity::FourOrStay => MOVES.get(2 * action).copied(),
             Connectivity::Eight { .. } => MOVES.get(action).copied(),
             Connectivity::Heading => None,
         }

@@ -4,6 +4,7 @@ mod connectivity;
 mod generate;
 mod map;
 pub mod movingai;
+mod noisy;
 mod palette;
 mod pieces;
 mod process;

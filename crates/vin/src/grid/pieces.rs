@@ -9,15 +9,18 @@ pub(super) enum Kind {
     Intended,
     Side,
     Wait,
+    /// Whatever the noise.
+    Certain,
 }
 
 impl Kind {
-    /// 1 − slip − stay, slip/2 or stay.
+    /// 1 − slip − stay, slip/2, stay or 1.
     pub(super) fn weight(self, slip: f64, stay: f64) -> f64 {
         match self {
             Kind::Intended => 1.0 - slip - stay,
             Kind::Side => 0.5 * slip,
             Kind::Wait => stay,
+            Kind::Certain => 1.0,
         }
     }
 
@@ -27,6 +30,7 @@ impl Kind {
             Kind::Intended => [-1.0, -1.0],
             Kind::Side => [0.5, 0.0],
             Kind::Wait => [0.0, 1.0],
+            Kind::Certain => [0.0, 0.0],
         }
     }
 }
@@ -66,6 +70,10 @@ impl Piece {
 
     pub(super) fn wait(state: usize, cell: usize, length: f64, weight: f64) -> Self {
         Self::enter(state, cell, length, weight, Kind::Wait)
+    }
+
+    pub(super) fn stay(cell: usize) -> Self {
+        Self::enter(cell, cell, 1.0, 1.0, Kind::Certain)
     }
 
     pub(super) fn turn(cell: usize, weight: f64) -> Self {

@@ -165,6 +165,7 @@ impl GridProcess {
                 }
                 f(wait(1.0));
             }
+            Connectivity::FourOrStay if action == 4 => f(Piece::stay(state)),
             _ => {
                 let stride = connectivity.stride();
                 let direction = stride * action;
@@ -202,7 +203,7 @@ impl GridProcess {
     }
 
     fn penalty(&self) -> f64 {
-        if let Walls::Penalty(penalty) = self.spec.walls { penalty } else { 0.0 }
+        self.spec.walls.penalty()
     }
 
     /// The reward of a piece.
@@ -219,6 +220,7 @@ impl GridProcess {
         let direction = match self.spec.connectivity {
             Connectivity::Heading if action == 0 => 2 * (state % 4),
             Connectivity::Heading => return true,
+            Connectivity::FourOrStay if action == 4 => return true,
             other => other.stride() * action,
         };
         self.spec.walls != Walls::Unavailable || self.blocked[cell] >> direction & 1 == 0
@@ -280,12 +282,17 @@ impl Process for GridProcess {
             f(4 * cell + (heading + 1) % 4, 1);
             f(4 * cell + (heading + 3) % 4, 2);
         } else {
-            for action in 0..connectivity.actions() {
+            let moves =
+                (0..connectivity.actions()).filter(|a| connectivity.direction(*a).is_some());
+            for action in moves {
                 from(connectivity.stride() * action, &|before| before, action);
             }
         }
         // Bumps lead from a state to itself; nothing is won by them.
         true
+    }
+    fn reversible(&self) -> bool {
+        self.is_certain()
     }
     fn best_ways(&self, until: Option<usize>) -> Option<(Vec<f64>, Vec<u32>)> {
         super::shortest::best_ways(self, until)
@@ -298,13 +305,13 @@ impl Process for GridProcess {
         out: &mut [f64],
         tape: Option<&mut [u8]>,
     ) {
-        if backup == Backup::Hard
-            && self.is_certain()
-            && self.spec.connectivity != Connectivity::Heading
-        {
-            super::sweep::certain(self, values, held, out, tape);
-        } else {
-            crate::process::sweep_by_rows(self, values, held, backup, out, tape);
+        let plain = backup == Backup::Hard
+            && self.map.open().is_none()
+            && self.spec.connectivity.only_moves();
+        match (plain, self.is_certain()) {
+            (true, true) => super::sweep::certain(self, values, held, out, tape),
+            (true, false) => super::noisy::noisy(self, values, held, out, tape),
+            _ => crate::process::sweep_by_rows(self, values, held, backup, out, tape),
         }
     }
 }
@@ -346,6 +353,10 @@ impl Parametric for GridProcess {
             *penalty = rest[2];
         }
         Self::with_blocked(Arc::new(map), spec, &self.goals, self.blocked.clone())
+    }
+    fn with_discount(&self, discount: f64) -> Result<Self> {
+        crate::process::check_discount(NODE, discount, !self.goals.is_empty())?;
+        Ok(Self { spec: GridSpec { discount, ..self.spec }, ..self.clone() })
     }
     fn pull(&self, state: usize, action: usize, weight: f64, values: &[f64], into: &mut [f64]) {
         let slots = self.slots();

@@ -24,22 +24,32 @@ pub(super) fn certain(
     out: &mut [f64],
     tape: Option<&mut [u8]>,
 ) {
+    strips(process, out, tape, |first, out, tape| rows(process, values, held, first, out, tape));
+}
+
+/// Calls `work(first row, rows of out, rows of the tape)` for strips of the map, on several threads where there is enough to do.
+pub(super) fn strips(
+    process: &GridProcess,
+    out: &mut [f64],
+    tape: Option<&mut [u8]>,
+    work: impl Fn(usize, &mut [f64], Option<&mut [u8]>) + Sync,
+) {
     let width = process.map().width();
     let strip = (STRIP / width).max(1);
     if out.len() <= STRIP {
         // To wake a thread would take longer.
-        return rows(process, values, held, 0, out, tape);
+        return work(0, out, tape);
     }
     match tape {
         None => out
             .par_chunks_mut(strip * width)
             .enumerate()
-            .for_each(|(i, out)| rows(process, values, held, i * strip, out, None)),
+            .for_each(|(i, out)| work(i * strip, out, None)),
         Some(tape) => out
             .par_chunks_mut(strip * width)
             .zip(tape.par_chunks_mut(strip * width))
             .enumerate()
-            .for_each(|(i, (out, tape))| rows(process, values, held, i * strip, out, Some(tape))),
+            .for_each(|(i, (out, tape))| work(i * strip, out, Some(tape))),
     }
 }
 
@@ -189,24 +199,33 @@ mod tests {
             .with_cost((0..37 * 23).map(|i| 1.0 + (i % 7) as f64 * 0.1).collect())?;
         for connectivity in kinds {
             for walls in walls {
-                let spec = GridSpec { connectivity, walls, discount: 0.9, ..GridSpec::default() };
-                let process = GridProcess::new(map.clone(), spec, &[(5, 2.0)])?;
-                let n = process.states();
-                let held: Vec<bool> = (0..n).map(|s| s == 5 || map.solid()[s]).collect();
-                let start =
-                    |s: usize| if map.solid()[s] { f64::NEG_INFINITY } else { 0.1 * s as f64 };
-                let mut values: Vec<f64> = (0..n).map(start).collect();
-                for _ in 0..3 {
-                    let (mut a, mut b) = (vec![0.0; n], vec![0.0; n]);
-                    let (mut ta, mut tb) = (vec![0; n], vec![0; n]);
-                    certain(&process, &values, &held, &mut a, Some(&mut ta));
-                    sweep_by_rows(&process, &values, &held, Backup::Hard, &mut b, Some(&mut tb));
-                    assert_eq!(a, b);
-                    assert_eq!(ta, tb);
-                    let mut c = vec![0.0; n];
-                    certain(&process, &values, &held, &mut c, None);
-                    assert_eq!(a, c);
-                    values = a;
+                for (slip, stay) in [(0.0, 0.0), (0.2, 0.0), (0.0, 0.1), (0.3, 0.2)] {
+                    let spec = GridSpec { connectivity, walls, slip, stay, discount: 0.9 };
+                    let process = GridProcess::new(map.clone(), spec, &[(5, 2.0)])?;
+                    let n = process.states();
+                    let held: Vec<bool> = (0..n).map(|s| s == 5 || map.solid()[s]).collect();
+                    let start =
+                        |s: usize| if map.solid()[s] { f64::NEG_INFINITY } else { 0.1 * s as f64 };
+                    let mut values: Vec<f64> = (0..n).map(start).collect();
+                    for _ in 0..3 {
+                        let (mut a, mut b) = (vec![0.0; n], vec![0.0; n]);
+                        let (mut ta, mut tb) = (vec![0; n], vec![0; n]);
+                        process.sweep(&values, &held, Backup::Hard, &mut a, Some(&mut ta));
+                        sweep_by_rows(
+                            &process,
+                            &values,
+                            &held,
+                            Backup::Hard,
+                            &mut b,
+                            Some(&mut tb),
+                        );
+                        assert_eq!(a, b);
+                        assert_eq!(ta, tb);
+                        let mut c = vec![0.0; n];
+                        process.sweep(&values, &held, Backup::Hard, &mut c, None);
+                        assert_eq!(a, c);
+                        values = a;
+                    }
                 }
             }
         }

@@ -3,12 +3,13 @@
 //! W ⋆ r does not change over the iterations and is computed once. Backwards, only the channel that won carries a derivative: the tape is V and
 //! one byte for each cell and iteration.
 
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Real;
-use super::plane::{LANES, Layout, correlate, flipped, lanes, weight_gradient};
+use super::backward::Backward;
+use super::plane::{LANES, Layout, correlate, correlate_window, flipped, window};
 use crate::error::check_len;
-use crate::lanes::vectorized;
 use crate::{Error, Result};
 
 /// Sizes of the loop.
@@ -28,6 +29,8 @@ pub struct LoopShape {
     pub iterations: usize,
     /// Whether each of the K + 1 computations of Q has weights of its own: W and U are then (K + 1, channels, kernel, kernel).
     pub untied: bool,
+    /// R(s, a) is given for every channel in place of W ⋆ r: r is (batch, channels, height, width), and W is empty.
+    pub per_action: bool,
 }
 
 /// What the backward loop needs.
@@ -56,11 +59,20 @@ impl LoopShape {
     fn taps(&self) -> usize {
         self.kernel * self.kernel
     }
-    /// Numbers in W, and in U.
+    /// Numbers in U, and in W where there is one.
     #[must_use]
     pub fn weights(&self) -> usize {
         let sets = if self.untied { self.iterations + 1 } else { 1 };
         sets * self.channels * self.taps()
+    }
+    /// Numbers in r of one map.
+    pub(super) fn rewards(&self) -> usize {
+        if self.per_action { self.channels * self.cells() } else { self.cells() }
+    }
+    /// The weights of the k-th computation of Q.
+    pub(super) fn set(&self, k: usize) -> std::ops::Range<usize> {
+        let (k, len) = (if self.untied { k } else { 0 }, self.channels * self.taps());
+        k * len..(k + 1) * len
     }
     /// The weights of one channel in the k-th computation of Q.
     fn weight(&self, k: usize, channel: usize) -> std::ops::Range<usize> {
@@ -78,8 +90,8 @@ impl LoopShape {
                 format!("{self:?}: sizes > 0, ≤ 255 channels, an odd kernel of 3 to 11"),
             ));
         }
-        check_len(NODE, "r", r.len(), batch * self.cells())?;
-        check_len(NODE, "W", w.len(), self.weights())?;
+        check_len(NODE, "r", r.len(), batch * self.rewards())?;
+        check_len(NODE, "W", w.len(), if self.per_action { 0 } else { self.weights() })?;
         check_len(NODE, "U", u.len(), self.weights())
     }
 }
@@ -132,21 +144,24 @@ pub fn loop_forward<T: Real>(
     q.par_chunks_mut(shape.channels * cells)
         .zip(values.par_chunks_mut(k * cells))
         .zip(winners.par_chunks_mut(k * cells))
-        .zip(r.par_chunks(cells))
+        .zip(r.par_chunks(shape.rewards()))
         .for_each(|(((q, values), winners), r)| {
-            with_side!(shape.kernel, F => vectorized(
-                #[inline(always)]
-                || forward::<T, F>(&shape, r, (w, u), pad, q, values, winners),
-            ));
+            with_side!(shape.kernel, F => Arch::new().dispatch(Forward::<T, F> {
+                shape: &shape,
+                r,
+                weights: (w, u),
+                pad,
+                out: (q, values, winners),
+            }));
         });
     Ok((q, LoopTape { values, winners }))
 }
 
 /// W ⋆ r for all channels of the k-th weights, rows of `span` cells.
 #[inline(always)]
-fn reward_part<T: Real, const F: usize>(
-    shape: &LoopShape,
-    layout: &Layout,
+fn reward_part<S: Simd, T: Real, const F: usize>(
+    simd: S,
+    (shape, layout): (&LoopShape, &Layout),
     r: &[T],
     w: &[T],
     k: usize,
@@ -156,75 +171,97 @@ fn reward_part<T: Real, const F: usize>(
     for c in 0..shape.channels {
         let weights = &w[shape.weight(k, c)];
         for y in 0..layout.height {
-            for x in (0..layout.span).step_by(LANES) {
-                let acc = [T::default(); LANES];
-                let acc = correlate::<T, F>(r, y * layout.stride + x, layout.stride, weights, acc);
-                base[c * plane + y * layout.span + x..][..LANES].copy_from_slice(&acc);
+            for x in (0..layout.span).step_by(T::lanes::<S>()) {
+                let at = (y * layout.stride + x, layout.stride);
+                let zero = T::splat(simd, T::default());
+                let value = correlate::<S, T, F>(simd, r, at, weights, zero);
+                T::store::<S>(value, &mut base[c * plane + y * layout.span + x..]);
             }
         }
     }
 }
 
-#[inline(always)]
-fn forward<T: Real, const F: usize>(
-    shape: &LoopShape,
-    r: &[T],
-    (w, u): (&[T], &[T]),
+/// The forward loop of one sample.
+struct Forward<'a, T, const F: usize> {
+    shape: &'a LoopShape,
+    r: &'a [T],
+    weights: (&'a [T], &'a [T]),
     pad: T,
-    q: &mut [T],
-    values: &mut [T],
-    winners: &mut [u8],
-) {
-    let layout = Layout::new(shape.height, shape.width, F);
-    let plane = layout.height * layout.span;
-    let mut padded = vec![T::default(); layout.len()];
-    layout.load(r, &mut padded);
-    let mut base = vec![T::default(); shape.channels * plane];
-    reward_part::<T, F>(shape, &layout, &padded, w, 0, &mut base);
-    let (mut now, mut next) = (vec![pad; layout.len()], vec![pad; layout.len()]);
-    for k in 0..shape.iterations {
-        if shape.untied && k > 0 {
-            reward_part::<T, F>(shape, &layout, &padded, w, k, &mut base);
+    /// Q, V after each iteration, the channels that won.
+    out: (&'a mut [T], &'a mut [T], &'a mut [u8]),
+}
+
+impl<T: Real, const F: usize> WithSimd for Forward<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Forward { shape, r, weights: (w, u), pad, out: (q, values, winners) } = self;
+        let layout = Layout::new(shape.height, shape.width, F);
+        let (plane, lanes) = (layout.height * layout.span, T::lanes::<S>());
+        let mut padded = vec![T::default(); layout.len()];
+        let mut base = vec![T::default(); shape.channels * plane];
+        if shape.per_action {
+            let rows = base.chunks_exact_mut(layout.span).zip(r.chunks_exact(layout.width));
+            rows.for_each(|(to, r)| to[..layout.width].copy_from_slice(r));
+        } else {
+            layout.load(r, &mut padded);
+            reward_part::<S, T, F>(simd, (shape, &layout), &padded, w, 0, &mut base);
         }
-        for y in 0..layout.height {
-            for x in (0..layout.span).step_by(LANES) {
-                let at = y * layout.stride + x;
-                let (mut best, mut which) = ([T::LOWEST; LANES], [0u8; LANES]);
-                for c in 0..shape.channels {
-                    let mut value = lanes(&base[c * plane + y * layout.span + x..]);
-                    if k > 0 {
-                        let weights = &u[shape.weight(k, c)];
-                        value = correlate::<T, F>(&now, at, layout.stride, weights, value);
+        let anew = shape.untied && !shape.per_action;
+        let (mut now, mut next) = (vec![pad; layout.len()], vec![pad; layout.len()]);
+        let mut block = [T::default(); LANES];
+        for k in 0..shape.iterations {
+            if anew && k > 0 {
+                reward_part::<S, T, F>(simd, (shape, &layout), &padded, w, k, &mut base);
+            }
+            let u = &u[shape.set(k)];
+            for y in 0..layout.height {
+                for x in (0..layout.width).step_by(lanes) {
+                    let at = (y * layout.stride + x, layout.stride);
+                    let seen = window::<S, T, 3>(&now, at.0, at.1);
+                    let mut best = (T::splat(simd, T::LOWEST), T::splat(simd, T::default()));
+                    let mut mark = T::default();
+                    for (c, weights) in u.chunks_exact(F * F).enumerate() {
+                        let mut value = T::load::<S>(&base[c * plane + y * layout.span + x..]);
+                        if k > 0 {
+                            // A window of nine fits the registers.
+                            value = match F {
+                                3 => correlate_window::<S, T, 3>(simd, &seen, weights, value),
+                                _ => correlate::<S, T, F>(simd, &now, at, weights, value),
+                            };
+                        }
+                        best = T::greater(simd, (value, T::splat(simd, mark)), best);
+                        mark += T::ONE;
                     }
-                    for l in 0..LANES {
-                        let better = value[l] > best[l];
-                        best[l] = if better { value[l] } else { best[l] };
-                        which[l] = if better { c as u8 } else { which[l] };
+                    let count = lanes.min(layout.width - x);
+                    let to = (k * layout.height + y) * layout.width + x;
+                    T::store::<S>(best.0, &mut block);
+                    next[layout.row(y) + x..][..count].copy_from_slice(&block[..count]);
+                    values[to..to + count].copy_from_slice(&block[..count]);
+                    T::store::<S>(best.1, &mut block);
+                    for (winner, mark) in winners[to..to + count].iter_mut().zip(&block) {
+                        *winner = mark.byte();
                     }
                 }
-                let count = LANES.min(layout.width - x);
-                next[layout.row(y) + x..][..count].copy_from_slice(&best[..count]);
-                let to = (k * layout.height + y) * layout.width + x;
-                values[to..to + count].copy_from_slice(&best[..count]);
-                winners[to..to + count].copy_from_slice(&which[..count]);
             }
+            std::mem::swap(&mut now, &mut next);
         }
-        std::mem::swap(&mut now, &mut next);
-    }
-    let last = shape.iterations;
-    if shape.untied {
-        reward_part::<T, F>(shape, &layout, &padded, w, last, &mut base);
-    }
-    for c in 0..shape.channels {
-        let weights = &u[shape.weight(last, c)];
-        for y in 0..layout.height {
-            for x in (0..layout.span).step_by(LANES) {
-                let value = lanes(&base[c * plane + y * layout.span + x..]);
-                let at = y * layout.stride + x;
-                let value = correlate::<T, F>(&now, at, layout.stride, weights, value);
-                let count = LANES.min(layout.width - x);
-                let to = (c * layout.height + y) * layout.width + x;
-                q[to..to + count].copy_from_slice(&value[..count]);
+        let last = shape.iterations;
+        if anew {
+            reward_part::<S, T, F>(simd, (shape, &layout), &padded, w, last, &mut base);
+        }
+        for (c, weights) in u[shape.set(last)].chunks_exact(F * F).enumerate() {
+            for y in 0..layout.height {
+                for x in (0..layout.width).step_by(lanes) {
+                    let at = (y * layout.stride + x, layout.stride);
+                    let value = T::load::<S>(&base[c * plane + y * layout.span + x..]);
+                    let value = correlate::<S, T, F>(simd, &now, at, weights, value);
+                    let count = lanes.min(layout.width - x);
+                    let to = (c * layout.height + y) * layout.width + x;
+                    T::store::<S>(value, &mut block);
+                    q[to..to + count].copy_from_slice(&block[..count]);
+                }
             }
         }
     }
@@ -249,16 +286,21 @@ pub fn loop_backward<T: Real>(
     let mut dr = vec![T::default(); r.len()];
     let turned = (flipped_all(&shape, w), flipped_all(&shape, u));
     let parts: Vec<[Vec<T>; 2]> = dr
-        .par_chunks_mut(cells)
+        .par_chunks_mut(shape.rewards())
         .zip(dq.par_chunks(shape.channels * cells))
         .zip(tape.values.par_chunks(k * cells))
         .zip(tape.winners.par_chunks(k * cells))
-        .zip(r.par_chunks(cells))
+        .zip(r.par_chunks(shape.rewards()))
         .map(|((((dr, dq), values), winners), r)| {
-            with_side!(shape.kernel, F => vectorized(
-                #[inline(always)]
-                || backward::<T, F>(&shape, r, (&turned.0, &turned.1), pad, dq, (values, winners), dr),
-            ))
+            with_side!(shape.kernel, F => Arch::new().dispatch(Backward::<T, F> {
+                shape: &shape,
+                r,
+                turned: (&turned.0, &turned.1),
+                pad,
+                dq,
+                tape: (values, winners),
+                dr,
+            }))
         })
         .collect();
     let mut sums = [vec![T::default(); w.len()], vec![T::default(); u.len()]];
@@ -273,114 +315,6 @@ pub fn loop_backward<T: Real>(
 
 fn flipped_all<T: Real>(shape: &LoopShape, weights: &[T]) -> Vec<T> {
     weights.chunks_exact(shape.taps()).flat_map(|w| flipped(w)).collect()
-}
-
-/// The planes of one sample's backward loop.
-struct Backward<T> {
-    /// dL/dQ of each channel, with border.
-    g: Vec<Vec<T>>,
-    /// dL/d(W ⋆ r), summed over the iterations.
-    base: Vec<Vec<T>>,
-}
-
-#[inline(always)]
-fn backward<T: Real, const F: usize>(
-    shape: &LoopShape,
-    r: &[T],
-    (w, u): (&[T], &[T]),
-    pad: T,
-    dq: &[T],
-    (values, winners): (&[T], &[u8]),
-    dr: &mut [T],
-) -> [Vec<T>; 2] {
-    let layout = Layout::new(shape.height, shape.width, F);
-    let cells = shape.height * shape.width;
-    let (mut dw, mut du) = (vec![T::default(); w.len()], vec![T::default(); u.len()]);
-    let zero = || vec![vec![T::default(); layout.len()]; shape.channels];
-    let mut planes = Backward { g: zero(), base: zero() };
-    let mut reward = vec![T::default(); layout.len()];
-    layout.load(r, &mut reward);
-    let mut sum_r = vec![T::default(); layout.height * layout.span];
-    let flush = |k: usize, base: &mut Vec<Vec<T>>, dw: &mut [T], sum_r: &mut [T]| {
-        for (c, g) in base.iter_mut().enumerate() {
-            weight_gradient::<T, F>(&layout, g, &reward, &mut dw[shape.weight(k, c)]);
-        }
-        transposed::<T, F>(shape, &layout, base, w, k, sum_r);
-        base.iter_mut().for_each(|g| g.fill(T::default()));
-    };
-    let mut before = vec![pad; layout.len()];
-    let mut dv = vec![T::default(); layout.height * layout.span];
-    for (c, (g, base)) in planes.g.iter_mut().zip(&mut planes.base).enumerate() {
-        layout.load(&dq[c * cells..(c + 1) * cells], g);
-        base.copy_from_slice(g);
-    }
-    for k in (0..=shape.iterations).rev() {
-        if k < shape.iterations {
-            // dV goes to the channel that won.
-            spread(&layout, &dv, &winners[k * cells..(k + 1) * cells], &mut planes);
-        }
-        if shape.untied {
-            flush(k, &mut planes.base, &mut dw, &mut sum_r);
-        }
-        if k == 0 {
-            break;
-        }
-        layout.load(&values[(k - 1) * cells..k * cells], &mut before);
-        for (c, g) in planes.g.iter().enumerate() {
-            weight_gradient::<T, F>(&layout, g, &before, &mut du[shape.weight(k, c)]);
-        }
-        dv.fill(T::default());
-        transposed::<T, F>(shape, &layout, &planes.g, u, k, &mut dv);
-    }
-    if !shape.untied {
-        flush(0, &mut planes.base, &mut dw, &mut sum_r);
-    }
-    for (y, row) in dr.chunks_exact_mut(layout.width).enumerate() {
-        row.copy_from_slice(&sum_r[y * layout.span..][..layout.width]);
-    }
-    [dw, du]
-}
-
-/// sum += Σ over channels of the turned kernels on the planes.
-#[inline(always)]
-fn transposed<T: Real, const F: usize>(
-    shape: &LoopShape,
-    layout: &Layout,
-    planes: &[Vec<T>],
-    turned: &[T],
-    k: usize,
-    sum: &mut [T],
-) {
-    for y in 0..layout.height {
-        for x in (0..layout.span).step_by(LANES) {
-            let to = y * layout.span + x;
-            let mut acc = lanes(&sum[to..]);
-            for (c, g) in planes.iter().enumerate() {
-                let weights = &turned[shape.weight(k, c)];
-                acc = correlate::<T, F>(g, y * layout.stride + x, layout.stride, weights, acc);
-            }
-            sum[to..to + LANES].copy_from_slice(&acc);
-        }
-    }
-}
-
-/// g[c] = dV where c won, else 0; base[c] += g[c].
-#[inline(always)]
-fn spread<T: Real>(layout: &Layout, dv: &[T], winners: &[u8], planes: &mut Backward<T>) {
-    for y in 0..layout.height {
-        let won = &winners[y * layout.width..][..layout.width];
-        let dv = &dv[y * layout.span..][..layout.width];
-        let row = layout.row(y);
-        for (c, (g, base)) in planes.g.iter_mut().zip(&mut planes.base).enumerate() {
-            let g = &mut g[row..][..layout.width];
-            let base = &mut base[row..][..layout.width];
-            for x in 0..layout.width {
-                let d = if won[x] == c as u8 { dv[x] } else { T::default() };
-                g[x] = d;
-                base[x] += d;
-            }
-        }
-    }
 }
 
 /// dQ from dr, dW, dU: the forward chain rule.
@@ -407,14 +341,17 @@ pub fn loop_push<T: Real>(
     let zero = T::default();
     let mut out = vec![zero; shape.batch * shape.channels * cells];
     for n in 0..shape.batch {
-        let (r, dr) = (&r[n * cells..(n + 1) * cells], &dr[n * cells..(n + 1) * cells]);
+        let own = n * shape.rewards()..(n + 1) * shape.rewards();
+        let (r, dr) = (&r[own.clone()], &dr[own]);
         let one = |k: usize, c: usize, i: usize, v: Option<(&[T], &[T])>| -> T {
             let (y, x) = (i / width, i % width);
             let range = shape.weight(k, c);
-            let mut sum = zero;
+            let mut sum = if shape.per_action { dr[c * cells + i] } else { zero };
             for t in 0..taps {
                 let j = range.start + t;
-                sum += w[j] * at(dr, y, x, t, zero) + dw[j] * at(r, y, x, t, zero);
+                if !shape.per_action {
+                    sum += w[j] * at(dr, y, x, t, zero) + dw[j] * at(r, y, x, t, zero);
+                }
                 if let Some((v, dv)) = v {
                     sum += u[j] * at(dv, y, x, t, zero) + du[j] * at(v, y, x, t, pad);
                 }

@@ -63,13 +63,13 @@ impl Function for Loss {
     ) -> NetworkResult<(Vec<Tensor>, Box<dyn LinearMap>)> {
         let sizes = sizes(x)?;
         with_real!(NODE, x[0].dtype(), T => {
-            let y = self.value::<T>(&x[0], sizes)?;
             let run = |z: &[T]| kernel::set_cross_entropy_gradient(sizes, z, &self.sets, 1.0);
-            let gradient = if wrt.needs(0) {
-                let g = with_slice::<T, _>(&x[0], run)?.map_err(|e| external(NODE, e))?;
-                Some(Like::of(&x[0]).tensor(g)?)
+            let (y, gradient) = if wrt.needs(0) {
+                let (loss, g) = with_slice::<T, _>(&x[0], run)?.map_err(|e| external(NODE, e))?;
+                let y = from_vec(vec![T::of(loss)], &[], x[0].device())?;
+                (y, Some(Like::of(&x[0]).tensor(g)?))
             } else {
-                None
+                (self.value::<T>(&x[0], sizes)?, None)
             };
             let map = At { x: Like::of(&x[0]), y: Like::of(&y), gradient };
             Ok((vec![y], Box::new(map) as Box<dyn LinearMap>))

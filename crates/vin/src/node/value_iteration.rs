@@ -39,31 +39,55 @@ pub fn value_iteration<'g>(
     Ok(r.graph().apply(&node, &[r, w, u])?[0])
 }
 
+/// As [`value_iteration`] with a reward for every action, Q = R + U ⋆ V: R is (batch, channels, height, width), the planner of QMDP-net (Karkus and others
+/// 2017). With an untied U, R is the same for all computations of Q.
+pub fn action_value_iteration<'g>(
+    rewards: Var<'g>,
+    u: Var<'g>,
+    options: IterationOptions,
+) -> NetworkResult<Var<'g>> {
+    let node: Arc<dyn Function> = Arc::new(Iteration(options));
+    Ok(rewards.graph().apply(&node, &[rewards, u])?[0])
+}
+
+/// With three inputs r, W, U, with two R(s, a), U.
 struct Iteration(IterationOptions);
 
 impl Iteration {
     fn shape(&self, x: &[Tensor]) -> NetworkResult<LoopShape> {
         let IterationOptions { iterations, untied, .. } = self.0;
-        alike(NODE, x, 3)?;
+        let per_action = x.len() == 2;
+        alike(NODE, x, if per_action { 2 } else { 3 })?;
         let fail = || {
             let dims: Vec<&[usize]> = x.iter().map(|t| t.dims()).collect();
-            let what = "r (batch, height, width), W and U (channels, kernel, kernel), before it K + 1 if untied";
+            let what = match per_action {
+                false => {
+                    "r (batch, height, width), W and U (channels, kernel, kernel), before it K + 1 if untied"
+                }
+                true => {
+                    "R (batch, channels, height, width), U (channels, kernel, kernel), before it K + 1 if untied"
+                }
+            };
             NetworkError::shape(NODE, what, &dims)
         };
-        let (&[batch, height, width], weights) = (x[0].dims(), x[1].dims()) else {
-            return Err(fail());
-        };
+        let weights = x[x.len() - 1].dims();
         let tied = match (untied, weights) {
             (false, tied) => tied,
             (true, [sets, tied @ ..]) if *sets == iterations + 1 => tied,
             _ => return Err(fail()),
         };
-        match *tied {
-            [channels, kernel, other] if kernel == other && x[2].dims() == weights => {
-                Ok(LoopShape { batch, height, width, channels, kernel, iterations, untied })
+        let &[channels, kernel, other] = tied else { return Err(fail()) };
+        let [batch, height, width] = match *x[0].dims() {
+            [batch, height, width] if !per_action && x[1].dims() == weights => {
+                [batch, height, width]
             }
-            _ => Err(fail()),
+            [batch, c, height, width] if per_action && c == channels => [batch, height, width],
+            _ => return Err(fail()),
+        };
+        if kernel != other {
+            return Err(fail());
         }
+        Ok(LoopShape { batch, height, width, channels, kernel, iterations, untied, per_action })
     }
 
     fn run<T: WithDType + Real>(
@@ -82,11 +106,14 @@ impl Iteration {
     }
 }
 
-/// Borrows three tensors as slices.
+/// Borrows the tensors as slices; the second of two is the third.
 fn with_three<T: WithDType, R>(
     x: &[Tensor],
     f: impl FnOnce(&[T], &[T], &[T]) -> R,
 ) -> NetworkResult<R> {
+    if let [r, u] = x {
+        return with_slice::<T, _>(r, |r| with_slice::<T, _>(u, |u| f(r, &[], u)))?;
+    }
     with_slice::<T, _>(&x[0], |a| {
         with_slice::<T, _>(&x[1], |b| with_slice::<T, _>(&x[2], |c| f(a, b, c)))
     })??
@@ -108,7 +135,7 @@ impl Function for Iteration {
         wrt: Wrt<'_>,
     ) -> NetworkResult<(Vec<Tensor>, Box<dyn LinearMap>)> {
         let shape = self.shape(x)?;
-        let wrt = [0, 1, 2].map(|i| wrt.needs(i));
+        let wrt: Vec<bool> = (0..x.len()).map(|i| wrt.needs(i)).collect();
         with_real!(NODE, x[0].dtype(), T => {
             let (q, tape) = self.run::<T>(shape, x)?;
             let x: Vec<Tensor> = x.iter().map(Tensor::detach).collect();
@@ -126,22 +153,22 @@ struct At<T> {
     x: Vec<Tensor>,
     y: Like,
     tape: LoopTape<T>,
-    wrt: [bool; 3],
+    wrt: Vec<bool>,
 }
 
 impl<T: WithDType + Real> LinearMap for At<T> {
     fn push(&self, dx: &[Option<Tensor>]) -> NetworkResult<Direction> {
         let like: Vec<Like> = self.x.iter().map(Like::of).collect();
         expect(NODE, Phase::Push, &like, dx)?;
-        if !dx.iter().zip(self.wrt).any(|(d, wanted)| wanted && d.is_some()) {
+        if !dx.iter().zip(&self.wrt).any(|(d, wanted)| *wanted && d.is_some()) {
             return Ok(vec![None]);
         }
         let dense: Vec<Tensor> = dx
             .iter()
             .zip(&self.x)
-            .zip(self.wrt)
+            .zip(&self.wrt)
             .map(|((d, x), wanted)| match d {
-                Some(d) if wanted => Ok(d.clone()),
+                Some(d) if *wanted => Ok(d.clone()),
                 _ => x.zeros_like(),
             })
             .collect::<Result<_, _>>()?;
@@ -157,7 +184,7 @@ impl<T: WithDType + Real> LinearMap for At<T> {
     fn pull(&self, dy: &[Option<Tensor>]) -> NetworkResult<Direction> {
         expect(NODE, Phase::Pull, std::slice::from_ref(&self.y), dy)?;
         let (Some(dq), true) = (&dy[0], self.wrt.contains(&true)) else {
-            return Ok(vec![None; 3]);
+            return Ok(vec![None; self.x.len()]);
         };
         let all = with_three::<T, _>(&self.x, |r, w, u| {
             with_slice::<T, _>(dq, |dq| {
@@ -165,7 +192,9 @@ impl<T: WithDType + Real> LinearMap for At<T> {
             })
         })??
         .map_err(|e| external(NODE, e))?;
-        let each = all.into_iter().zip(&self.x).zip(self.wrt);
+        let [dr, dw, du] = all;
+        let all = if self.x.len() == 2 { vec![dr, du] } else { vec![dr, dw, du] };
+        let each = all.into_iter().zip(&self.x).zip(&self.wrt);
         each.map(|((d, x), wanted)| wanted.then(|| Like::of(x).tensor(d)).transpose()).collect()
     }
 }

@@ -30,7 +30,7 @@ pub enum Method {
     /// State by state from the newest values, in the order of the numbers, forwards and backwards in turns (fast sweeping; Zhao 2005).
     GaussSeidel,
     /// In the order of falling V from the terminal states, each state once (Dijkstra 1959), where moves are deterministic and lose value; then
-    /// the residual is measured, and Gauss-Seidel sweeps repair what is left of it. Hard maximum only.
+    /// the residual is measured, and policy iteration repairs what is left of it. Hard maximum only.
     Prioritized,
     /// Newton's method on V = T(V): exact evaluation of the policy that V suggests, until V stays (Puterman and Brumelle 1979). With the hard
     /// maximum that is policy iteration.
@@ -90,7 +90,7 @@ impl Settings {
 pub fn solve<P: Process + ?Sized>(process: &P, settings: &Settings) -> Result<Solution> {
     settings.check(process.name())?;
     if settings.method == Method::Prioritized
-        && let Some(solution) = prioritized::direct(process, settings)
+        && let Some(solution) = prioritized::direct(process, settings)?
     {
         return Ok(solution);
     }
@@ -135,7 +135,7 @@ fn solve_with<P: Process + ?Sized>(
     let ended = match settings.method {
         Method::Jacobi => sweeps::jacobi(process, settings, start),
         Method::GaussSeidel => sweeps::gauss_seidel(process, settings, start),
-        Method::Prioritized => prioritized::solve(process, settings, start)?,
+        Method::Prioritized => prioritized::solve(process, settings, &prospects, start)?,
         Method::PolicyIteration => newton::solve(process, settings, &prospects, start)?,
         Method::ModifiedPolicyIteration { sweeps } => {
             newton::modified(process, settings, start, sweeps)

@@ -149,6 +149,17 @@ pub fn grids() -> Vec<(&'static str, GridSpec, bool)> {
             true,
         ),
         (
+            "grid, four moves or none, noise",
+            GridSpec {
+                connectivity: Connectivity::FourOrStay,
+                walls: Walls::Penalty(0.2),
+                slip: 0.1,
+                stay: 0.1,
+                discount: 0.97,
+            },
+            false,
+        ),
+        (
             "grid, heading, stay",
             GridSpec { connectivity: Connectivity::Heading, stay: 0.1, discount: 0.99, ..base },
             false,
