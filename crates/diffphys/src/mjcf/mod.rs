@@ -99,7 +99,8 @@ fn read(root: &Element, folder: Option<&Path>) -> Result<Spec> {
         defaults.read(child)?;
     }
     let folder = folder.map(Path::to_path_buf);
-    let mut reader = Reader { settings, defaults, spec, folder, suffix: String::new(), replicas: 0 };
+    let mut reader =
+        Reader { settings, defaults, spec, folder, suffix: String::new(), replicas: 0 };
     for child in &root.children {
         match child.tag.as_str() {
             "compiler" | "option" | "default" => {}
