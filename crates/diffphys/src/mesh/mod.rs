@@ -53,7 +53,7 @@ pub(crate) struct Compiled {
     pub(crate) volume: f64,
     /// Principal moments per mass, m².
     pub(crate) moments: Vec3,
-    /// Half lengths of the bounding box.
+    /// Half lengths of the smallest box around the origin that holds it.
     pub(crate) half: Vec3,
 }
 
@@ -66,11 +66,13 @@ impl Compiled {
 }
 
 impl Mesh {
-    /// Scales, after it has moved the origin to `refpos` and turned the axes to `refquat`. Mirroring turns triangles.
+    /// Rounds positions of a file to single precision, then scales, after it has moved the origin to `refpos` and turned the axes to `refquat`. Mirroring turns triangles.
     pub(crate) fn place(&mut self, scale: [f64; 3], refpos: [f64; 3], refquat: [f64; 4]) {
         let back = quaternion::conjugate(quaternion::normalize(refquat));
         for v in &mut self.vertex {
-            let turned = quaternion::rotate(back, sub(*v, refpos));
+            // Files have single precision, and so does MuJoCo where they do not.
+            let single = v.map(|x| f64::from(x as f32));
+            let turned = quaternion::rotate(back, sub(single, refpos));
             *v = [0, 1, 2].map(|k| turned[k] * scale[k]);
         }
         if scale.iter().product::<f64>() < 0.0 {
@@ -102,10 +104,8 @@ impl Mesh {
         if let Some(f) = self.face.iter().find(|f| f.iter().any(|&v| v as usize >= count)) {
             return Err(self.wrong(format!("the triangle {f:?} of {count} vertices")));
         }
-        // MuJoCo reads single precision.
-        let vertex: Vec<Vec3> =
-            self.vertex.iter().map(|v| v.map(|x| f64::from(x as f32))).collect();
-        let whole = Hull::new(&vertex).map_err(|what| self.wrong(what))?;
+        let vertex = &self.vertex;
+        let whole = Hull::new(vertex).map_err(|what| self.wrong(what))?;
         let own = || self.face.iter().map(|f| f.map(|v| vertex[v as usize]));
         let of_hull = self.inertia == MeshInertia::Convex || self.face.is_empty();
         let triangles: Vec<[Vec3; 3]> =
@@ -131,12 +131,7 @@ impl Mesh {
             .iter()
             .map(|v| quaternion::rotate(back, sub(*v, center)).map(|x| f64::from(x as f32)))
             .collect();
-        let half = [0, 1, 2].map(|k| {
-            let (low, high) = local
-                .iter()
-                .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v[k]), h.max(v[k])));
-            0.5 * (high - low)
-        });
+        let half = [0, 1, 2].map(|k| local.iter().fold(0.0f64, |m, v| m.max(v[k].abs())));
         let hull = Hull::new(&local).map_err(|what| self.wrong(what))?;
         Ok(Compiled { hull, pose: Pose { pos: center, quat }, volume, moments, half })
     }

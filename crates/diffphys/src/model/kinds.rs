@@ -48,7 +48,7 @@ pub enum GeomType {
     Cylinder,
     /// `size` = the three half lengths.
     Box,
-    /// The convex hull of a mesh. `size` = half lengths of its bounding box, which nothing but pictures uses.
+    /// The convex hull of a mesh. `size` = half lengths of a box around it, which nothing but pictures uses.
     Mesh,
 }
 

@@ -204,7 +204,8 @@ pub(super) fn patch(solids: [&Solid<'_, f64>; 2], normal: Vec3) -> Option<Patch>
     None
 }
 
-/// Normal from the first solid to the second, `direction` that of their single contact, if it is unique; calls `visit` with points of the first's surface and their distance from the second's along it.
+/// Normal from the first solid to the second, `direction` that of their single contact, if it is unique; calls `visit` with points of the first's
+/// surface and their distance from the second's along it.
 pub(super) fn points<T: Scalar>(
     solids: [&Solid<'_, T>; 2],
     patch: Patch,
