@@ -370,13 +370,13 @@ fn geom(model: &mut Model, body: usize, geom: &super::Geom) -> Result<()> {
 fn masses(model: &mut Model, spec: &Spec) -> Result<()> {
     let rules = &spec.inertia;
     for id in 1..model.nbody() {
-        if rules.as_given {
-            continue;
-        }
         model.body_mass[id] = model.body_mass[id].max(rules.boundmass);
         let inertia = &mut model.body_inertia[id];
-        for moment in inertia.iter_mut() {
-            *moment = moment.max(rules.boundinertia);
+        if rules.boundinertia > 0.0 {
+            *inertia = inertia.map(|moment| moment.max(rules.boundinertia));
+        }
+        if rules.as_given && !rules.balanceinertia {
+            continue;
         }
         let [a, b, c] = *inertia;
         // No body has a principal moment larger than the sum of the other two.
