@@ -18,6 +18,10 @@ pub(crate) struct Hull {
 }
 
 impl Hull {
+    pub(crate) fn corners(&self) -> &[Vec3] {
+        &self.vertex
+    }
+
     pub(crate) fn vertex(&self, v: u32) -> Vec3 {
         self.vertex[v as usize]
     }

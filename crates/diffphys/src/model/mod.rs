@@ -349,6 +349,12 @@ pub struct Pair {
 }
 
 impl Model {
+    /// The corners of the convex hull by which a geom of type mesh collides, in the geom's frame; none for others.
+    pub fn hull_corners(&self, geom: usize) -> &[Vec3] {
+        let number = self.geom_dataid.get(geom).copied().unwrap_or(usize::MAX);
+        self.mesh.get(number).map_or(&[], Hull::corners)
+    }
+
     /// Length of `qpos`.
     pub fn nq(&self) -> usize {
         self.qpos0.len()

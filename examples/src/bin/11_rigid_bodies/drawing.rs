@@ -41,7 +41,32 @@ fn outline(model: &Model, data: &Data, geom: usize) -> Option<(Vec<[f64; 2]>, f6
             let corners = [(-x, -z), (x, -z), (x, z), (-x, z)];
             Some((corners.map(|(x, z)| at(x, 0.0, z)).to_vec(), 0.01, true))
         }
+        GeomType::Mesh => {
+            let corners = model.hull_corners(geom).iter().map(|&[x, y, z]| at(x, y, z));
+            Some((silhouette(corners.collect()), 0.01, true))
+        }
     }
+}
+
+/// The convex outline of points, counter-clockwise (Andrew's monotone chain).
+fn silhouette(mut points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
+    points.sort_by(|a, b| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
+    let half = |points: &mut dyn Iterator<Item = [f64; 2]>| {
+        let mut chain: Vec<[f64; 2]> = Vec::new();
+        for p in points {
+            while let [.., a, b] = chain[..]
+                && (b[0] - a[0]) * (p[1] - a[1]) <= (b[1] - a[1]) * (p[0] - a[0])
+            {
+                chain.pop();
+            }
+            chain.push(p);
+        }
+        chain.pop();
+        chain
+    };
+    let mut out = half(&mut points.iter().copied());
+    out.extend(half(&mut points.iter().rev().copied()));
+    out
 }
 
 /// The line from a body to its parent; for models without shapes.
