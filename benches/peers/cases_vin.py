@@ -55,8 +55,8 @@ def vin_step(size=28, batch=128, iterations=36):
     return timed(work), lambda: float(last["all"][0]), values
 
 
-def solve_mdp(rewards, probabilities, columns, discount):
-    """mdpsolver's value iteration on compressed lists, tolerance 10⁻³, from V = 0: without a start a second solve would go on from the first."""
+def solve_mdp(rewards, probabilities, columns, discount, algorithm="vi", update="standard"):
+    """mdpsolver (by default its value iteration) on compressed lists, tolerance 10⁻³, from V = 0: without a start a second solve would go on from the first."""
     import mdpsolver
 
     last = {}
@@ -72,7 +72,7 @@ def solve_mdp(rewards, probabilities, columns, discount):
 
     def solve():
         last["model"].solve(
-            algorithm="vi", tolerance=1e-3, update="standard", parallel=True, initValueVector=start
+            algorithm=algorithm, tolerance=1e-3, update=update, parallel=True, initValueVector=start
         )
 
     def values():
@@ -105,7 +105,7 @@ def grid_moves(side):
     return solid, goal, moves
 
 
-def mdpsolver_grid(side=128):
+def mdpsolver_grid(side=128, algorithm="vi", update="standard"):
     """The goal and walls lead to themselves for nothing; a free cell without a move stays for 1 a step."""
     solid, goal, moves = grid_moves(side)
     rewards = [[] for _ in range(side * side)]
@@ -119,7 +119,7 @@ def mdpsolver_grid(side=128):
             rewards[cell] = [0.0]
             columns[cell] = [[cell]]
     probabilities = [[[1.0] for _ in row] for row in columns]
-    return solve_mdp(rewards, probabilities, columns, 0.99)
+    return solve_mdp(rewards, probabilities, columns, 0.99, algorithm, update)
 
 
 def scipy_grid_dijkstra(side=512):

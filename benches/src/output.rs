@@ -16,6 +16,9 @@ pub struct Options {
     /// Fewer repetitions and smaller cases: shows that everything runs, not how fast.
     #[arg(long)]
     pub quick: bool,
+    /// Also what takes long: trainings anew whose results are else read from a file.
+    #[arg(long)]
+    pub full: bool,
     /// Only what has this text in its name.
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,

@@ -18,6 +18,9 @@ struct Common {
     /// Fewer repetitions and smaller cases.
     #[arg(long)]
     quick: bool,
+    /// Also what takes long, where a program has such a part: all trainings of `vin` anew.
+    #[arg(long)]
+    full: bool,
     /// Only what has this text in its name, where a program can leave out the rest.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -88,6 +91,9 @@ fn measure(kind: &str, common: &Common) -> Result<Vec<RowOfCrate>> {
         command.arg(&file);
         if common.quick {
             command.arg("--quick");
+        }
+        if common.full {
+            command.arg("--full");
         }
         if let Some(text) = &common.only {
             command.arg("--only").arg(text);

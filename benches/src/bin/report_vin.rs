@@ -10,8 +10,12 @@ mod large;
 mod learned;
 #[path = "report_vin/maps.rs"]
 mod maps;
+#[path = "report_vin/pictures.rs"]
+mod pictures;
 #[path = "report_vin/planning.rs"]
 mod planning;
+#[path = "report_vin/trainings.rs"]
+mod trainings;
 
 use anyhow::Result;
 use benches::output::{Options, Output};
@@ -24,6 +28,7 @@ fn main() -> Result<()> {
     maps::rows(&mut output, options.quick)?;
     large::rows(&mut output, options.quick)?;
     learned::rows(&mut output, options.quick)?;
+    trainings::rows(&mut output, &options)?;
     output.finish()?;
     Ok(())
 }

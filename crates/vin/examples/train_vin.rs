@@ -1,7 +1,7 @@
 //! Trains a value iteration network by one command: `cargo run --release -p pullback-vin --example train_vin -- 16`.
 //!
 //! Arguments: the size (8, 16 or 28 for the VIN paper's protocol, `gppn` for the 15×15 mazes of the GPPN paper), then `--seed N`, `--maps N`,
-//! `--epochs N`, `--rate X`, `--batch N`, `--network vin|untied|cnn|fcn|mvprop|calvin|dtvin|gppn`, `--warm 8:4,16:6` (epochs on smaller maps
+//! `--epochs N`, `--rate X`, `--batch N`, `--iterations K`, `--kernel N`, `--network vin|symvin|stepvin|untied|cnn|fcn|mvprop|calvin|dtvin|gppn`, `--warm 8:4,16:6` (epochs on smaller maps
 //! first: the weights do not know how large a map is, and a sweep of a small one is cheap), `--out FOLDER`. Ends with the figures of the paper's test: walks from one
 //! start of each of 1,000 new maps (GPPN: from every cell), with 95 % intervals, and writes the weights and a line of JSON.
 #![allow(clippy::print_stdout, reason = "a program that prints what it measures")]
@@ -36,6 +36,8 @@ struct Arguments {
     rate: f64,
     batch: usize,
     warm: Vec<(usize, u64)>,
+    iterations: Option<usize>,
+    kernel: usize,
     network: String,
     out: Option<PathBuf>,
 }
@@ -55,6 +57,8 @@ fn arguments() -> Result<Arguments, Failure> {
         rate: 5e-3,
         batch: 128,
         warm: vec![],
+        iterations: None,
+        kernel: if gppn { 5 } else { 3 },
         network: "vin".into(),
         out: None,
     };
@@ -65,6 +69,8 @@ fn arguments() -> Result<Arguments, Failure> {
             "--maps" => all.maps = value.parse()?,
             "--epochs" => all.epochs = value.parse()?,
             "--rate" => all.rate = value.parse()?,
+            "--iterations" => all.iterations = Some(value.parse()?),
+            "--kernel" => all.kernel = value.parse()?,
             "--batch" => all.batch = value.parse()?,
             "--warm" => {
                 for stage in value.split(',') {
@@ -83,12 +89,20 @@ fn arguments() -> Result<Arguments, Failure> {
 
 fn network(a: &Arguments, size: usize, p: &mut Parameters) -> Result<Arc<dyn Layer>, Failure> {
     let actions = if a.gppn { 4 } else { 8 };
-    let kernel = if a.gppn { 5 } else { 3 };
-    let iterations = if a.gppn { 30 } else { VinSpec::of_size(size).iterations };
+    let kernel = a.kernel;
+    let usual = if a.gppn { 30 } else { VinSpec::of_size(size).iterations };
+    let iterations = a.iterations.filter(|_| size == a.size).unwrap_or(usual);
     let mut root = p.root();
     let vin = VinSpec { iterations, actions, kernel, channels: 10, ..VinSpec::default() };
     Ok(match a.network.as_str() {
         "vin" => Arc::new(Vin::new(&mut root, vin)?),
+        "stepvin" => {
+            // The planner is there at the start; what the map says is learned.
+            let network = Vin::new(&mut root, VinSpec { symmetric: true, ..vin })?;
+            network.start_as_steps(p, 0.95)?;
+            Arc::new(network)
+        }
+        "symvin" => Arc::new(Vin::new(&mut root, VinSpec { symmetric: true, ..vin })?),
         "untied" => Arc::new(Vin::new(&mut root, VinSpec { untied: true, ..vin })?),
         "cnn" => Arc::new(Cnn::new(&mut root, CnnSpec { actions, ..CnnSpec::default() })?),
         "fcn" => {

@@ -1,6 +1,7 @@
 //! Planning as layers: decision processes, value iteration unrolled or implicit, value iteration networks, beliefs.
 #![doc = include_str!("../README.md")]
 
+pub mod archive;
 pub mod belief;
 pub mod gradient;
 pub mod grid;

@@ -22,10 +22,13 @@ use pullback_vin::grid::{Connectivity, GridProcess};
 use pullback_vin::learn::{ProblemSet, Protocol, measure};
 use pullback_vin::network::{
     Calvin, CalvinSpec, Cnn, CnnSpec, DtVin, DtVinSpec, Fcn, FcnSpec, Gppn, GppnSpec, MvProp,
-    MvPropSpec, PlanningData, PlanningTask, Vin, VinSpec, greedy, images,
+    MvPropSpec, PlanningData, PlanningTask, Vin, VinSpec, greedy, highway_loss, images,
 };
-use pullback_vin::node::{IterationOptions, PlanNode, set_cross_entropy, value_iteration};
-use pullback_vin::process::{Backup, Block, Parametric};
+use pullback_vin::node::{
+    IterationOptions, PlanNode, action_value_iteration, dynamic_value_iteration, set_cross_entropy,
+    value_iteration,
+};
+use pullback_vin::process::{Backup, Block, Parametric, Process};
 
 fn tensor(seed: u64, dims: &[usize], scale: f64) -> Tensor {
     let data: Vec<f64> =
@@ -92,6 +95,126 @@ fn the_laws_hold_for_the_planner() {
             laws(&node, &x, &tolerances).unwrap_or_else(|e| panic!("{name}, {way:?}: {e}"));
         }
     }
+}
+
+#[test]
+fn the_laws_hold_for_discount_temperature_and_first_values() {
+    let (_, spec, open) = grids()[3];
+    let process = grid(spec, open).unwrap();
+    let n = process.states();
+    let mut x = blocks(&process);
+    let one = |v: f64| Tensor::from_vec(vec![v], (1, 1), &Device::Cpu).unwrap();
+    x.extend([one(0.9), one(0.15), tensor(3, &[1, n], 0.1)]);
+    for way in [Way::Implicit, Way::Unrolled { sweeps: 4 }] {
+        let plan = Plan { way, backup: Backup::Soft { temperature: 0.3 }, ..Plan::default() };
+        let node = PlanNode::new(vec![process.clone()], plan).unwrap();
+        let node = node.discount().temperature().initial().build();
+        let tolerances = Tolerances { step: 1e-4, ..Tolerances::default() };
+        laws(&node, &x, &tolerances).unwrap_or_else(|e| panic!("{way:?}: {e}"));
+    }
+    // γ = 0 is outside the domain, and the error says so.
+    x[4] = one(0.0);
+    let node = PlanNode::new(vec![process], Plan::default()).unwrap();
+    let error = node.discount().temperature().initial().build().eval(&x).unwrap_err();
+    assert!(error.to_string().contains("discount"), "{error}");
+}
+
+#[test]
+fn the_laws_hold_for_rewards_of_actions() {
+    let rewards = tensor(1, &[2, 3, 4, 5], 1.0);
+    let u = tensor(2, &[3, 3, 3], 0.05);
+    let node = function("loop", move |_, v| {
+        let options = IterationOptions { iterations: 4, pad: 0.1, untied: false };
+        Ok(vec![action_value_iteration(v[0], v[1], options)?])
+    });
+    let tolerances = Tolerances { step: 1e-5, ..Tolerances::default() };
+    laws(&node, &[rewards, u], &tolerances).unwrap();
+}
+
+#[test]
+fn the_loop_of_a_dt_vin_is_its_operations() {
+    let (kernels, r) = (tensor(1, &[2, 3, 9, 4, 5], 0.2), tensor(2, &[2, 4, 5], 1.0));
+    let composed = function("composed", |graph, v| {
+        let mut taps = vec![0.0; 81];
+        (0..9).for_each(|t| taps[t * 10] = 1.0);
+        let taps = graph.constant(&Tensor::from_vec(taps, (9, 1, 3, 3), &Device::Cpu)?);
+        let options = Conv2dOptions { padding: [1, 1], ..Conv2dOptions::default() };
+        let (mut value, mut all) = (v[1].zeros_like(), vec![]);
+        for n in 1..=4 {
+            let around = conv2d((v[1] + value).unsqueeze(1), taps, options).unsqueeze(1);
+            let q = (v[0] * around).sum([2]).ok()?;
+            all.extend((n != 1 && n != 3).then_some(q));
+            value = q.max([1]);
+        }
+        Ok(all)
+    });
+    let fused = function("fused", |_, v| dynamic_value_iteration(v[0], v[1], &[2, 4]));
+    let run = |node: &Arc<dyn Function>| -> Vec<f64> {
+        let graph = Graph::new();
+        let x = [graph.input(&kernels), graph.input(&r)];
+        let all = graph.apply(node, &x).unwrap();
+        let loss = (all[0] * all[0]).sum(()) + (all[1] * all[1]).sum(());
+        let gradient = graph.gradient(loss, &x).unwrap();
+        let values = all.iter().flat_map(|q| to_f64(&q.value().unwrap()).unwrap());
+        values.chain(gradient.iter().flat_map(|g| to_f64(g).unwrap())).collect()
+    };
+    assert!(common::apart(&run(&composed), &run(&fused)) < 1e-12);
+    let tolerances = Tolerances { step: 1e-5, ..Tolerances::default() };
+    laws(&fused, &[kernels.clone(), r.clone()], &tolerances).unwrap();
+    let bad = function("bad", |_, v| dynamic_value_iteration(v[0], v[1], &[3, 2]));
+    assert!(bad.eval(&[kernels, r]).unwrap_err().to_string().contains("stages"));
+}
+
+#[test]
+fn the_highway_loss_counts_what_can_be_known() {
+    // Two stages, cells at 1, 3 and 9 moves: the second stage sees two of them, none the last.
+    let logits = [tensor(1, &[1, 4, 1, 3], 1.0), tensor(2, &[1, 4, 1, 3], 1.0)];
+    let (sets, moves) = (vec![1u8, 2, 4], [1.0, 3.0, 9.0]);
+    let graph = Graph::new();
+    let stages = [(2, graph.constant(&logits[0])), (4, graph.constant(&logits[1]))];
+    let loss = highway_loss(&stages, &sets, &moves).unwrap().to_f64().unwrap();
+    let one =
+        |k: usize, sets: Vec<u8>| set_cross_entropy(stages[k].1, sets).unwrap().to_f64().unwrap();
+    let expected = 0.5 * (one(0, vec![1, 0, 0]) + one(1, vec![1, 2, 0]));
+    assert!((loss - expected).abs() < 1e-14);
+    assert!(highway_loss(&stages, &sets, &[9.0; 3]).is_err());
+    assert!(highway_loss(&stages, &sets, &moves[..2]).is_err());
+    let node = function("highway", move |_, v| {
+        Ok(vec![highway_loss(&[(2, v[0]), (4, v[1])], &sets, &moves)?])
+    });
+    laws(&node, &logits, &Tolerances::default()).unwrap();
+}
+
+#[test]
+fn a_symmetric_network_turns_with_its_map() {
+    let mut parameters = Parameters::new(5, DType::F64, &Device::Cpu);
+    let spec = VinSpec { hidden: 5, iterations: 6, symmetric: true, ..VinSpec::default() };
+    let network = Vin::new(&mut parameters.root(), spec).unwrap();
+    parameters.set("w", &tensor(9, &[10, 1, 3, 3], 0.2)).unwrap();
+    let run = |x: &[f64]| -> Vec<f64> {
+        let graph = Graph::new();
+        let x = Tensor::from_vec(x.to_vec(), (1, 2, 6, 6), &Device::Cpu).unwrap();
+        let bound = parameters.bind_constant(&graph);
+        to_f64(&network.forward(&bound, graph.constant(&x)).unwrap().value().unwrap()).unwrap()
+    };
+    let x = Random::new(3).normals(72);
+    // A quarter turn clockwise: row y of the turned plane is column y of the plane, from below.
+    let turn = |planes: &[f64]| -> Vec<f64> {
+        let at = |i: usize| (i / 36) * 36 + (5 - i % 6) * 6 + i / 6 % 6;
+        (0..planes.len()).map(|i| planes[at(i)]).collect()
+    };
+    let (plain, turned) = (run(&x), run(&turn(&x)));
+    // North becomes east: two actions further.
+    let moved = turn(&plain);
+    let expected = [&moved[6 * 36..], &moved[..6 * 36]].concat();
+    assert!(common::apart(&turned, &expected) < 1e-12);
+    assert!(
+        Vin::new(
+            &mut Parameters::new(1, DType::F64, &Device::Cpu).root(),
+            VinSpec { actions: 5, ..spec }
+        )
+        .is_err()
+    );
 }
 
 #[test]

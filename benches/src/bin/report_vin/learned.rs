@@ -19,13 +19,13 @@ use pullback_vin::network::{
     Cnn, CnnSpec, PlanningData, PlanningTask, Vin, VinSpec, greedy, images,
 };
 
-fn trained<L: Layer + Clone>(
+pub(crate) fn trained<L: Layer + Clone>(
     network: L,
     parameters: Parameters,
     train: &ProblemSet,
     epochs: u64,
 ) -> Result<Parameters> {
-    let options = LoaderOptions { batch: 64, seed: 1, ..LoaderOptions::default() };
+    let options = LoaderOptions { batch: 32, seed: 1, ..LoaderOptions::default() };
     let loader = Loader::new(PlanningData::new(train.clone())?, options)?;
     let adam = Adam::new(AdamOptions { learning_rate: 5e-3, ..AdamOptions::default() })?;
     let task = PlanningTask::new(network, None, false);
@@ -40,7 +40,12 @@ fn trained<L: Layer + Clone>(
     Ok(trainer.into_parameters())
 }
 
-fn figures(output: &mut Output, name: &str, report: &Report, limit: Option<f64>) -> Result<()> {
+pub(crate) fn figures(
+    output: &mut Output,
+    name: &str,
+    report: &Report,
+    limit: Option<f64>,
+) -> Result<()> {
     let row = Row::new(format!("{name}: success"), "%", 100.0 * report.success.value());
     output.push(match limit {
         Some(limit) => row.at_least(limit),
@@ -65,6 +70,15 @@ pub(crate) fn rows(output: &mut Output, quick: bool) -> Result<()> {
     let limit = if quick { None } else { Some(99.6) };
     let report = measure(&test, &greedy(&vin, &parameters, &test)?, false)?;
     figures(output, "VIN 8×8, a third of the paper's maps", &report, limit)?;
+    crate::pictures::draw("scratch", &vin, &parameters, &test)?;
+    // The same with a planner at the start.
+    let mut own = Parameters::new(1, DType::F32, &Device::Cpu);
+    let steps = Vin::new(&mut own.root(), VinSpec { symmetric: true, ..VinSpec::of_size(8) })?;
+    steps.start_as_steps(&mut own, 0.95)?;
+    let own = trained(steps.clone(), own, &train, epochs.div_ceil(8))?;
+    let report = measure(&test, &greedy(&steps, &own, &test)?, false)?;
+    figures(output, "VIN 8×8 that begins as steps, the same maps", &report, limit)?;
+    crate::pictures::draw("steps", &steps, &own, &test)?;
     // The learned reward against what is true: high at the goal, low in walls.
     let graph = Graph::new();
     let problems: Vec<_> = test.problems.iter().take(50).collect();

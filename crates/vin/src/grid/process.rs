@@ -282,13 +282,17 @@ impl Process for GridProcess {
             f(4 * cell + (heading + 1) % 4, 1);
             f(4 * cell + (heading + 3) % 4, 2);
         } else {
-            let moves = (0..connectivity.actions()).filter(|a| connectivity.direction(*a).is_some());
+            let moves =
+                (0..connectivity.actions()).filter(|a| connectivity.direction(*a).is_some());
             for action in moves {
                 from(connectivity.stride() * action, &|before| before, action);
             }
         }
         // Bumps lead from a state to itself; nothing is won by them.
         true
+    }
+    fn reversible(&self) -> bool {
+        self.is_certain()
     }
     fn best_ways(&self, until: Option<usize>) -> Option<(Vec<f64>, Vec<u32>)> {
         super::shortest::best_ways(self, until)
@@ -349,6 +353,10 @@ impl Parametric for GridProcess {
             *penalty = rest[2];
         }
         Self::with_blocked(Arc::new(map), spec, &self.goals, self.blocked.clone())
+    }
+    fn with_discount(&self, discount: f64) -> Result<Self> {
+        crate::process::check_discount(NODE, discount, !self.goals.is_empty())?;
+        Ok(Self { spec: GridSpec { discount, ..self.spec }, ..self.clone() })
     }
     fn pull(&self, state: usize, action: usize, weight: f64, values: &[f64], into: &mut [f64]) {
         let slots = self.slots();

@@ -1,7 +1,11 @@
 //! Best ways on a grid without noise and without discount: Dijkstra's algorithm with buckets in place of a heap.
 //!
 //! With buckets as wide as the shortest move, no way improves a cell of the bucket that is being emptied (Denardo and Fox 1979), so the order
-//! inside a bucket does not matter, and each cell costs its moves and no more.
+//! inside a bucket does not matter, and each cell costs its moves and no more. With a discount a move far off adds next to nothing, and a heap has
+//! to say which cell is next.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use super::connectivity::{Connectivity, MOVES};
 use super::process::GridProcess;
@@ -17,8 +21,11 @@ pub(super) fn best_ways(
 ) -> Option<(Vec<f64>, Vec<u32>)> {
     let (map, spec) = (process.map(), process.spec);
     let connectivity = spec.connectivity;
-    if !process.is_certain() || spec.discount != 1.0 || connectivity == Connectivity::Heading {
+    if !process.is_certain() || connectivity == Connectivity::Heading {
         return None;
+    }
+    if spec.discount < 1.0 {
+        return discounted(process, until);
     }
     let free = map.cost().iter().zip(map.solid()).filter(|(_, solid)| !**solid);
     let (mut least, mut most) = (f64::INFINITY, 0.0f64);
@@ -86,4 +93,58 @@ pub(super) fn best_ways(
     }
     distance.iter_mut().for_each(|d| *d = -*d);
     Some((distance, order))
+}
+
+/// d(s) = length·cost + γ·d(s′) with a heap. `None` where a move gains, so that cells could not be settled in order.
+fn discounted(process: &GridProcess, until: Option<usize>) -> Option<(Vec<f64>, Vec<u32>)> {
+    let (map, spec) = (process.map(), process.spec);
+    let (width, discount) = (map.width() as isize, spec.discount);
+    let mut distance = vec![f64::INFINITY; map.cells()];
+    let (mut done, mut order) = (vec![false; map.cells()], Vec::with_capacity(map.cells()));
+    let mut heap = BinaryHeap::new();
+    let goal_values = process.goal_values();
+    for &(cell, _) in process.goals() {
+        distance[cell] = -goal_values[cell];
+        heap.push(Reverse((key(distance[cell]), cell as u32)));
+    }
+    let moves: Vec<(usize, isize, f64)> = (0..8)
+        .step_by(spec.connectivity.stride())
+        .map(|d| (d, MOVES[d].dy * width + MOVES[d].dx, spec.connectivity.length(d)))
+        .collect();
+    while let Some(Reverse((_, cell))) = heap.pop() {
+        let cell = cell as usize;
+        if std::mem::replace(&mut done[cell], true) {
+            continue;
+        }
+        order.push(cell as u32);
+        if until == Some(cell) {
+            break;
+        }
+        let (from, price) = (distance[cell], map.cost()[cell]);
+        for &(d, offset, length) in &moves {
+            if process.blocked[cell] >> d & 1 == 1 {
+                continue;
+            }
+            let before = cell.wrapping_add_signed(offset);
+            if done[before] || !goal_values[before].is_nan() {
+                continue;
+            }
+            let way = length * price + discount * from;
+            if way < from {
+                return None;
+            }
+            if way < distance[before] {
+                distance[before] = way;
+                heap.push(Reverse((key(way), before as u32)));
+            }
+        }
+    }
+    distance.iter_mut().for_each(|d| *d = -*d);
+    Some((distance, order))
+}
+
+/// The order of numbers as that of integers (IEEE 754: bits are in order, negative ones backwards).
+fn key(x: f64) -> i64 {
+    let bits = x.to_bits() as i64;
+    bits ^ ((bits >> 63) as u64 >> 1) as i64
 }

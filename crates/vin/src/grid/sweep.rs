@@ -200,25 +200,32 @@ mod tests {
         for connectivity in kinds {
             for walls in walls {
                 for (slip, stay) in [(0.0, 0.0), (0.2, 0.0), (0.0, 0.1), (0.3, 0.2)] {
-                let spec = GridSpec { connectivity, walls, slip, stay, discount: 0.9 };
-                let process = GridProcess::new(map.clone(), spec, &[(5, 2.0)])?;
-                let n = process.states();
-                let held: Vec<bool> = (0..n).map(|s| s == 5 || map.solid()[s]).collect();
-                let start =
-                    |s: usize| if map.solid()[s] { f64::NEG_INFINITY } else { 0.1 * s as f64 };
-                let mut values: Vec<f64> = (0..n).map(start).collect();
-                for _ in 0..3 {
-                    let (mut a, mut b) = (vec![0.0; n], vec![0.0; n]);
-                    let (mut ta, mut tb) = (vec![0; n], vec![0; n]);
-                    process.sweep(&values, &held, Backup::Hard, &mut a, Some(&mut ta));
-                    sweep_by_rows(&process, &values, &held, Backup::Hard, &mut b, Some(&mut tb));
-                    assert_eq!(a, b);
-                    assert_eq!(ta, tb);
-                    let mut c = vec![0.0; n];
-                    process.sweep(&values, &held, Backup::Hard, &mut c, None);
-                    assert_eq!(a, c);
-                    values = a;
-                }
+                    let spec = GridSpec { connectivity, walls, slip, stay, discount: 0.9 };
+                    let process = GridProcess::new(map.clone(), spec, &[(5, 2.0)])?;
+                    let n = process.states();
+                    let held: Vec<bool> = (0..n).map(|s| s == 5 || map.solid()[s]).collect();
+                    let start =
+                        |s: usize| if map.solid()[s] { f64::NEG_INFINITY } else { 0.1 * s as f64 };
+                    let mut values: Vec<f64> = (0..n).map(start).collect();
+                    for _ in 0..3 {
+                        let (mut a, mut b) = (vec![0.0; n], vec![0.0; n]);
+                        let (mut ta, mut tb) = (vec![0; n], vec![0; n]);
+                        process.sweep(&values, &held, Backup::Hard, &mut a, Some(&mut ta));
+                        sweep_by_rows(
+                            &process,
+                            &values,
+                            &held,
+                            Backup::Hard,
+                            &mut b,
+                            Some(&mut tb),
+                        );
+                        assert_eq!(a, b);
+                        assert_eq!(ta, tb);
+                        let mut c = vec![0.0; n];
+                        process.sweep(&values, &held, Backup::Hard, &mut c, None);
+                        assert_eq!(a, c);
+                        values = a;
+                    }
                 }
             }
         }

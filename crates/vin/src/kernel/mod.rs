@@ -4,10 +4,12 @@
 //! order of the samples, so the bits do not depend on the threads.
 
 mod backward;
+mod dynamic;
 mod iteration;
 mod plane;
 mod sets;
 
+pub use dynamic::{DynamicShape, dynamic_backward, dynamic_forward, dynamic_push};
 pub use iteration::{LoopShape, LoopTape, loop_backward, loop_forward, loop_push};
 pub use sets::{set_cross_entropy, set_cross_entropy_gradient};
 

@@ -110,6 +110,36 @@ impl ProblemSet {
         Ok(Self { maps, connectivity, problems: problems.concat() })
     }
 
+    /// One problem on each of the given maps, with the given goals; starts are drawn by seed.
+    ///
+    /// # Errors
+    /// Another number of goals; a goal off its map, in a wall, or that no cell leads to.
+    pub fn with_goals(
+        maps: Vec<GridMap>,
+        goals: &[usize],
+        connectivity: Connectivity,
+        seed: u64,
+    ) -> Result<Self> {
+        crate::error::check_len("problems", "goals", goals.len(), maps.len())?;
+        let one = |(index, map): (usize, GridMap)| -> Result<(Arc<GridMap>, Problem)> {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            random.set_stream(index as u64);
+            let (map, goal) = (Arc::new(map), goals[index]);
+            let mut problem = solved(&map, connectivity, index, goal, goal)?;
+            let per = connectivity.states_per_cell();
+            let joined = |c: &usize| *c != goal && problem.lengths[c * per].is_finite();
+            let Some(start) = (0..map.cells()).filter(joined).choose(&mut random) else {
+                let what = format!("no cell of map {index} leads to the goal, cell {goal}");
+                return Err(Error::invalid("problems", what));
+            };
+            problem.start = start;
+            Ok((map, problem))
+        };
+        let all: Vec<_> = maps.into_par_iter().enumerate().map(one).collect::<Result<_>>()?;
+        let (maps, problems) = all.into_iter().unzip();
+        Ok(Self { maps, connectivity, problems })
+    }
+
     /// Only some of the problems: for curricula, which begin with near goals, and for splits. Maps stay.
     #[must_use]
     pub fn filtered(&self, keep: impl Fn(&Problem) -> bool) -> Self {

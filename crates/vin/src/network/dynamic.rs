@@ -2,8 +2,9 @@
 
 use pullback_core_graph::{Result as NetworkResult, Var};
 use pullback_nn::layer::{Conv2d, Conv2dSpec, Layer};
-use pullback_nn::ops::{Conv2dOptions, conv2d};
 use pullback_nn::parameters::{Bound, Initialization, Scope};
+
+use crate::node::{dynamic_value_iteration, set_cross_entropy};
 
 /// What a [`DtVin`] is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,24 +71,43 @@ impl DtVin {
         let kernels = self.kernels.forward(parameters, hidden)?;
         let kernels = kernels.reshape(&[batch, actions, 9, h, w]).softmax(2);
         let reward = self.reward.forward(parameters, hidden)?;
-        // Neighbour t of each cell as channel t: a convolution with one-hot kernels.
-        let mut taps = vec![0.0; 81];
-        (0..9).for_each(|t| taps[t * 9 + t] = 1.0);
-        let device = pullback_core_graph::candle::Device::Cpu;
-        let taps = pullback_core_graph::tensor::from_vec(taps, &[9, 1, 3, 3], &device)?;
-        let taps = x.graph().constant(&taps.to_dtype(x.dtype()?)?);
-        let options = Conv2dOptions { padding: [1, 1], ..Conv2dOptions::default() };
-        let (mut v, mut all) = (reward.zeros_like(), vec![]);
-        for n in 1..=iterations {
-            let around = conv2d(reward + v, taps, options).unsqueeze(1);
-            let q = (kernels * around).sum([2]).ok()?;
-            if n == iterations || n.is_multiple_of(every.max(1)) {
-                all.push((n, self.head.forward(parameters, q)?));
-            }
-            v = q.max([1]).unsqueeze(1);
-        }
-        Ok(all)
+        let every = every.max(1);
+        let stages: Vec<usize> =
+            (1..=iterations).filter(|n| *n == iterations || n.is_multiple_of(every)).collect();
+        let all = dynamic_value_iteration(kernels, reward.squeeze(1), &stages)?;
+        let head = |(n, q)| Ok((n, self.head.forward(parameters, q)?));
+        stages.into_iter().zip(all).map(head).collect()
     }
+}
+
+/// The adaptive highway loss (Wang and others 2025, eq. 6): the mean over the stages n of −ln π(right actions) after n iterations, in the cells whose
+/// best way has at most n moves; a cell that no iteration could have reached teaches nothing. `stages` as [`DtVin::forward_every`] gives them, `sets` as
+/// [`set_cross_entropy`] takes them, `moves` the moves of the best way of each cell. Stages without a cell do not count.
+///
+/// # Errors
+/// No stage with a cell, `moves` of another length, those of [`set_cross_entropy`].
+pub fn highway_loss<'g>(
+    stages: &[(usize, Var<'g>)],
+    sets: &[u8],
+    moves: &[f64],
+) -> NetworkResult<Var<'g>> {
+    const NODE: &str = "highway loss";
+    if moves.len() != sets.len() {
+        let what = format!("{} moves for {} cells", moves.len(), sets.len());
+        return Err(pullback_core_graph::Error::invalid(NODE, what));
+    }
+    let mut losses = vec![];
+    for &(n, logits) in stages {
+        let near = |(set, moves): (&u8, &f64)| if *moves <= n as f64 { *set } else { 0 };
+        let near: Vec<u8> = sets.iter().zip(moves).map(near).collect();
+        if near.iter().any(|set| *set != 0) {
+            losses.push(set_cross_entropy(logits, near)?);
+        }
+    }
+    let count = losses.len() as f64;
+    let sum = losses.into_iter().reduce(|a, b| a + b);
+    let none = || pullback_core_graph::Error::invalid(NODE, "no stage reaches a cell with a label");
+    (sum.ok_or_else(none)? / count).ok()
 }
 
 impl Layer for DtVin {

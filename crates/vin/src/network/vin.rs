@@ -1,10 +1,13 @@
 //! The value iteration network (Tamar and others 2016), with its linear front end folded.
 
+use pullback_core_graph::tensor::from_vec;
 use pullback_core_graph::{Result as NetworkResult, Var};
 use pullback_nn::layer::Layer;
 use pullback_nn::ops::{Conv2dOptions, conv2d, conv2d_fused};
-use pullback_nn::parameters::{Bound, Initialization, Scope};
+use pullback_nn::parameters::{Bound, Initialization, Parameters, Scope};
 
+use super::symmetry::{Axis, symmetrized};
+use crate::grid::MOVES_CLOCKWISE as MOVES;
 use crate::node::{IterationOptions, value_iteration};
 
 /// What a [`Vin`] is made from; the defaults are the paper's, but for the first values of the weights.
@@ -26,6 +29,9 @@ pub struct VinSpec {
     pub untied: bool,
     /// V off the map.
     pub pad: f64,
+    /// Weights that the turns and mirrors of the square leave as they are (as SymVIN has them; Zhao and others 2023): 4 or 8 actions, of 8 or more
+    /// channels the first 8 are directions. The stored weights are projected; names and shapes stay.
+    pub symmetric: bool,
 }
 
 impl Default for VinSpec {
@@ -39,6 +45,7 @@ impl Default for VinSpec {
             actions: 8,
             untied: false,
             pad: 0.0,
+            symmetric: false,
         }
     }
 }
@@ -73,9 +80,13 @@ impl Vin {
     /// Makes the parameters: uniform on ±1/√fan_in as PyTorch's layers start, U at 0.
     ///
     /// # Errors
-    /// As [`Scope::parameter`].
+    /// As [`Scope::parameter`]; symmetric with neither 4 nor 8 actions.
     pub fn new(scope: &mut Scope<'_>, spec: VinSpec) -> pullback_nn::Result<Self> {
         let VinSpec { inputs, hidden, channels, kernel, iterations, actions, .. } = spec;
+        if spec.symmetric && !matches!(actions, 4 | 8) {
+            let what = format!("{actions} actions, symmetric with 4 or 8");
+            return Err(pullback_core_graph::Error::invalid("VIN", what).into());
+        }
         let start = Initialization::Pytorch;
         let h = [hidden, inputs, 3, 3];
         let sets = if spec.untied { iterations + 1 } else { 1 };
@@ -97,10 +108,49 @@ impl Vin {
         Ok(Self { names, spec })
     }
 
+    /// Sets W, U and the head to single steps, so that training begins with a planner and has to find what the map says: of 8 or more channels the first 8 look
+    /// at the neighbour in one direction, clockwise from north, with `discount` for its value; the others are 0; an action is its direction's channel. The front end keeps
+    /// its weights.
+    ///
+    /// # Errors
+    /// Less than 8 channels, other actions than 4 or 8, parameters of another network.
+    pub fn start_as_steps(
+        &self,
+        parameters: &mut Parameters,
+        discount: f64,
+    ) -> pullback_nn::Result<()> {
+        let VinSpec { channels, kernel, iterations, actions, untied, .. } = self.spec;
+        if channels < 8 || !matches!(actions, 4 | 8) {
+            let what = format!("{channels} channels and {actions} actions: 8 or more, 4 or 8");
+            return Err(pullback_core_graph::Error::invalid("VIN", what).into());
+        }
+        let taps = kernel * kernel;
+        let [.., w, u, head] = &self.names;
+        let sets = if untied { iterations + 1 } else { 1 };
+        for (name, value) in [(w, 1.0), (u, discount)] {
+            let mut all = vec![0.0; sets * channels * taps];
+            for set in 0..sets {
+                for (c, by) in MOVES.iter().enumerate() {
+                    let middle = (kernel / 2) as isize;
+                    let tap = (middle + by.dy) * kernel as isize + middle + by.dx;
+                    all[(set * channels + c) * taps + tap as usize] = value;
+                }
+            }
+            set_numbers(parameters, name, all)?;
+        }
+        let mut all = vec![0.0; actions * channels];
+        (0..actions).for_each(|a| all[a * channels + 8 / actions * a] = 1.0);
+        set_numbers(parameters, head, all)
+    }
+
     /// The settings.
     #[must_use]
     pub fn spec(&self) -> VinSpec {
         self.spec
+    }
+
+    fn tied<'g>(&self, weights: Var<'g>, axes: &[Axis]) -> NetworkResult<Var<'g>> {
+        if self.spec.symmetric { symmetrized(weights, axes) } else { Ok(weights) }
     }
 
     /// r of the map, (batch, height, width).
@@ -113,6 +163,7 @@ impl Vin {
         let r = parameters.get(r)?.reshape(&[1, hidden]);
         let h = parameters.get(h)?.reshape(&[hidden, inputs * 9]);
         let weight = r.matmul(h).reshape(&[1, inputs, 3, 3]);
+        let weight = self.tied(weight, &[Axis::Plain(inputs), Axis::Kernel(3)])?;
         let bias = r.matmul(parameters.get(b)?.reshape(&[hidden, 1])).reshape(&[1]);
         let options = Conv2dOptions { padding: [1, 1], ..Conv2dOptions::default() };
         conv2d_fused(x, weight, bias, false, options).squeeze(1).ok()
@@ -129,16 +180,36 @@ impl Vin {
             false => vec![channels, kernel, kernel],
         };
         let [.., w, u, _] = &self.names;
-        let (w, u) = (parameters.get(w)?.reshape(&dims), parameters.get(u)?.reshape(&dims));
+        let axes = [
+            Axis::Plain(if untied { iterations + 1 } else { 1 }),
+            Axis::Channels(channels),
+            Axis::Kernel(kernel),
+        ];
+        let read = |name| self.tied(parameters.get(name)?.reshape(&dims), &axes);
+        let (w, u) = (read(w)?, read(u)?);
         let options = IterationOptions { iterations, pad, untied };
         value_iteration(self.reward(parameters, x)?, w, u, options)
     }
 }
 
+/// Gives a parameter other numbers.
+pub(super) fn set_numbers(
+    parameters: &mut Parameters,
+    name: &str,
+    numbers: Vec<f64>,
+) -> pullback_nn::Result<()> {
+    let old = parameters.get(name)?;
+    let (dims, dtype) = (old.dims().to_vec(), old.dtype());
+    let t = from_vec(numbers, &dims, old.device())?.to_dtype(dtype)?;
+    parameters.set(name, &t)
+}
+
 impl Layer for Vin {
     fn forward<'g>(&self, parameters: &Bound<'g>, x: Var<'g>) -> NetworkResult<Var<'g>> {
         let VinSpec { channels, actions, .. } = self.spec;
-        let head = parameters.get(&self.names[5])?.reshape(&[actions, channels, 1, 1]);
+        let axes = [Axis::Actions(actions), Axis::Channels(channels)];
+        let head = self.tied(parameters.get(&self.names[5])?, &axes)?;
+        let head = head.reshape(&[actions, channels, 1, 1]);
         conv2d(self.q(parameters, x)?, head, Conv2dOptions::default()).ok()
     }
 }

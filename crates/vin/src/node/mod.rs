@@ -1,5 +1,6 @@
 //! The fused loops and the planner as nodes of a function network.
 
+mod dynamic;
 mod plan;
 mod sets;
 mod value_iteration;
@@ -8,6 +9,7 @@ use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_core_graph::tensor::{ensure_finite, from_vec};
 use pullback_core_graph::{Error as NetworkError, Phase, Result as NetworkResult};
 
+pub use dynamic::dynamic_value_iteration;
 pub use plan::PlanNode;
 pub use sets::set_cross_entropy;
 pub use value_iteration::{IterationOptions, action_value_iteration, value_iteration};

@@ -10,14 +10,15 @@ use pullback_core_graph::{
 use rayon::prelude::*;
 
 use super::{Like, alike, expect, external};
-use crate::gradient::{Cotangent, Plan, Planned, Tangent};
+use crate::gradient::{Cotangent, Gradient, Plan, Planned, Tangent};
 use crate::process::{Block, Parametric, ranges};
 use crate::{Error, Result};
 
 /// The node (blocks of θ…) ↦ (V, Q): a batch of decision processes, planned and differentiated as the [`Plan`] says.
 ///
 /// Inputs are the blocks of [`Parametric::blocks`] in order, each (batch, dims…), f32 or f64; the processes give everything else (walls, goals, which
-/// transitions there are). Outputs: V (batch, states), Q (batch, states, actions). Where there is no value both are `fill`, a constant
+/// transitions there are). γ, τ and V₀ can be inputs, too, in this order after the blocks: [`PlanNode::discount`], [`PlanNode::temperature`],
+/// [`PlanNode::initial`]. Outputs: V (batch, states), Q (batch, states, actions). Where there is no value both are `fill`, a constant
 /// without derivative. First order only.
 ///
 /// ```
@@ -44,7 +45,38 @@ pub struct PlanNode<P> {
     processes: Arc<Vec<P>>,
     plan: Plan,
     fill: f64,
+    /// What the inputs are: the blocks of θ, then γ, τ, V₀ where they are asked for.
     blocks: Vec<Block>,
+    extras: Extras,
+}
+
+/// Which of γ, τ and V₀ are inputs.
+#[derive(Debug, Clone, Copy, Default)]
+struct Extras {
+    discount: bool,
+    temperature: bool,
+    initial: bool,
+}
+
+impl Extras {
+    /// θ, γ, τ and V₀ out of one item's numbers.
+    fn split(self, states: usize, numbers: Vec<f64>) -> Tangent {
+        let mut rest = numbers;
+        let initial = if self.initial { rest.split_off(rest.len() - states) } else { vec![] };
+        let mut last = |wanted: bool| if wanted { rest.pop() } else { None };
+        let temperature = last(self.temperature).unwrap_or_default();
+        let discount = last(self.discount).unwrap_or_default();
+        Tangent { parameters: rest, discount, temperature, initial, ..Tangent::default() }
+    }
+
+    /// The numbers of one item from derivatives.
+    fn join(self, gradient: Gradient) -> Vec<f64> {
+        let mut all = gradient.parameters;
+        all.extend(self.discount.then_some(gradient.discount));
+        all.extend(self.temperature.then_some(gradient.temperature));
+        all.extend(self.initial.then_some(gradient.initial).into_iter().flatten());
+        all
+    }
 }
 
 const NODE: &str = "plan";
@@ -69,7 +101,29 @@ impl<P: Parametric + Clone + 'static> PlanNode<P> {
             );
             return Err(Error::invalid(NODE, what));
         }
-        Ok(Self { processes: Arc::new(processes), plan, fill: -1e4, blocks })
+        let extras = Extras::default();
+        Ok(Self { processes: Arc::new(processes), plan, fill: -1e4, blocks, extras })
+    }
+
+    /// γ is an input, (batch, 1).
+    #[must_use]
+    pub fn discount(mut self) -> Self {
+        self.extras.discount = true;
+        self
+    }
+
+    /// τ of the plan's backup is an input, (batch, 1); the hard maximum has none, and its derivative by it is 0.
+    #[must_use]
+    pub fn temperature(mut self) -> Self {
+        self.extras.temperature = true;
+        self
+    }
+
+    /// V₀ is an input, (batch, states); at a fixed point it is a guess and its derivative 0.
+    #[must_use]
+    pub fn initial(mut self) -> Self {
+        self.extras.initial = true;
+        self
     }
 
     /// What stands for a value that there is not; −10⁴ unless said otherwise.
@@ -80,7 +134,12 @@ impl<P: Parametric + Clone + 'static> PlanNode<P> {
 
     /// The node.
     #[must_use]
-    pub fn build(self) -> Arc<dyn Function> {
+    pub fn build(mut self) -> Arc<dyn Function> {
+        let Extras { discount, temperature, initial } = self.extras;
+        self.blocks.extend(discount.then(|| Block::new("discount", &[1])));
+        self.blocks.extend(temperature.then(|| Block::new("temperature", &[1])));
+        let states = self.processes[0].states();
+        self.blocks.extend(initial.then(|| Block::new("initial values", &[states])));
         Arc::new(self)
     }
 
@@ -101,8 +160,17 @@ impl<P: Parametric + Clone + 'static> PlanNode<P> {
                 all[item * block.len()..(item + 1) * block.len()].to_vec()
             };
             let theta: Vec<f64> = self.blocks.iter().zip(&columns).flat_map(part).collect();
-            let process = self.processes[item].with_parameters(&theta)?;
-            self.plan.of_owned(process, &[])
+            let process = &self.processes[item];
+            let at = self.extras.split(process.states(), theta);
+            let mut process = process.with_parameters(&at.parameters)?;
+            let mut plan = self.plan;
+            if self.extras.discount {
+                process = process.with_discount(at.discount)?;
+            }
+            if self.extras.temperature {
+                plan.backup = plan.backup.with_temperature(at.temperature);
+            }
+            plan.of_owned(process, &at.initial)
         };
         (0..batch)
             .into_par_iter()
@@ -151,6 +219,7 @@ impl<P: Parametric + Clone + 'static> Function for PlanNode<P> {
         let map = At {
             planned,
             blocks: self.blocks.clone(),
+            extras: self.extras,
             x: x.iter().map(Like::of).collect(),
             y: y.iter().map(Like::of).collect(),
             wrt: (0..x.len()).map(|i| wrt.needs(i)).collect(),
@@ -163,6 +232,7 @@ impl<P: Parametric + Clone + 'static> Function for PlanNode<P> {
 struct At<P: 'static> {
     planned: Vec<Planned<'static, P>>,
     blocks: Vec<Block>,
+    extras: Extras,
     x: Vec<Like>,
     y: Vec<Like>,
     wrt: Vec<bool>,
@@ -183,8 +253,8 @@ impl<P: Parametric> LinearMap for At<P> {
                 Some(all) => all[item * block.len()..(item + 1) * block.len()].to_vec(),
                 None => vec![0.0; block.len()],
             };
-            let parameters = self.blocks.iter().zip(&columns).flat_map(part).collect();
-            let tangent = Tangent { parameters, ..Tangent::default() };
+            let numbers = self.blocks.iter().zip(&columns).flat_map(part).collect();
+            let tangent = self.extras.split(plan.values.len(), numbers);
             let values = plan.push(&tangent)?;
             let q = plan.push_action_values(&tangent, &values);
             Ok((values, q))
@@ -226,7 +296,7 @@ impl<P: Parametric> LinearMap for At<P> {
                     all => part(all, &plan.action_values()),
                 },
             };
-            Ok(plan.pull(&cotangent)?.parameters)
+            Ok(self.extras.join(plan.pull(&cotangent)?))
         };
         let all: Vec<Vec<f64>> = self
             .planned

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::dense::{ROW_SUM, check_frame, check_row};
+use super::dense::{ROW_SUM, check_discount, check_frame, check_row};
 use super::{Backup, Block, CHUNK, Dense, Parametric, Process, sweep_by_rows};
 use crate::error::{check_finite, check_len};
 use crate::{Error, Result};
@@ -266,6 +266,11 @@ impl Parametric for Csr {
         let rows = (self.starts.clone(), self.next.clone(), probability.to_vec());
         let sizes = [self.states, self.actions];
         Self::with_tolerance(sizes, reward.to_vec(), rows, self.discount, &terminal, self.tolerance)
+    }
+    fn with_discount(&self, discount: f64) -> Result<Self> {
+        let ends = self.terminal.iter().any(Option::is_some);
+        check_discount(self.name(), discount, ends)?;
+        Ok(Self { discount, ..self.clone() })
     }
     fn pull(&self, state: usize, action: usize, weight: f64, values: &[f64], into: &mut [f64]) {
         let row = state * self.actions + action;

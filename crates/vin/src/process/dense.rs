@@ -95,6 +95,11 @@ impl Parametric for Dense {
         let sizes = [self.states, self.actions];
         Self::new(sizes, reward.to_vec(), transition.to_vec(), self.discount, &terminal)
     }
+    fn with_discount(&self, discount: f64) -> Result<Self> {
+        let ends = self.terminal.iter().any(Option::is_some);
+        check_discount(self.name(), discount, ends)?;
+        Ok(Self { discount, ..self.clone() })
+    }
     fn pull(&self, state: usize, action: usize, weight: f64, values: &[f64], into: &mut [f64]) {
         let row = state * self.actions + action;
         into[row] += weight;

@@ -61,8 +61,14 @@ pub trait Process: Send + Sync {
         false
     }
 
+    /// Whether every action leads to one state for certain, and from there some action leads back: then the best ways say what each state can hope for, and
+    /// transitions need not be looked at once more.
+    fn reversible(&self) -> bool {
+        false
+    }
+
     /// The values of the best ways to a terminal state and the order in which states were settled, if the process has a faster method for that
-    /// than the general one: [`Method::Prioritized`](crate::solve::Method::Prioritized) uses it. `until` may end the search.
+    /// than the general one: [`Method::Prioritized`](crate::solve::Method::Prioritized) uses it. `until` may end the search. V = −∞ where no way leads.
     fn best_ways(&self, _until: Option<usize>) -> Option<(Vec<f64>, Vec<u32>)> {
         None
     }
@@ -94,6 +100,13 @@ pub trait Parametric: Process {
     /// # Errors
     /// A wrong length, numbers outside their domain.
     fn with_parameters(&self, parameters: &[f64]) -> Result<Self>
+    where
+        Self: Sized;
+    /// The same process with another γ.
+    ///
+    /// # Errors
+    /// Outside (0, 1], or 1 without a terminal state.
+    fn with_discount(&self, discount: f64) -> Result<Self>
     where
         Self: Sized;
     /// into += w·∂Q(s, a)/∂θ, with V held. Entries where V is −∞ get nothing.

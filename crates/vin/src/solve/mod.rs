@@ -90,7 +90,7 @@ impl Settings {
 pub fn solve<P: Process + ?Sized>(process: &P, settings: &Settings) -> Result<Solution> {
     settings.check(process.name())?;
     if settings.method == Method::Prioritized
-        && let Some(solution) = prioritized::direct(process, settings)
+        && let Some(solution) = prioritized::direct(process, settings)?
     {
         return Ok(solution);
     }

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 
 use super::sweeps::{Ended, State, bound};
 use super::{Settings, Solution, newton, sweeps};
-use crate::process::{Process, Prospects, is_deterministic};
+use crate::process::{Process, Prospects, frame, is_deterministic};
 use crate::{Error, Result};
 
 /// A state with the value of a way from it; the largest first, at a tie the smaller number.
@@ -113,20 +113,35 @@ fn table<P: Process + ?Sized>(process: &P) -> (Vec<usize>, Vec<(u32, u8)>) {
     (starts, pairs)
 }
 
-/// All at once for processes that have a method of their own, with γ = 1: the best ways are the values. `None` for the others.
-pub(super) fn direct<P: Process + ?Sized>(process: &P, settings: &Settings) -> Option<Solution> {
-    let (values, _) =
-        if process.discount() == 1.0 { process.best_ways(None)? } else { return None };
-    let held: Vec<bool> = (0..values.len())
-        .map(|s| !values[s].is_finite() || process.terminal(s).is_some())
-        .collect();
-    let (mut next, mut best) = (values.clone(), vec![0u8; values.len()]);
-    process.sweep(&values, &held, settings.backup, &mut next, Some(&mut best));
-    let residual = sweeps::size(sweeps::changes(&values, &next, &held));
-    let prospects = Prospects::of_ways(process, &values, best);
-    let (iterations, converged, bound) = (1, true, Some(residual));
-    let ended = Ended { values, iterations, residual, converged, bound };
-    Some(ended.into_solution(process, settings, prospects))
+/// All at once for processes whose best ways say what there is to hope for: with γ = 1 they are the values. `None` for the others.
+pub(super) fn direct<P: Process + ?Sized>(
+    process: &P,
+    settings: &Settings,
+) -> Result<Option<Solution>> {
+    let discount = process.discount();
+    if discount < 1.0 && !process.reversible() {
+        return Ok(None);
+    }
+    let ways = match process.best_ways(None) {
+        Some((ways, _)) => ways,
+        None if discount < 1.0 => best_first(process)?.0,
+        None => return Ok(None),
+    };
+    let held: Vec<bool> =
+        (0..ways.len()).map(|s| !ways[s].is_finite() || process.terminal(s).is_some()).collect();
+    let (mut next, mut best) = (ways.clone(), vec![0u8; ways.len()]);
+    process.sweep(&ways, &held, settings.backup, &mut next, Some(&mut best));
+    let residual = sweeps::size(sweeps::changes(&ways, &next, &held));
+    let prospects = Prospects::of_ways(process, &ways, best);
+    let ended = if discount < 1.0 {
+        let start = |s: usize| if ways[s].is_finite() { ways[s] } else { 0.0 };
+        let (values, held) = frame(process, &prospects, start);
+        repaired(process, settings, &prospects, &ways, State { values, held })?
+    } else {
+        let (iterations, converged, bound) = (1, true, Some(residual));
+        Ended { values: ways, iterations, residual, converged, bound }
+    };
+    Ok(Some(ended.into_solution(process, settings, prospects)))
 }
 
 /// The value of the best way from one state, −∞ if there is none: the search ends there.
@@ -165,16 +180,36 @@ pub(super) fn solve<P: Process + ?Sized>(
             values[s] = best[s];
         }
     }
+    repaired(process, settings, prospects, &best, State { values, held })
+}
+
+/// Policy iteration where best ways are not all: first among the states that no way leads from, then, if that changes more, among all.
+fn repaired<P: Process + ?Sized>(
+    process: &P,
+    settings: &Settings,
+    prospects: &Prospects,
+    ways: &[f64],
+    State { mut values, held }: State,
+) -> Result<Ended> {
+    let discount = process.discount();
+    let lost = |s: usize| !held[s] && !ways[s].is_finite();
+    let mut iterations = 1;
+    if discount < 1.0 && (0..values.len()).any(lost) {
+        let others = (0..values.len()).map(|s| !lost(s)).collect();
+        let ended = newton::solve(process, settings, prospects, State { values, held: others })?;
+        values = ended.values;
+        iterations += ended.iterations;
+    }
     let mut next = values.clone();
     process.sweep(&values, &held, settings.backup, &mut next, None);
     let residual = sweeps::size(sweeps::changes(&values, &next, &held));
     // Rounding may leave a last bit.
     let largest = values.iter().filter(|v| v.is_finite()).fold(1.0f64, |m, v| m.max(v.abs()));
-    let discount = process.discount();
     if residual <= sweeps::threshold(discount, settings.tolerance).max(4.0 * f64::EPSILON * largest)
     {
         let bound = bound(discount, residual).or((residual <= 1e-12 * largest).then_some(residual));
-        return Ok(Ended { values, iterations: 1, residual, converged: true, bound });
+        return Ok(Ended { values, iterations, residual, converged: true, bound });
     }
-    newton::solve(process, settings, prospects, State { values, held })
+    let ended = newton::solve(process, settings, prospects, State { values, held })?;
+    Ok(Ended { iterations: iterations + ended.iterations, ..ended })
 }

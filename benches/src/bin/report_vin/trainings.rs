@@ -1,0 +1,132 @@
+//! Trainings that take long: results of earlier runs, read from a file and said to be so; with `--full` all of them anew.
+
+use std::ops::ControlFlow;
+
+use anyhow::{Result, anyhow};
+use benches::output::{Options, Output};
+use benches::row::Row;
+use pullback_core_graph::candle::{DType, Device};
+use pullback_nn::data::{Loader, LoaderOptions};
+use pullback_nn::optimizer::{Adam, AdamOptions};
+use pullback_nn::parameters::Parameters;
+use pullback_nn::train::{Trainer, TrainerOptions};
+use pullback_vin::learn::{
+    HiddenProblem, HiddenSpec, ProblemSet, Protocol, demonstrations, measure, wilson,
+};
+use pullback_vin::network::{
+    HiddenData, HiddenTask, QmdpNet, QmdpNetSpec, Readings, Vin, VinSpec, greedy, hidden_runs,
+    hidden_share,
+};
+use serde_json::Value;
+
+use crate::learned::{figures, trained};
+
+/// Each entry: the command without the seed, what it trains, its target, and the runs.
+const STORED: &str = include_str!("../../../../crates/vin/tests/reference/trainings.json");
+
+/// Of each command the worst of its seeds.
+fn stored(output: &mut Output) -> Result<()> {
+    let all: Value = serde_json::from_str(STORED)?;
+    let on = all["machine"].as_str().unwrap_or_default();
+    for entry in all["trainings"].as_array().ok_or_else(|| anyhow!("no trainings"))? {
+        let text = |key: &str| entry[key].as_str().unwrap_or_default();
+        let runs = entry["runs"].as_array().ok_or_else(|| anyhow!("no runs"))?;
+        let each = |key: &str| runs.iter().filter_map(|run| run[key].as_f64()).collect::<Vec<_>>();
+        let worst = |key: &str| each(key).into_iter().fold(f64::INFINITY, f64::min);
+        let most = |key: &str| each(key).into_iter().fold(f64::NEG_INFINITY, f64::max);
+        let name = format!("trained with `{}` on {on}, {} seeds", text("command"), runs.len());
+        let measure = text("measure");
+        let row = Row::new(format!("{name}: worst {measure}"), "%", 100.0 * worst(measure));
+        output.push(match entry["target"].as_f64() {
+            Some(target) => row.at_least(target),
+            None => row,
+        })?;
+        let walks = runs.iter().find_map(|run| run["walks"].as_f64()).unwrap_or(1000.0);
+        let hits = (worst(measure) * walks).round() as usize;
+        let low = 100.0 * wilson(hits, walks as usize, 1.959_963_984_540_054)[0];
+        output.push(Row::new(format!("{name}: worst {measure}, 95 % from"), "%", low))?;
+        if most("cost_ratio").is_finite() {
+            let row = Row::new(format!("{name}: worst cost ratio"), "ratio", most("cost_ratio"));
+            output.push(row.at_most(1.005))?;
+        }
+        output.push(Row::new(format!("{name}: longest training"), "s", most("seconds")))?;
+    }
+    Ok(())
+}
+
+/// The weights do not know how large a map is: a few cheap epochs on small maps come first.
+fn vin(output: &mut Output, size: usize, target: f64) -> Result<()> {
+    let mut parameters = Parameters::new(1, DType::F32, &Device::Cpu);
+    let spec = |size| VinSpec { symmetric: true, ..VinSpec::of_size(size) };
+    let network = Vin::new(&mut parameters.root(), spec(size))?;
+    network.start_as_steps(&mut parameters, 0.95)?;
+    for (small, epochs) in [(8, 1), (16, 2), (28, 3)] {
+        if small <= size {
+            let train = ProblemSet::generate(Protocol::Vin { size: small }, 4286, 2)?;
+            let mut unused = Parameters::new(1, DType::F32, &Device::Cpu);
+            let network = Vin::new(&mut unused.root(), spec(small))?;
+            parameters = trained(network, parameters, &train, epochs)?;
+        }
+    }
+    let mut test = ProblemSet::generate(Protocol::Vin { size }, 1000, 2_000_001)?;
+    let mut last = usize::MAX;
+    test.problems.retain(|p| std::mem::replace(&mut last, p.map) != p.map);
+    let report = measure(&test, &greedy(&network, &parameters, &test)?, false)?;
+    figures(output, &format!("VIN {size}×{size} that begins as steps"), &report, Some(target))
+}
+
+fn qmdp(output: &mut Output, maps: usize, epochs: u64, target: Option<f64>) -> Result<()> {
+    let spec = HiddenSpec::default();
+    let (problems, runs) = demonstrations(spec, maps, 2)?;
+    let mut parameters = Parameters::new(1, DType::F32, &Device::Cpu);
+    let net = QmdpNetSpec { hidden: 50, readings: Readings::Bits, ..QmdpNetSpec::default() };
+    let network = QmdpNet::new(&mut parameters.root(), net)?;
+    network.start_as_steps(&mut parameters, 3.0)?;
+    let options = LoaderOptions { batch: 64, seed: 1, ..LoaderOptions::default() };
+    let loader = Loader::new(HiddenData::new(problems, runs, 16)?, options)?;
+    let steps = (epochs * loader.batches() as u64) as f64;
+    let adam = Adam::new(AdamOptions { learning_rate: 3e-3, ..AdamOptions::default() })?;
+    let options = TrainerOptions { epochs, seed: 1, clip: Some(1.0), ..TrainerOptions::default() };
+    let schedule = move |step: u64| {
+        3e-3 * (0.01 + 0.495 * (1.0 + (std::f64::consts::PI * step as f64 / steps).cos()))
+    };
+    let task = HiddenTask::new(network, vec![]);
+    let mut trainer =
+        Trainer::new(task, parameters, adam, loader, options)?.with_schedule(schedule);
+    trainer.run(|_| ControlFlow::Continue(()))?;
+    let parameters = trainer.into_parameters();
+    let network = QmdpNet::new(&mut Parameters::new(1, DType::F32, &Device::Cpu).root(), net)?;
+    let count = if target.is_some() { 1000 } else { 200 };
+    let test: Vec<_> = (0..count)
+        .map(|i| HiddenProblem::draw(spec, 2_000_001, i))
+        .collect::<pullback_vin::Result<_>>()?;
+    let mut arrived = 0;
+    for (i, problem) in test.iter().enumerate() {
+        arrived += usize::from(problem.demonstrate(i as u64)?.0.arrived);
+    }
+    let share = hidden_share(&hidden_runs(&network, &parameters, &test, 7)?);
+    let name = format!("QMDP-net 10×10, deterministic, {maps} maps");
+    let row = Row::new(format!("{name}: success"), "%", 100.0 * share.value());
+    output.push(match target {
+        Some(target) => row.at_least(target),
+        None => row,
+    })?;
+    output.push(Row::new(format!("{name}: 95 % from"), "%", 100.0 * share.interval()[0]))?;
+    let expert = 100.0 * arrived as f64 / test.len() as f64;
+    output.push(Row::new(format!("{name}: QMDP with the true models"), "%", expert))
+}
+
+pub(crate) fn rows(output: &mut Output, options: &Options) -> Result<()> {
+    stored(output)?;
+    if options.full {
+        for (size, target) in [(8, 99.6), (16, 99.3), (28, 97.0)] {
+            vin(output, size, target)?;
+        }
+        qmdp(output, 10_000, 12, Some(99.0))?;
+    } else if options.quick {
+        qmdp(output, 100, 1, None)?;
+    } else {
+        qmdp(output, 2000, 6, None)?;
+    }
+    Ok(())
+}
