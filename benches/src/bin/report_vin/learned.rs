@@ -24,8 +24,9 @@ pub(crate) fn trained<L: Layer + Clone>(
     parameters: Parameters,
     train: &ProblemSet,
     epochs: u64,
+    seed: u64,
 ) -> Result<Parameters> {
-    let options = LoaderOptions { batch: 32, seed: 1, ..LoaderOptions::default() };
+    let options = LoaderOptions { batch: 32, seed, ..LoaderOptions::default() };
     let loader = Loader::new(PlanningData::new(train.clone())?, options)?;
     let adam = Adam::new(AdamOptions { learning_rate: 5e-3, ..AdamOptions::default() })?;
     let task = PlanningTask::new(network, None, false);
@@ -66,7 +67,7 @@ pub(crate) fn rows(output: &mut Output, quick: bool) -> Result<()> {
     let test = ProblemSet::generate(protocol, if quick { 40 } else { 300 }, 2_000_001)?;
     let mut parameters = Parameters::new(1, DType::F32, &Device::Cpu);
     let vin = Vin::new(&mut parameters.root(), VinSpec::of_size(8))?;
-    let parameters = trained(vin.clone(), parameters, &train, epochs)?;
+    let parameters = trained(vin.clone(), parameters, &train, epochs, 1)?;
     let limit = if quick { None } else { Some(99.6) };
     let report = measure(&test, &greedy(&vin, &parameters, &test)?, false)?;
     figures(output, "VIN 8×8, a third of the paper's maps", &report, limit)?;
@@ -75,7 +76,7 @@ pub(crate) fn rows(output: &mut Output, quick: bool) -> Result<()> {
     let mut own = Parameters::new(1, DType::F32, &Device::Cpu);
     let steps = Vin::new(&mut own.root(), VinSpec { symmetric: true, ..VinSpec::of_size(8) })?;
     steps.start_as_steps(&mut own, 0.95)?;
-    let own = trained(steps.clone(), own, &train, epochs.div_ceil(8))?;
+    let own = trained(steps.clone(), own, &train, epochs.div_ceil(8), 1)?;
     let report = measure(&test, &greedy(&steps, &own, &test)?, false)?;
     figures(output, "VIN 8×8 that begins as steps, the same maps", &report, limit)?;
     crate::pictures::draw("steps", &steps, &own, &test)?;
@@ -121,7 +122,7 @@ pub(crate) fn rows(output: &mut Output, quick: bool) -> Result<()> {
     }
     let mut parameters = Parameters::new(1, DType::F32, &Device::Cpu);
     let cnn = Arc::new(Cnn::new(&mut parameters.root(), CnnSpec::default())?);
-    let parameters = trained(cnn.clone(), parameters, &train, epochs.div_ceil(4))?;
+    let parameters = trained(cnn.clone(), parameters, &train, epochs.div_ceil(4), 1)?;
     let report = measure(&test, &greedy(&cnn, &parameters, &test)?, false)?;
     figures(output, "CNN of 5 layers, 8×8, the same maps", &report, None)
 }

@@ -1,6 +1,8 @@
-//! Trainings that take long: results of earlier runs, read from a file and said to be so; with `--full` all of them anew.
+//! Trainings on the paper's protocol, three seeds for each size; with `--full` QMDP-net's at its full size, too. Results of longer ones are read
+//! from a file, said to be so, and no target's measure.
 
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use benches::output::{Options, Output};
@@ -11,7 +13,7 @@ use pullback_nn::optimizer::{Adam, AdamOptions};
 use pullback_nn::parameters::Parameters;
 use pullback_nn::train::{Trainer, TrainerOptions};
 use pullback_vin::learn::{
-    HiddenProblem, HiddenSpec, ProblemSet, Protocol, demonstrations, measure, wilson,
+    HiddenProblem, HiddenSpec, ProblemSet, Protocol, Share, demonstrations, measure, wilson,
 };
 use pullback_vin::network::{
     HiddenData, HiddenTask, QmdpNet, QmdpNetSpec, Readings, Vin, VinSpec, greedy, hidden_runs,
@@ -19,9 +21,9 @@ use pullback_vin::network::{
 };
 use serde_json::Value;
 
-use crate::learned::{figures, trained};
+use crate::learned::trained;
 
-/// Each entry: the command without the seed, what it trains, its target, and the runs.
+/// Each entry: the command without the seed, what it trains, and the runs.
 const STORED: &str = include_str!("../../../../crates/vin/tests/reference/trainings.json");
 
 /// Of each command the worst of its seeds.
@@ -34,45 +36,58 @@ fn stored(output: &mut Output) -> Result<()> {
         let each = |key: &str| runs.iter().filter_map(|run| run[key].as_f64()).collect::<Vec<_>>();
         let worst = |key: &str| each(key).into_iter().fold(f64::INFINITY, f64::min);
         let most = |key: &str| each(key).into_iter().fold(f64::NEG_INFINITY, f64::max);
-        let name = format!("trained with `{}` on {on}, {} seeds", text("command"), runs.len());
+        let name = format!("earlier: `{}` on {on}, {} seeds", text("command"), runs.len());
         let measure = text("measure");
         let row = Row::new(format!("{name}: worst {measure}"), "%", 100.0 * worst(measure));
-        output.push(match entry["target"].as_f64() {
-            Some(target) => row.at_least(target),
-            None => row,
-        })?;
+        output.push(row)?;
         let walks = runs.iter().find_map(|run| run["walks"].as_f64()).unwrap_or(1000.0);
         let hits = (worst(measure) * walks).round() as usize;
         let low = 100.0 * wilson(hits, walks as usize, 1.959_963_984_540_054)[0];
         output.push(Row::new(format!("{name}: worst {measure}, 95 % from"), "%", low))?;
         if most("cost_ratio").is_finite() {
             let row = Row::new(format!("{name}: worst cost ratio"), "ratio", most("cost_ratio"));
-            output.push(row.at_most(1.005))?;
+            output.push(row)?;
         }
         output.push(Row::new(format!("{name}: longest training"), "s", most("seconds")))?;
     }
     Ok(())
 }
 
-/// The weights do not know how large a map is: a few cheap epochs on small maps come first.
+/// The worst of three seeds. The weights do not know how large a map is: a few cheap epochs on small maps come first.
 fn vin(output: &mut Output, size: usize, target: f64) -> Result<()> {
-    let mut parameters = Parameters::new(1, DType::F32, &Device::Cpu);
     let spec = |size| VinSpec { symmetric: true, ..VinSpec::of_size(size) };
-    let network = Vin::new(&mut parameters.root(), spec(size))?;
-    network.start_as_steps(&mut parameters, 0.95)?;
-    for (small, epochs) in [(8, 1), (16, 2), (28, 3)] {
-        if small <= size {
-            let train = ProblemSet::generate(Protocol::Vin { size: small }, 4286, 2)?;
-            let mut unused = Parameters::new(1, DType::F32, &Device::Cpu);
-            let network = Vin::new(&mut unused.root(), spec(small))?;
-            parameters = trained(network, parameters, &train, epochs)?;
-        }
-    }
     let mut test = ProblemSet::generate(Protocol::Vin { size }, 1000, 2_000_001)?;
     let mut last = usize::MAX;
     test.problems.retain(|p| std::mem::replace(&mut last, p.map) != p.map);
-    let report = measure(&test, &greedy(&network, &parameters, &test)?, false)?;
-    figures(output, &format!("VIN {size}×{size} that begins as steps"), &report, Some(target))
+    let (mut worst, mut ratio, mut longest) = (None::<Share>, 0.0f64, 0.0f64);
+    for seed in 1..=3 {
+        let started = Instant::now();
+        let mut parameters = Parameters::new(seed, DType::F32, &Device::Cpu);
+        let network = Vin::new(&mut parameters.root(), spec(size))?;
+        network.start_as_steps(&mut parameters, 0.95)?;
+        for (small, epochs) in [(8, 2), (16, 2), (28, 2)] {
+            if small <= size {
+                let train = ProblemSet::generate(Protocol::Vin { size: small }, 4286, 2 * seed)?;
+                let mut unused = Parameters::new(seed, DType::F32, &Device::Cpu);
+                let network = Vin::new(&mut unused.root(), spec(small))?;
+                parameters = trained(network, parameters, &train, epochs, seed)?;
+            }
+        }
+        longest = longest.max(started.elapsed().as_secs_f64());
+        let report = measure(&test, &greedy(&network, &parameters, &test)?, false)?;
+        ratio = ratio.max(report.cost_ratio);
+        if worst.is_none_or(|worst| report.success.value() < worst.value()) {
+            worst = Some(report.success);
+        }
+    }
+    let worst = worst.ok_or_else(|| anyhow!("no seeds"))?;
+    let name = format!("VIN {size}×{size} that begins as steps, 4,286 maps, three seeds");
+    let row = Row::new(format!("{name}: worst success"), "%", 100.0 * worst.value());
+    output.push(row.at_least(target))?;
+    let low = 100.0 * worst.interval()[0];
+    output.push(Row::new(format!("{name}: worst success, 95 % from"), "%", low))?;
+    output.push(Row::new(format!("{name}: worst cost ratio"), "ratio", ratio).at_most(1.005))?;
+    output.push(Row::new(format!("{name}: longest training"), "s", longest).at_most(600.0))
 }
 
 fn qmdp(output: &mut Output, maps: usize, epochs: u64, target: Option<f64>) -> Result<()> {
@@ -117,11 +132,13 @@ fn qmdp(output: &mut Output, maps: usize, epochs: u64, target: Option<f64>) -> R
 }
 
 pub(crate) fn rows(output: &mut Output, options: &Options) -> Result<()> {
-    stored(output)?;
-    if options.full {
+    if !options.quick {
         for (size, target) in [(8, 99.6), (16, 99.3), (28, 97.0)] {
             vin(output, size, target)?;
         }
+    }
+    stored(output)?;
+    if options.full {
         qmdp(output, 10_000, 12, Some(99.0))?;
     } else if options.quick {
         qmdp(output, 100, 1, None)?;

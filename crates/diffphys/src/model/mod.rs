@@ -403,7 +403,7 @@ impl Model {
     /// Changes the options.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if a number is outside its domain.
+    /// [`crate::Error::Invalid`] if a number is outside its domain.
     pub fn set_options(&mut self, options: Options) -> Result<()> {
         options.check()?;
         self.opt = options;
