@@ -174,13 +174,22 @@ pub enum Error {
     },
     /// A typed error of a function from another crate (a solver, a simulator). To get it back, match this variant and ask
     /// `source.downcast_ref::<TheirError>()`; `source()` of the trait gives the shared pointer around it.
-    #[error("{node}: {source}")]
+    #[error("{}", beside(node, source))]
     External {
         /// The node.
         node: String,
         /// The error.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// The text of an error with the node's name before it, once.
+fn beside(node: &str, source: &impl std::fmt::Display) -> String {
+    let text = source.to_string();
+    match text.strip_prefix(node) {
+        Some(rest) if rest.starts_with(':') => text,
+        _ => format!("{node}: {text}"),
+    }
 }
 
 impl Error {

@@ -155,6 +155,22 @@ fn nodes_obey_the_laws() {
     assert_eq!(node.eval(&single).unwrap()[1].dtype(), DType::F32);
 }
 
+/// min −3x₀ − 4x₁, ‖x‖ ≤ r: x = r·(0.6, 0.8) in any unit of length.
+#[test]
+fn a_change_of_units_makes_no_kink() {
+    let (a, values) = dense(3, 2, &[0.0, 0.0, -1.0, 0.0, 0.0, -1.0]);
+    let conic = Conic::new(Pattern::empty(2, 2), a, vec![Cone::SecondOrder(3)]).unwrap();
+    for r in [1.0, 1e2, 1e4, 1e6] {
+        let data = ConicData { p: &[], q: &[-3.0, -4.0], a: &values, b: &[r, 0.0, 0.0] };
+        let solution = Arc::new(conic.solve(1, &data).unwrap());
+        assert!(apart(solution.x(0), &[0.6 * r, 0.8 * r]) < 1e-9, "{r:e}");
+        let derivative = solution.derivative(&Degenerate::Refuse).unwrap();
+        let along = ConicData { p: &[], q: &[], a: &[], b: &[1.0, 0.0, 0.0] };
+        let pushed = derivative.push(&along).unwrap_or_else(|e| panic!("{r:e}: {e}"));
+        assert!(apart(&pushed.x, &[0.6, 0.8]) < 1e-6, "{r:e}: {:?}", pushed.x);
+    }
+}
+
 #[test]
 fn misuse_is_an_error() {
     let invalid = |p: Pattern, a: Pattern, cones: Vec<Cone>| {
@@ -167,6 +183,9 @@ fn misuse_is_an_error() {
     assert!(invalid(p.clone(), a.clone(), vec![Cone::Power(f64::NAN)]));
     assert!(invalid(p.clone(), a.clone(), vec![Cone::NonNegative(3), Cone::Semidefinite(0)]));
     assert!(invalid(Pattern::full(2, 2), a.clone(), vec![Cone::NonNegative(3)]));
+    assert!(invalid(p.clone(), a.clone(), vec![Cone::Semidefinite(usize::MAX)]));
+    let many = vec![Cone::NonNegative(usize::MAX), Cone::NonNegative(1)];
+    assert!(invalid(p.clone(), a.clone(), many));
     assert!(invalid(Pattern::empty(0, 0), Pattern::empty(3, 0), vec![Cone::NonNegative(3)]));
     assert!(Pattern::new(2, 1, vec![0, 2], vec![1, 0]).is_err());
     assert!(Pattern::new(2, 1, vec![0, 1], vec![2]).is_err());

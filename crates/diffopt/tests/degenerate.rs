@@ -155,3 +155,14 @@ fn random_degenerate_programs_are_never_solved_wrongly() {
     }
     assert!(solved > 700 && other > 200, "{solved} solved, {other} others");
 }
+
+#[test]
+fn items_sizes_and_directions_out_of_bounds_are_errors() {
+    let huge = Qp::new(usize::MAX / 2).solve(1, &QpData::new(&[], &[], (&[], &[]), (&[], &[])));
+    assert!(matches!(huge, Err(Error::Invalid { .. })));
+    let line = QpData::new(&[1.0], &[1.0], (&[], &[]), (&[], &[]));
+    let one = Arc::new(Qp::new(1).solve(1, &line).unwrap());
+    assert!(matches!(one.certificate(1), Err(Error::Invalid { .. })));
+    let nan = QpData::new(&[], &[f64::NAN], (&[], &[]), (&[], &[]));
+    assert!(matches!(one.directional(&nan), Err(Error::Invalid { .. })));
+}

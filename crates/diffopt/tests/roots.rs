@@ -217,6 +217,16 @@ fn bad_arguments_are_errors() {
     assert!(node(Adjoint::Unrolled(0)).build().is_err());
     assert!(node(Adjoint::Truncated(0)).build().is_err());
     assert!(node(Adjoint::Implicit).tolerance(-1.0).build().is_err());
+    for (setting, solver) in [
+        ("tolerance", Anderson { tolerance: Some(f64::NAN), ..Anderson::default() }),
+        ("tolerance", Anderson { tolerance: Some(-1.0), ..Anderson::default() }),
+        ("mixing", Anderson { mixing: f64::NAN, ..Anderson::default() }),
+        ("iterations", Anderson { iterations: 0, ..Anderson::default() }),
+    ] {
+        let node = FixedPoint::new("cell", map.clone(), solver).build().unwrap();
+        let e = node.eval(&x).unwrap_err();
+        assert!(matches!(e, Error::Invalid { .. }) && e.to_string().contains(setting), "{e}");
+    }
     let built = node(Adjoint::MatrixFree).build().unwrap();
     assert!(matches!(built.eval(&[]), Err(Error::Arity { .. })));
     let nan = tensor(&[f64::NAN, 0.0, 0.0], &[3, 1]);

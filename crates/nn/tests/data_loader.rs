@@ -172,6 +172,9 @@ fn bad_settings_are_typed_errors() {
     assert!(matches!(synthetic::two_moons(4, -0.1, 0), Err(Error::Setting { .. })));
     assert!(matches!(synthetic::spirals(0, 4, 1.0, 0.1, 0), Err(Error::Argument { .. })));
     assert!(matches!(strokes::digits(1, 7, 0), Err(Error::Argument { .. })));
+    for (each, size) in [(usize::MAX, 16), (1 << 50, 16), (1, 1 << 40)] {
+        assert!(matches!(strokes::digits(each, size, 0), Err(Error::Argument { .. })));
+    }
 }
 
 #[test]

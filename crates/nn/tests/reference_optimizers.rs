@@ -15,11 +15,12 @@ use pullback_nn::optimizer::{
     Adam, AdamOptions, AdamW, ExponentialAverage, Group, RmsProp, RmsPropOptions, Sgd, SgdOptions,
     clip_by_value,
 };
+use pullback_nn::parameters::Initialization;
 use pullback_nn::schedule::{
     self, Cosine, CosineRestarts, Exponential, Linear, MultiStep, OneCycle, Product, Schedule,
     Sequence, Step,
 };
-use pullback_nn::{Checkpoint, Error, Optimizer};
+use pullback_nn::{Checkpoint, Error, Optimizer, Parameters};
 
 #[test]
 fn trajectories_are_those_of_pytorch() {
@@ -201,4 +202,27 @@ fn an_average_comes_back_and_forgets_its_beginning_faster_with_warm_up() {
     }
     assert_eq!(moved(&back).to_bits(), moved(&average).to_bits());
     assert!(matches!(back.restore(&Checkpoint::new(), "e."), Err(Error::Entry { .. })));
+}
+
+#[test]
+fn groups_choose_something() {
+    let mut parameters = Parameters::new(0, DType::F64, &Device::Cpu);
+    for name in ["weight", "bias", "bias_hh_l0", "in_proj_bias", "unbiased"] {
+        parameters
+            .root()
+            .scope("layer")
+            .parameter(name, &[2], Initialization::Constant(1.0))
+            .unwrap();
+    }
+    let gradients: Vec<Tensor> = parameters.iter().map(|(_, p)| p.zeros_like().unwrap()).collect();
+    let decay = |group| {
+        let options = SgdOptions { learning_rate: 0.1, weight_decay: 1.0, ..Default::default() };
+        Sgd::new(options).unwrap().with_groups(vec![group]).unwrap()
+    };
+    decay(Group::biases().weight_decay(0.0)).step(&mut parameters, &gradients).unwrap();
+    let changed = parameters.iter().filter(|(_, p)| p.to_vec1::<f64>().unwrap()[0] != 1.0);
+    let changed: Vec<&str> = changed.map(|(name, _)| name).collect();
+    assert_eq!(changed, ["layer.unbiased", "layer.weight"]);
+    let refused = decay(Group::prefix("nothing")).step(&mut parameters, &gradients);
+    assert!(matches!(refused, Err(Error::Argument { argument: "group", value: 0, .. })));
 }

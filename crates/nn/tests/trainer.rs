@@ -77,6 +77,29 @@ fn an_interrupted_run_goes_on_in_the_middle_of_an_epoch() {
 }
 
 #[test]
+fn a_history_that_lost_its_end_goes_on_with_whole_lines() {
+    let folder = Folder::new("half_a_line");
+    let mut first = trainer(Some(&folder.0), 0).unwrap();
+    let stop = |event: &Event<'_>| match event {
+        Event::Step { step: 30, .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    assert_eq!(first.run(stop).unwrap(), Ending::Interrupted);
+    drop(first);
+    let path = folder.0.join("history.jsonl");
+    let text = fs::read(&path).unwrap();
+    fs::write(&path, &text[..text.len() - 20]).unwrap();
+    let mut second = trainer(Some(&folder.0), 0).unwrap();
+    assert_eq!(second.resume().unwrap().unwrap().step, 30);
+    assert_eq!(second.run(go_on).unwrap(), Ending::Finished);
+    for line in fs::read_to_string(&path).unwrap().lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+    }
+    let error = trainer(None, 0).unwrap().resume().unwrap_err();
+    assert!(error.to_string().contains("no folder"), "{error}");
+}
+
+#[test]
 fn a_run_without_end_is_left_by_its_callback() {
     let mut trainer = runs::trainer_of(None, 0, u64::MAX).unwrap();
     let ending = trainer.run(|event| match event {

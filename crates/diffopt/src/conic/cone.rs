@@ -58,6 +58,9 @@ impl Cone {
                 Some(format!("a power cone of exponent {a:e}, outside (0, 1)"))
             }
             Cone::Semidefinite(0) => Some("a semidefinite cone of order 0".into()),
+            Cone::Semidefinite(k) if 1 << 24 < k => {
+                Some(format!("a semidefinite cone of order {k}, above 2²⁴"))
+            }
             _ => None,
         }
     }

@@ -72,10 +72,16 @@ impl Conic {
     pub fn new(p: Pattern, a: Pattern, cones: Vec<Cone>) -> Result<Self> {
         let name = "conic";
         let n = a.columns;
-        let rows: usize = cones.iter().map(Cone::dimension).sum();
         if n == 0 {
             return Err(Error::invalid(name, "a problem without unknowns"));
         }
+        if let Some(fault) = cones.iter().find_map(Cone::fault) {
+            return Err(Error::invalid(name, fault));
+        }
+        let add = |sum: usize, cone: &Cone| sum.checked_add(cone.dimension());
+        let Some(rows) = cones.iter().try_fold(0, add) else {
+            return Err(Error::invalid(name, "more rows than numbers can count"));
+        };
         if p.rows != n || p.columns != n || rows != a.rows {
             let what = format!(
                 "P of {}×{}, A of {}×{n} and cones of {rows} rows do not fit together",
@@ -86,9 +92,6 @@ impl Conic {
         if let Some((i, j)) = p.entries().find(|(i, j)| j < i) {
             let what = format!("P has the entry ({i}, {j}) below its diagonal");
             return Err(Error::invalid(name, what));
-        }
-        if let Some(fault) = cones.iter().find_map(Cone::fault) {
-            return Err(Error::invalid(name, fault));
         }
         let settings = ConicSettings::default();
         Ok(Conic { name: name.into(), p, a, cones, settings })

@@ -21,6 +21,8 @@ pub(super) struct ConicItem {
     pub(super) status: Status,
     pub(super) residual: f64,
     pub(super) iterations: usize,
+    /// Did Newton's steps add digits, so that the point is known as well as its residual says?
+    pub(super) newton: bool,
     pub(super) proof: Vec<f64>,
 }
 
@@ -34,6 +36,7 @@ impl ConicItem {
             status,
             residual: f64::INFINITY,
             iterations: 0,
+            newton: false,
             proof: Vec::new(),
         }
     }
@@ -175,8 +178,9 @@ impl ConicSolution {
 
     /// The setting, or more where the solution is known less exactly.
     pub(super) fn weak(&self, item: usize) -> f64 {
-        let residual = self.items[item].residual;
-        let floor = if residual < 1e-12 { 0.0 } else { 10.0 * residual.sqrt() };
+        let ConicItem { residual, newton, .. } = self.items[item];
+        // An interior point ends with slack times multiplier at its residual; Newton's steps do not.
+        let floor = if newton || residual < 1e-12 { 0.0 } else { 10.0 * residual.sqrt() };
         self.problem.settings.weak.max(floor.min(1e-3))
     }
 

@@ -194,6 +194,7 @@ impl Conic {
             status: Status::Solved,
             residual: f64::INFINITY,
             iterations: c.iterations,
+            newton: false,
             proof: Vec::new(),
         };
         item.residual = self.residual(d, &item);
@@ -238,6 +239,7 @@ impl Conic {
     /// Newton's method on F(x, v) = 0 from the solver's point (Qi and Sun, A nonsmooth version of Newton's method, 1993), as long as it helps.
     /// Each matrix serves for two steps: the second one costs little and adds as many digits as the first one had.
     pub(super) fn polish(&self, d: &ConicData<'_>, item: &mut ConicItem) {
+        let start = item.residual;
         for _ in 0..self.settings.polish {
             let jacobians: Vec<_> =
                 self.blocks().map(|(cone, rows)| cone.jacobian(&item.v[rows], 0.0, true)).collect();
@@ -249,6 +251,7 @@ impl Conic {
                     _ => break,
                 }
             }
+            item.newton = item.residual <= 1e-2 * start;
             if item.residual < 1e-13 || 0.5 * before < item.residual {
                 return;
             }

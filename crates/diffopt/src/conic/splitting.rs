@@ -105,6 +105,7 @@ fn item(x: &[f64], z: &[f64], s: &[f64], iterations: usize) -> ConicItem {
         status: Status::Solved,
         residual: f64::INFINITY,
         iterations,
+        newton: false,
         proof: Vec::new(),
     }
 }

@@ -19,8 +19,12 @@ impl QpSolution {
     /// What is known about the derivative of an item's solution. Costs some O((n + p + m)³): eigenvalues and singular values.
     ///
     /// # Errors
-    /// [`Error::NotSolved`].
+    /// [`Error::NotSolved`]; [`Error::Invalid`] for an item outside of the batch.
     pub fn certificate(&self, item: usize) -> Result<Certificate> {
+        if self.batch <= item {
+            let what = format!("item {item} of a batch of {}", self.batch);
+            return Err(Error::invalid(&self.qp.name, what));
+        }
         self.ensure_solved(item)?;
         let (group, lane) = self.place(item);
         Ok(Local::of(group, lane).certificate(self.weak(item), self.stats(item).residual))

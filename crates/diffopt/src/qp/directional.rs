@@ -27,13 +27,18 @@ impl QpSolution {
     /// Where multipliers are not unique, those of dν, dλ that belong to the chosen vertex are given.
     ///
     /// # Errors
-    /// [`Error::Length`]; [`Error::NotSolved`]; [`Error::NotDifferentiable`] where x is not unique, or the constraints have no solution
+    /// [`Error::Length`]; [`Error::Invalid`] for numbers that are not finite; [`Error::NotSolved`]; [`Error::NotDifferentiable`] where x is not unique, or the constraints have no solution
     /// on this side.
     pub fn directional(&self, direction: &QpData<'_>) -> Result<QpTangent> {
         let (n, p, m) = self.qp.sizes();
         let direction = direction.as_direction(&self.qp.name, self.batch, (n, p, m))?;
         let mut out = QpTangent::default();
         for item in 0..self.batch {
+            if let Some((argument, index, value)) = direction.first_not_finite(item) {
+                let what =
+                    format!("the direction of item {item}: {argument} is {value} at entry {index}");
+                return Err(Error::invalid(&self.qp.name, what));
+            }
             let side = self.side(item, &direction)?;
             out.x.extend(side.dx);
             out.equality.extend_from_slice(&side.dy[..p]);

@@ -113,7 +113,8 @@ impl QpSolution {
         self.batch
     }
 
-    /// x* of an item; without meaning unless it is solved.
+    /// x* of an item; without meaning unless it is solved. Panics for an item outside of the batch, as do all that take one and give no
+    /// `Result`.
     pub fn x(&self, item: usize) -> &[f64] {
         &self.all_x()[item * self.qp.n..(item + 1) * self.qp.n]
     }

@@ -169,6 +169,15 @@ impl Qp {
         if self.n == 0 {
             return Err(Error::invalid(&self.name, "a problem without unknowns"));
         }
+        // A group of eight keeps some 8·(2n + r + 8)·(n + r + 1) numbers.
+        let rows = self.p.checked_add(self.m).and_then(|r| r.checked_add(self.n + 8));
+        if rows.and_then(|k| k.checked_mul(k)).is_none_or(|k| 1 << 40 < k) {
+            let (n, p, m) = self.sizes();
+            let what = format!(
+                "{n} unknowns, {p} equalities and {m} inequalities are too many for dense matrices"
+            );
+            return Err(Error::invalid(&self.name, what));
+        }
         Ok(())
     }
 

@@ -5,7 +5,9 @@ use pullback_core_graph::candle::Tensor;
 use pullback_core_graph::linalg::solve_positive_definite;
 use pullback_core_graph::tensor::to_f64;
 
-use super::{RootProblem, RootSolver, default_tolerance, largest, like, no_convergence};
+use super::{
+    RootProblem, RootSolver, check_settings, default_tolerance, largest, like, no_convergence,
+};
 
 /// Anderson's acceleration (type II), each element of the batch by itself: with the last m changes Δy and ΔF as columns,
 ///
@@ -43,6 +45,7 @@ struct History {
 impl RootSolver for Anderson {
     fn solve(&self, problem: &RootProblem<'_>, guess: &Tensor) -> Result<Tensor> {
         let tolerance = self.tolerance.unwrap_or_else(|| default_tolerance(guess));
+        check_settings(problem, tolerance, &[("mixing", self.mixing)], self.iterations)?;
         let (batch, n) = problem.sizes();
         let mut y = to_f64(guess)?;
         let mut histories: Vec<History> = (0..batch).map(|_| History::default()).collect();

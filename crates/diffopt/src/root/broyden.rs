@@ -6,7 +6,8 @@ use pullback_core_graph::tensor::to_f64;
 use pullback_core_graph::{Error, Result};
 
 use super::{
-    RootProblem, RootSolver, default_tolerance, largest, like, no_convergence, residual_at,
+    RootProblem, RootSolver, check_settings, default_tolerance, largest, like, no_convergence,
+    residual_at,
 };
 
 /// Broyden's good method, each element of the batch by itself: the Jacobian at the guess by pushes, its inverse B updated by
@@ -35,6 +36,7 @@ impl Default for Broyden {
 impl RootSolver for Broyden {
     fn solve(&self, problem: &RootProblem<'_>, guess: &Tensor) -> Result<Tensor> {
         let tolerance = self.tolerance.unwrap_or_else(|| default_tolerance(guess));
+        check_settings(problem, tolerance, &[], self.iterations)?;
         let (batch, n) = problem.sizes();
         let mut y = to_f64(guess)?;
         let mut r = to_f64(&problem.residual(guess)?)?;

@@ -29,6 +29,26 @@ fn default_tolerance(y: &Tensor) -> f64 {
     if y.dtype() == DType::F32 { 1e-5 } else { 1e-10 }
 }
 
+/// Errors: a tolerance that is not above 0, another number that is not finite, no iterations; the setting is named.
+fn check_settings(
+    problem: &RootProblem<'_>,
+    tolerance: f64,
+    others: &[(&str, f64)],
+    iterations: usize,
+) -> Result<()> {
+    let fail = |what: String| Err(Error::invalid(problem.name(), what));
+    if !(tolerance > 0.0 && tolerance.is_finite()) {
+        return fail(format!("the setting tolerance is {tolerance:e}, not above 0"));
+    }
+    if let Some((name, x)) = others.iter().find(|(_, x)| !x.is_finite()) {
+        return fail(format!("the setting {name} is {x:e}"));
+    }
+    if iterations == 0 {
+        return fail("the setting iterations is 0".into());
+    }
+    Ok(())
+}
+
 /// A tensor like y.
 fn like(y: &Tensor, data: Vec<f64>) -> Result<Tensor> {
     Ok(from_vec(data, y.dims(), y.device())?.to_dtype(y.dtype())?)

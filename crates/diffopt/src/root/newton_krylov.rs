@@ -6,7 +6,8 @@ use pullback_core_graph::{Error, Result};
 
 use super::krylov::Gmres;
 use super::{
-    RootProblem, RootSolver, default_tolerance, largest, like, no_convergence, residual_at,
+    RootProblem, RootSolver, check_settings, default_tolerance, largest, like, no_convergence,
+    residual_at,
 };
 
 /// Newton's method whose linear systems are solved by GMRES from pushes through F, the whole batch as one system.
@@ -32,6 +33,7 @@ impl Default for NewtonKrylov {
 impl RootSolver for NewtonKrylov {
     fn solve(&self, problem: &RootProblem<'_>, guess: &Tensor) -> Result<Tensor> {
         let tolerance = self.tolerance.unwrap_or_else(|| default_tolerance(guess));
+        check_settings(problem, tolerance, &[], self.iterations)?;
         let mut y = to_f64(guess)?;
         let (mut forcing, mut before) = (0.1f64, f64::NAN);
         for iteration in 0..=self.iterations {

@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::dataset::Labelled;
-use crate::error::{Result, check_positive};
+use crate::error::{Error, Result, check_positive, room};
 
 type Point = [f64; 2];
 
@@ -16,11 +16,19 @@ type Point = [f64; 2];
 /// A picture depends on the seed and its place alone, so that a longer set begins with a shorter one.
 ///
 /// # Errors
-/// [`Error::Argument`](crate::Error::Argument) if `each` is 0 or `size` below 8.
+/// [`Error::Argument`](crate::Error::Argument) if `each` is 0 or `size` below 8, or there is no memory for so many.
 pub fn digits(each: usize, size: usize, seed: u64) -> Result<Labelled> {
     check_positive("digits", "each", each)?;
-    check_positive("digits", "size above 7", size.saturating_sub(7))?;
-    let n = 10 * each;
+    if size < 8 {
+        let (operation, argument, reason) = ("digits", "size", "must be 8 or more");
+        return Err(Error::Argument { operation, argument, value: size, reason });
+    }
+    let n = each.saturating_mul(10);
+    if !room::<f32>(&[n, size, size]) {
+        let (operation, argument, reason) =
+            ("digits", "each", "there is no memory for the pictures");
+        return Err(Error::Argument { operation, argument, value: each, reason });
+    }
     let mut pixels = Vec::with_capacity(n * size * size);
     for index in 0..n {
         let mut random = ChaCha8Rng::seed_from_u64(seed);

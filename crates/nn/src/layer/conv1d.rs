@@ -27,7 +27,7 @@ pub struct Conv1dSpec {
 }
 
 impl Conv1dSpec {
-    /// A convolution that keeps the length: odd kernel, padding (kernel − 1)/2, with a bias, Xavier's initialization.
+    /// A convolution that keeps the length: odd kernel (an even one gives one more), padding ⌊kernel/2⌋, with a bias, Xavier's initialization.
     #[must_use]
     pub fn same(inputs: usize, outputs: usize, kernel: usize) -> Self {
         let window = Window::new(kernel).padding(kernel / 2);

@@ -27,7 +27,7 @@ pub struct Conv2dSpec {
 }
 
 impl Conv2dSpec {
-    /// A convolution that keeps the image's size: odd square kernel, padding (kernel − 1)/2, with a bias, Xavier's
+    /// A convolution that keeps the image's size: odd square kernel (an even one gives one pixel more), padding ⌊kernel/2⌋, with a bias, Xavier's
     /// initialization, no rectifier.
     #[must_use]
     pub fn same(inputs: usize, outputs: usize, kernel: usize) -> Self {

@@ -7,7 +7,7 @@ use pullback_core_graph::tensor::{Real, all_finite, ensure_finite, from_vec, wit
 use pullback_core_graph::{Phase, blocks_of, vectorized, with_real};
 
 use super::Optimizer;
-use super::group::{Group, rule_for};
+use super::group::{Group, check_groups, rule_for};
 use super::rule::Rule;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
@@ -113,6 +113,9 @@ impl<R: Rule> Descent<R> {
         if gradients.len() != parameters.len() {
             let what = format!("{} gradients for {} parameters", gradients.len(), parameters.len());
             return Err(Error::Parameter { name: "(all)".into(), what });
+        }
+        if self.steps == 0 {
+            check_groups(&self.groups, parameters)?;
         }
         let mut next = parameters.clone();
         let mut kept = BTreeMap::new();

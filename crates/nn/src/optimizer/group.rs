@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::rule::{Rule, Setting};
 use crate::error::{Error, Result};
+use crate::parameters::Parameters;
 
 /// Parameters chosen by name, with a factor of the learning rate and a weight decay of their own.
 ///
@@ -36,11 +37,20 @@ impl Group {
         Self::by(move |name| name.starts_with(&start))
     }
 
-    /// The parameters whose names end so: `bias` are all biases.
+    /// The parameters whose names end so. For biases see [`Group::biases`]: not all of their names end in `bias`.
     #[must_use]
     pub fn suffix(end: impl Into<String>) -> Self {
         let end = end.into();
         Self::by(move |name| name.ends_with(&end))
+    }
+
+    /// All biases: the last part of their names begins with `bias` (`bias`, a recurrent layer's `bias_hh_l0`) or ends with it.
+    #[must_use]
+    pub fn biases() -> Self {
+        Self::by(|name| {
+            let last = name.rsplit('.').next().unwrap_or(name);
+            last.starts_with("bias") || last.ends_with("bias")
+        })
     }
 
     /// η of the group over the η of all others; 0 holds its parameters fixed.
@@ -66,6 +76,18 @@ impl Group {
         not_negative("learning rate factor", self.factor)?;
         self.weight_decay.map_or(Ok(()), |w| not_negative("weight decay", w))
     }
+}
+
+/// Each group chooses something. Errors: one that chooses no parameter at all.
+pub(super) fn check_groups(groups: &[Group], parameters: &Parameters) -> Result<()> {
+    for (value, group) in groups.iter().enumerate() {
+        if !parameters.iter().any(|(name, _)| (group.chooses)(name)) {
+            let (operation, argument) = ("optimizer", "group");
+            let reason = "chooses none of the parameters' names";
+            return Err(Error::Argument { operation, argument, value, reason });
+        }
+    }
+    Ok(())
 }
 
 /// The rule as it is for a parameter of this name.

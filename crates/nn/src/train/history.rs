@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -25,6 +25,13 @@ pub(super) enum Line<'a> {
     Epoch { epoch: u64, step: u64, loss: f64, metrics: &'a BTreeMap<String, f64> },
 }
 
+/// Bytes up to the end of the last whole line.
+fn whole_lines(file: &mut File) -> std::io::Result<u64> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at as u64 + 1))
+}
+
 impl History {
     /// Opens the file and keeps its first `length` bytes.
     pub(super) fn open(path: PathBuf, length: u64) -> Result<Self> {
@@ -33,10 +40,16 @@ impl History {
             fs::create_dir_all(folder).map_err(fail)?;
         }
         let mut options = File::options();
-        let mut file =
-            options.create(true).write(true).truncate(false).open(&path).map_err(fail)?;
-        // A file that lost its end, or all, goes on from what it has.
-        let length = length.min(file.metadata().map_err(fail)?.len());
+        let mut file = options
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(fail)?;
+        // A file that lost its end, or all, goes on from the whole lines that it has.
+        let found = file.metadata().map_err(fail)?.len();
+        let length = if found < length { whole_lines(&mut file).map_err(fail)? } else { length };
         file.set_len(length).map_err(fail)?;
         file.seek(SeekFrom::End(0)).map_err(fail)?;
         Ok(Self { path, file, length })

@@ -127,10 +127,13 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
     /// same options the run goes on bit by bit.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if all are damaged, or the run is another one: its seed, its data or its batches differ. What does not
+    /// [`Error::Checkpoint`] if the options name no folder, all are damaged, or the run is another one: its seed, its data or its batches differ. What does not
     /// fit the parameters or the optimizer. Nothing has changed then.
     pub fn resume(&mut self) -> Result<Option<Found>> {
-        let Some(folder) = &self.folder else { return Ok(None) };
+        let Some(folder) = &self.folder else {
+            let reason = "the options name no folder for checkpoints".into();
+            return Err(Error::Checkpoint { path: Default::default(), reason });
+        };
         let Some(found) = folder.newest()? else { return Ok(None) };
         self.restore(&found.checkpoint).map_err(|error| match error {
             Error::Checkpoint { reason, .. } => {
