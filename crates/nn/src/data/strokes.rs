@@ -16,7 +16,7 @@ type Point = [f64; 2];
 /// A picture depends on the seed and its place alone, so that a longer set begins with a shorter one.
 ///
 /// # Errors
-/// [`Error::Argument`](crate::Error::Argument) if `each` is 0 or `size` below 8, or there is no memory for so many.
+/// [`Error::Argument`] if `each` is 0 or `size` below 8, or there is no memory for so many.
 pub fn digits(each: usize, size: usize, seed: u64) -> Result<Labelled> {
     check_positive("digits", "each", each)?;
     if size < 8 {
