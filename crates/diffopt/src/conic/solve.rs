@@ -127,16 +127,18 @@ impl Conic {
         }
         let semidefinite = self.cones.iter().any(|c| matches!(c, Cone::Semidefinite(_)));
         let mut best: Option<ConicItem> = None;
-        // Coarse and hopeful, for Newton's steps do the rest where rows are clearly active or not; as sharp as it gets. A claim that does not
+        let curved = self.cones.iter().any(|c| !matches!(c, Cone::Zero(_) | Cone::NonNegative(_)));
+        // Where cones are curved coarse and hopeful first, for Newton's steps do the rest (of many flat rows some are too near to being active);
+        // as sharp as it gets. A claim that does not
         // hold is a reason to look again: without early conclusions, then by another method.
         let tolerance = (0.1 * self.settings.tolerance).clamp(1e-12, 1e-9);
         let interior = |tolerance, strict, enough| {
             (!semidefinite).then_some(Method::InteriorPoint { tolerance, strict, enough })
         };
         let most = f64::INFINITY;
-        let hopeful = interior(HOPEFUL, false, self.settings.tolerance.min(1e-12));
+        let hopeful = interior(HOPEFUL, false, self.settings.tolerance.min(1e-10));
         let methods = [
-            hopeful.filter(|_| 0 < self.settings.polish),
+            hopeful.filter(|_| 0 < self.settings.polish && curved),
             interior(tolerance, false, most),
             interior(tolerance, true, most),
             Some(Method::Splitting),
