@@ -1,6 +1,6 @@
 //! Seconds of the parts of a layer of quadratic programs: `cargo run --release -p pullback-diffopt --example qp_speed -- 10 10 128 [part]`.
 //!
-//! Arguments: unknowns, inequalities, batch; with a part's name (`solve`, `warm`, `derivative`, `pull`) only that one runs, for a profiler.
+//! Arguments: unknowns, inequalities, batch; with a part's name (`solve`, `warm`, `derivative`, `pull`, `pull_into`) only that one runs, for a profiler.
 #![allow(clippy::print_stdout, reason = "a program that prints what it measures")]
 
 #[path = "../tests/common/mod.rs"]
@@ -47,5 +47,7 @@ fn main() -> Result<(), Failure> {
     time("warm", || Ok(qp.solve_from(&solution, batch, &data).map(|_| ())?))?;
     time("derivative", || Ok(solution.derivative(&Degenerate::Average).map(|_| ())?))?;
     let derivative = solution.derivative(&Degenerate::Average)?;
-    time("pull", || Ok(derivative.pull(&cotangent, wrt, [false; 6]).map(|_| ())?))
+    time("pull", || Ok(derivative.pull(&cotangent, wrt, [false; 6]).map(|_| ())?))?;
+    let mut gradients = Default::default();
+    time("pull_into", || Ok(derivative.pull_into(&cotangent, wrt, [false; 6], &mut gradients)?))
 }

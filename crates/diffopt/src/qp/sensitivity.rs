@@ -130,7 +130,7 @@ impl QpDerivative {
                 }
             }
         }
-        let (dx, dy) = self.solve(&right_d, &right_p, Vec::new())?;
+        let (dx, dy) = self.solve(&right_d, &right_p, Vec::new(), true)?;
         Ok(self.split(dx, &dy))
     }
 
@@ -158,6 +158,23 @@ impl QpDerivative {
         wrt: [bool; 6],
         shared: [bool; 6],
     ) -> Result<[Vec<f64>; 6]> {
+        let mut out = Default::default();
+        self.pull_into(cotangent, wrt, shared, &mut out)?;
+        Ok(out)
+    }
+
+    /// [`QpDerivative::pull`] into vectors that may come from an earlier call: their memory is used again, which spares large batches a page
+    /// fault for every 4 KiB. After an error their contents have no meaning.
+    ///
+    /// # Errors
+    /// As of [`QpDerivative::pull`].
+    pub fn pull_into(
+        &self,
+        cotangent: &QpTangent,
+        wrt: [bool; 6],
+        shared: [bool; 6],
+        out: &mut [Vec<f64>; 6],
+    ) -> Result<()> {
         let s = &*self.solution;
         let (n, p, m) = s.qp.sizes();
         let (batch, r) = (s.batch, p + m);
@@ -184,9 +201,14 @@ impl QpDerivative {
         };
         // What belongs to one item is written where that item is solved.
         let each = [n * n, n, p * n, p, m * n, m];
-        let mut out: [Vec<f64>; 6] = Default::default();
-        for k in (0..6).filter(|&k| wrt[k] && !shared[k]) {
-            out[k] = zeroed(batch * each[k]);
+        for (k, out) in out.iter_mut().enumerate() {
+            let length = if wrt[k] && !shared[k] { batch * each[k] } else { 0 };
+            // What is there is written over.
+            if out.capacity() < length {
+                *out = zeroed(length);
+            } else {
+                out.resize(length, 0.0);
+            }
         }
         let mut rest = out.each_mut().map(|all| &mut all[..]);
         let take = |group: &Arc<Group>| {
@@ -197,10 +219,9 @@ impl QpDerivative {
             }
             parts
         };
-        let (u, v) = self.solve(right_d, &right_p, s.groups.iter().map(take).collect())?;
-        if !(0..6).any(|k| wrt[k] && shared[k]) {
-            return Ok(out);
-        }
+        let places = s.groups.iter().map(take).collect();
+        let sums = (0..6).any(|k| wrt[k] && shared[k]);
+        let (u, v) = self.solve(right_d, &right_p, places, sums)?;
         let (x, [nu, lambda]) = self.point();
         for k in (0..6).filter(|&k| wrt[k] && shared[k]) {
             out[k] = vec![0.0; each[k]];
@@ -214,16 +235,17 @@ impl QpDerivative {
                 solved.gradient(k, &mut out[k], |sum, term| *sum += term);
             }
         }
-        Ok(out)
+        Ok(())
     }
 
-    /// (u, v) of K·(u, v) = right-hand sides, item by item, in the user's units.
+    /// (u, v) of K·(u, v) = right-hand sides, item by item, in the user's units; empty if nobody wants to `keep` them.
     /// Each group's gradients are written to its place in `gradients`, if there are places.
     fn solve(
         &self,
         right_d: &[f64],
         right_p: &[f64],
         gradients: Vec<Gradients<'_>>,
+        keep: bool,
     ) -> Result<(Vec<f64>, Vec<f64>)> {
         let s = &*self.solution;
         let (n, p, m) = s.qp.sizes();
@@ -238,24 +260,24 @@ impl QpDerivative {
         }
         let wide = s.size.wide();
         let point = self.point();
-        let one = |(k, (pieces, gradients)): (usize, (&Vec<Piece>, Option<Gradients<'_>>))| {
+        let one = |arena: &mut Arena,
+                   (k, (pieces, gradients)): (usize, (&Vec<Piece>, Option<Gradients<'_>>))| {
             let first = k * pieces.first().map_or(1, |p| p.group.width);
-            let refused = &self.refused;
-            let size = s.size;
-            dispatch(
-                wide,
-                Solve { first, pieces, size, right_d, right_p, refused, point, gradients },
-            )
+            let (refused, size) = (&self.refused, s.size);
+            let right = (right_d, right_p);
+            dispatch(wide, Solve { first, pieces, size, right, refused, point, gradients, arena })
         };
         let mut places = gradients.into_iter().map(Some);
         let tasks: Vec<_> =
             self.pieces.iter().map(|pieces| (pieces, places.next().flatten())).collect();
         let parts: Vec<_> = if tasks.len() < 2 || rayon::current_num_threads() == 1 {
-            tasks.into_iter().enumerate().map(one).collect()
+            let mut arena = Arena::default();
+            tasks.into_iter().enumerate().map(|task| one(&mut arena, task)).collect()
         } else {
-            tasks.into_par_iter().enumerate().map(one).collect()
+            tasks.into_par_iter().enumerate().map_init(Arena::default, one).collect()
         };
-        let (mut u, mut v) = (Vec::with_capacity(s.batch * n), Vec::with_capacity(s.batch * r));
+        let kept = if keep { s.batch } else { 0 };
+        let (mut u, mut v) = (Vec::with_capacity(kept * n), Vec::with_capacity(kept * r));
         let mut item = 0;
         for (part_u, part_v, residual, count) in parts {
             for lane in 0..count {
@@ -264,8 +286,10 @@ impl QpDerivative {
                     return Err(s.unsolvable(item + lane, residual[lane]));
                 }
             }
-            u.extend(part_u);
-            v.extend(part_v);
+            if keep {
+                u.extend(part_u);
+                v.extend(part_v);
+            }
             item += count;
         }
         Ok((u, v))
@@ -342,11 +366,12 @@ struct Solve<'a> {
     first: usize,
     pieces: &'a [Piece],
     size: Size,
-    right_d: &'a [f64],
-    right_p: &'a [f64],
+    right: (&'a [f64], &'a [f64]),
     refused: &'a BTreeMap<usize, Error>,
     point: (&'a [f64], [&'a [f64]; 2]),
     gradients: Option<Gradients<'a>>,
+    /// Working memory, kept from group to group.
+    arena: &'a mut Arena,
 }
 
 impl Task for Solve<'_> {
@@ -358,10 +383,9 @@ impl Task for Solve<'_> {
         let width = S::F64_LANES;
         let Size { n, unknowns, p, r } = self.size;
         let count = self.pieces.first().map_or(0, |p| p.group.count);
-        let mut arena = Arena::default();
         let lengths = [n, r, n, r, n, r, n, r].map(|k| k * width);
-        arena.reserve(lengths.iter().sum());
-        let [r_d, r_p, u, v, e_d, e_p, t_x, t_y] = arena.cut(lengths);
+        self.arena.reserve(lengths.iter().sum());
+        let [r_d, r_p, u, v, e_d, e_p, t_x, t_y] = self.arena.cut(lengths);
         let mut out = (vec![0.0; count * unknowns], vec![0.0; count * r], [0.0; WIDEST], count);
         for piece in self.pieces {
             let f = piece.group.view();
@@ -372,11 +396,11 @@ impl Task for Solve<'_> {
                 let item = self.first + lane.min(count - 1);
                 for j in 0..unknowns {
                     let at = j * width + lane;
-                    r_d[at] = cost[lane] * f.d[at] * self.right_d[item * unknowns + j];
+                    r_d[at] = cost[lane] * f.d[at] * self.right.0[item * unknowns + j];
                 }
                 for i in 0..r {
                     let at = i * width + lane;
-                    r_p[at] = f.e[at] * self.right_p[item * r + i];
+                    r_p[at] = f.e[at] * self.right.1[item * r + i];
                 }
             }
             let kkt = Kkt {
