@@ -36,27 +36,28 @@ impl Certificate {
         self.why_not().is_none()
     }
 
-    /// What fails, with the numbers.
+    /// Everything that fails, with the numbers.
     pub fn why_not(&self) -> Option<String> {
+        let mut out = Vec::new();
         if self.curvature <= SINGULAR {
-            return Some(format!(
+            out.push(format!(
                 "there is no curvature along some feasible direction (least eigenvalue {:e}), so x is not unique",
                 self.curvature
             ));
         }
         if !self.weakly_active.is_empty() {
-            return Some(format!(
+            out.push(format!(
                 "the inequalities {:?} are weakly active (slack and multiplier are at most {:e}): one-sided derivatives differ",
                 self.weakly_active, self.margin
             ));
         }
         if self.independence <= SINGULAR {
-            return Some(format!(
+            out.push(format!(
                 "the active rows depend on each other (least singular value {:e}), so multipliers are not unique",
                 self.independence
             ));
         }
-        None
+        (!out.is_empty()).then(|| out.join("; "))
     }
 }
 

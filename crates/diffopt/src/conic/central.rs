@@ -202,6 +202,7 @@ impl ConicSolution {
     pub(super) fn central(&self, item: usize, mu: f64, d: &ConicData<'_>) -> Option<Central> {
         let problem = self.problem();
         let (n, m) = problem.sizes();
+        let mu = self.scale(item).map_or(mu, |scale| scale.complementarity(mu));
         let smooth = |v: &[f64]| -> Option<(Vec<f64>, Vec<Jacobian>)> {
             let (mut z, mut jacobians) = (Vec::with_capacity(m), Vec::new());
             for (cone, rows) in problem.blocks() {
@@ -222,7 +223,7 @@ impl ConicSolution {
             (r1, r2)
         };
         let size = |r: &(Vec<f64>, Vec<f64>)| norm(&r.0).hypot(norm(&r.1));
-        let (mut x, mut v) = (self.x(item).to_vec(), self.normal(item).to_vec());
+        let (mut x, mut v) = (self.inner(item).x.clone(), self.normal(item).to_vec());
         let scale = 1.0 + norm(d.q) + norm(d.b);
         let (mut z, mut jacobians) = smooth(&v)?;
         let mut rest = defects(&x, &v, &z);

@@ -74,7 +74,7 @@ impl ConicSolution {
             }
             let (active, inactive) = (self.system(item, true)?, self.system(item, false)?);
             let share = match policy {
-                Degenerate::MinimumNorm => self.least_norm_share(&active, &inactive),
+                Degenerate::MinimumNorm => self.least_norm_share(item, [&active, &inactive]),
                 _ => 0.5,
             };
             whole(vec![(share, active), (1.0 - share, inactive)])
@@ -86,16 +86,22 @@ impl ConicSolution {
     }
 
     /// The share t of the first system at which t·J₁ + (1 − t)·J₀ has the least norm, J being ∂x/∂(−q, b).
-    fn least_norm_share(&self, active: &System, inactive: &System) -> f64 {
+    fn least_norm_share(&self, item: usize, systems: [&System; 2]) -> f64 {
         let (n, m) = self.problem.sizes();
+        let (rows, columns) = match self.scale(item) {
+            Some(scale) => scale.response(),
+            None => (&[][..], Vec::new()),
+        };
         let (mut along, mut square) = (0.0, 0.0);
         for j in 0..n {
             let mut unit = vec![0.0; n];
-            unit[j] = 1.0;
+            unit[j] = rows.get(j).copied().unwrap_or(1.0);
             // A row of J is a column of its transpose.
-            let [a, b] = [active, inactive].map(|system| {
+            let [a, b] = systems.map(|system| {
                 let (u, up, _) = system.solve(&unit, &vec![0.0; m]);
-                [u, up].concat()
+                let mut row = [u, up].concat();
+                row.iter_mut().zip(&columns).for_each(|(x, factor)| *x *= factor);
+                row
             });
             for (a, b) in a.iter().zip(&b) {
                 along += b * (a - b);
@@ -151,13 +157,16 @@ impl ConicDerivative {
         let one = |item: usize| {
             let d = direction.item(problem.lengths(), strides, item);
             let (x, z) = self.point(item);
+            let mut room = Default::default();
+            let d = self.solution.direction(item, &d, &mut room);
             let (r1, r2) = self.solution.right_hand_sides_at(x, z, &d);
-            self.solve(item, &r1, &r2)
+            let (dx, dz) = self.solve(item, &r1, &r2)?;
+            Ok(self.solution.tangent(item, [dx, dz]))
         };
         let mut out = ConicTangent::default();
         let parts: Vec<Result<_>> = (0..self.solution.batch()).into_par_iter().map(one).collect();
         for part in parts {
-            let (dx, dz) = part?;
+            let [dx, dz] = part?;
             out.x.extend(dx);
             out.z.extend(dz);
         }
@@ -193,7 +202,10 @@ impl ConicDerivative {
                     slice[item * one..(item + 1) * one].to_vec()
                 }
             };
-            let (u, up) = self.solve(item, &part(&cotangent.x, n), &part(&cotangent.z, m))?;
+            // The transpose of what turns directions of the solution into the user's units is the same diagonal matrix.
+            let cotangents = [part(&cotangent.x, n), part(&cotangent.z, m)];
+            let [to_x, to_z] = self.solution.tangent(item, cotangents);
+            let (u, up) = self.solve(item, &to_x, &to_z)?;
             let (x, z) = self.point(item);
             let mut out: [Vec<f64>; 4] = Default::default();
             if wrt[0] {
@@ -212,6 +224,10 @@ impl ConicDerivative {
             if wrt[3] {
                 out[3] = up;
             }
+            if let Some(scale) = self.solution.scale(item) {
+                let [p, q, a, b] = &out;
+                out = scale.data(problem, &ConicData { p, q, a, b });
+            }
             Ok(out)
         };
         let parts: Vec<Result<_>> = (0..batch).into_par_iter().map(one).collect();
@@ -228,11 +244,11 @@ impl ConicDerivative {
         Ok(out)
     }
 
-    /// (x, z) of an item.
+    /// (x, z) of an item, in its units.
     fn point(&self, item: usize) -> (&[f64], &[f64]) {
         match &self.pieces[item] {
             Ok(Piece { point: Some([x, z]), .. }) => (x, z),
-            _ => (self.solution.x(item), self.solution.multipliers(item)),
+            _ => (&self.solution.inner(item).x, &self.solution.inner(item).z),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::{Error, Result};
 /// A smooth axis with 1 − d below this is an equality.
 const RIGID: f64 = 1e-12;
 
-/// The derivative of one item along a direction, and the piece of the derivative that it lies on.
+/// The derivative of one item along a direction, in the item's units, and the piece of the derivative that it lies on.
 pub(super) struct Side {
     pub(super) dx: Vec<f64>,
     pub(super) dz: Vec<f64>,
@@ -40,13 +40,14 @@ impl ConicSolution {
         for item in 0..self.batch() {
             let d = direction.item(self.problem().lengths(), strides, item);
             let side = self.side(item, &d)?;
-            out.x.extend(side.dx);
-            out.z.extend(side.dz);
+            let [dx, dz] = self.tangent(item, [side.dx, side.dz]);
+            out.x.extend(dx);
+            out.z.extend(dz);
         }
         Ok(out)
     }
 
-    /// One item on the side of a direction.
+    /// One item on the side of a direction, which is in the user's units.
     pub(super) fn side(&self, item: usize, d: &ConicData<'_>) -> Result<Side> {
         self.ensure_solved(item)?;
         let problem = self.problem();
@@ -57,7 +58,9 @@ impl ConicSolution {
         if !certificate.unique_multipliers || certificate.curvature <= crate::degenerate::SINGULAR {
             return Err(fails(certificate.why_not().unwrap_or_default()));
         }
-        let (r1, r2) = self.right_hand_sides_at(self.x(item), self.multipliers(item), d);
+        let mut room = Default::default();
+        let (inner, d) = (self.inner(item), self.direction(item, d, &mut room));
+        let (r1, r2) = self.right_hand_sides_at(&inner.x, &inner.z, &d);
         let (conic, data, places) = self.program(item, &critical, &r1, &r2)?;
         let [p, q, a, b] = &data;
         let solution = conic.solve(1, &ConicData { p, q, a, b })?;

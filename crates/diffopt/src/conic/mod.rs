@@ -15,12 +15,14 @@ mod directional;
 mod ldl;
 mod node;
 mod problem;
+mod scale;
 mod solution;
 mod solve;
 mod sparse;
 mod splitting;
 mod system;
 mod three;
+mod units;
 
 pub use cone::Cone;
 pub use derivative::{ConicDerivative, ConicTangent};

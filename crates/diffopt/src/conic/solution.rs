@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::cone::Jacobian;
 use super::problem::{Conic, ConicData};
+use super::scale::Scale;
 use super::system::System;
 use crate::{Error, Result, Status};
 
 /// Above this relative residual a linear system counts as unsolvable.
 pub(super) const UNSOLVABLE: f64 = 1e-6;
 
-/// One item.
+/// One item, in the units in which it is solved and differentiated.
 #[derive(Debug, Clone)]
 pub(super) struct ConicItem {
     pub(super) x: Vec<f64>,
@@ -23,7 +24,22 @@ pub(super) struct ConicItem {
     pub(super) iterations: usize,
     /// Did Newton's steps add digits, so that the point is known as well as its residual says?
     pub(super) newton: bool,
+    /// In the user's units.
     pub(super) proof: Vec<f64>,
+    /// `None` where all of this is in the user's units.
+    pub(super) units: Option<Box<Units>>,
+}
+
+/// An item's units, and what it is in the user's.
+#[derive(Debug, Clone)]
+pub(super) struct Units {
+    pub(super) scale: Scale,
+    /// P̂, q̂, Â, b̂.
+    pub(super) data: [Vec<f64>; 4],
+    pub(super) x: Vec<f64>,
+    pub(super) z: Vec<f64>,
+    pub(super) s: Vec<f64>,
+    pub(super) residual: f64,
 }
 
 impl ConicItem {
@@ -38,7 +54,37 @@ impl ConicItem {
             iterations: 0,
             newton: false,
             proof: Vec::new(),
+            units: None,
         }
+    }
+
+    /// Its point in the units of a scale; `None`: in the user's.
+    pub(super) fn point_in(&self, scale: Option<&Scale>) -> Self {
+        let [x, z, s] = match &self.units {
+            Some(units) => [&units.x, &units.z, &units.s],
+            None => [&self.x, &self.z, &self.s],
+        };
+        let [x, z, s] = match scale {
+            Some(scale) => scale.inverse([x, z, s]),
+            None => [x, z, s].map(Vec::clone),
+        };
+        let v = z.iter().zip(&s).map(|(z, s)| z - s).collect();
+        ConicItem { x, z, s, v, units: None, proof: Vec::new(), ..self.clone() }
+    }
+
+    /// An item that was solved in the units of a scale, with its point in the user's.
+    pub(super) fn in_units(self, scale: Scale, data: [Vec<f64>; 4]) -> Self {
+        let (x, z, s) = (scale.x(&self.x), scale.z(&self.z), scale.s(&self.s));
+        // A proof is a direction: its largest number is 1.
+        let mut proof = match self.status {
+            Status::DualInfeasible => scale.x(&self.proof),
+            _ => scale.z(&self.proof),
+        };
+        let most = proof.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        proof.iter_mut().for_each(|x| *x /= most);
+        let residual = self.residual;
+        let units = Some(Box::new(Units { scale, data, x, z, s, residual }));
+        ConicItem { units, proof, ..self }
     }
 }
 
@@ -94,17 +140,17 @@ impl ConicSolution {
 
     /// x* of an item; without meaning unless it is solved.
     pub fn x(&self, item: usize) -> &[f64] {
-        &self.items[item].x
+        self.items[item].units.as_ref().map_or(&self.items[item].x, |u| &u.x)
     }
 
     /// z ∈ K* of an item.
     pub fn multipliers(&self, item: usize) -> &[f64] {
-        &self.items[item].z
+        self.items[item].units.as_ref().map_or(&self.items[item].z, |u| &u.z)
     }
 
     /// s = b − Ax ∈ K of an item.
     pub fn slacks(&self, item: usize) -> &[f64] {
-        &self.items[item].s
+        self.items[item].units.as_ref().map_or(&self.items[item].s, |u| &u.s)
     }
 
     /// How an item ended.
@@ -117,9 +163,10 @@ impl ConicSolution {
         self.items[item].status.is_solved()
     }
 
-    /// The largest of an item's relative residuals, as we measured them.
+    /// The largest of an item's relative residuals, as we measured them: in the user's units, and in those in which it was solved.
     pub fn residual(&self, item: usize) -> f64 {
-        self.items[item].residual
+        let ConicItem { residual, units, .. } = &self.items[item];
+        units.as_ref().map_or(*residual, |u| residual.max(u.residual))
     }
 
     /// Iterations of the solver.
@@ -137,8 +184,42 @@ impl ConicSolution {
         &self.problem
     }
 
+    /// An item in the units in which it is solved and differentiated, as are the data, the systems and the directions below.
+    pub(super) fn inner(&self, item: usize) -> &ConicItem {
+        &self.items[item]
+    }
+
+    pub(super) fn scale(&self, item: usize) -> Option<&Scale> {
+        self.items[item].units.as_ref().map(|u| &u.scale)
+    }
+
+    /// A direction of the data in an item's units, kept in `room` where they are not the user's.
+    pub(super) fn direction<'a>(
+        &self,
+        item: usize,
+        d: &ConicData<'a>,
+        room: &'a mut [Vec<f64>; 4],
+    ) -> ConicData<'a> {
+        let Some(scale) = self.scale(item) else { return *d };
+        *room = scale.data(&self.problem, d);
+        let [p, q, a, b] = &*room;
+        ConicData { p, q, a, b }
+    }
+
+    /// A direction of the solution in the user's units.
+    pub(super) fn tangent(&self, item: usize, [dx, dz]: [Vec<f64>; 2]) -> [Vec<f64>; 2] {
+        match self.scale(item) {
+            Some(scale) => [scale.x(&dx), scale.z(&dz)],
+            None => [dx, dz],
+        }
+    }
+
     /// The data of an item.
     pub(super) fn data(&self, item: usize) -> ConicData<'_> {
+        if let Some(units) = &self.items[item].units {
+            let [p, q, a, b] = &units.data;
+            return ConicData { p, q, a, b };
+        }
         let [p, q, a, b] = &self.data;
         ConicData { p, q, a, b }.item(self.problem.lengths(), self.strides, item)
     }
@@ -228,7 +309,7 @@ impl ConicSolution {
         };
         let response = dx.iter().chain(&dz).fold(1.0f64, |a, x| a.max(x.abs()));
         let gradient_error = if consistency < UNSOLVABLE {
-            self.residual(item).max(f64::EPSILON) * response
+            self.items[item].residual.max(f64::EPSILON) * response
         } else {
             f64::INFINITY
         };

@@ -93,7 +93,7 @@ impl Conic {
         let strides = data.strides(self, batch, false)?;
         let one = |i: usize| {
             let d = data.item(self.lengths(), strides, i);
-            start.and_then(|s| self.warm(&s.items[i], &d)).unwrap_or_else(|| self.item(&d))
+            self.in_good_units(&d, start.map(|s| &s.items[i]))
         };
         let items = if batch < 2 || rayon::current_num_threads() == 1 {
             (0..batch).map(one).collect()
@@ -103,21 +103,8 @@ impl Conic {
         Ok(ConicSolution::new(self.clone(), items, data, strides))
     }
 
-    /// The solution that Newton steps from a start lead to.
-    fn warm(&self, start: &ConicItem, d: &ConicData<'_>) -> Option<ConicItem> {
-        if !start.status.is_solved()
-            || d.first_not_finite().is_some()
-            || self.not_convex(d).is_some()
-        {
-            return None;
-        }
-        let mut item = ConicItem { iterations: 0, ..start.clone() };
-        item.residual = self.residual(d, &item);
-        self.polish(d, &mut item);
-        (item.residual <= self.settings.tolerance).then_some(item)
-    }
-
-    fn item(&self, d: &ConicData<'_>) -> ConicItem {
+    /// One item, in the units of its data.
+    pub(super) fn item(&self, d: &ConicData<'_>) -> ConicItem {
         let (n, m) = self.sizes();
         if let Some((argument, index, value)) = d.first_not_finite() {
             return ConicItem::failed(n, m, Status::NotFinite { argument, index, value });
@@ -198,6 +185,7 @@ impl Conic {
             iterations: c.iterations,
             newton: false,
             proof: Vec::new(),
+            units: None,
         };
         item.residual = self.residual(d, &item);
         self.polish(d, &mut item);
@@ -301,7 +289,7 @@ impl Conic {
     }
 
     /// A negative curvature of P, if it has one: dᵀPd/‖d‖² for a direction d.
-    fn not_convex(&self, d: &ConicData<'_>) -> Option<f64> {
+    pub(super) fn not_convex(&self, d: &ConicData<'_>) -> Option<f64> {
         let n = self.p.columns;
         let largest = d.p.iter().fold(0.0f64, |m, x| m.max(x.abs()));
         if largest == 0.0 {

@@ -107,6 +107,7 @@ fn item(x: &[f64], z: &[f64], s: &[f64], iterations: usize) -> ConicItem {
         iterations,
         newton: false,
         proof: Vec::new(),
+        units: None,
     }
 }
 

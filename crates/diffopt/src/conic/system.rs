@@ -15,9 +15,12 @@ use clarabel::algebra::CscMatrix;
 use super::cone::{Jacobian, NOTHING};
 use super::ldl::Ldl;
 use super::problem::Conic;
+use crate::qp::root_scale;
 
 /// What is added to the diagonal, relative to the entries' size: the least with which a trial system is solved.
 const EXTRA: [f64; 4] = [1e-9, 1e-8, 1e-6, 1e-4];
+/// The most passes that balance a matrix.
+const BALANCE: usize = 8;
 /// The residual of that trial.
 const TRIAL: f64 = 1e-10;
 
@@ -30,7 +33,14 @@ pub(super) struct System {
     matrix: CscMatrix<f64>,
     /// Rows of A with their columns of U: for each block its first row, dimension, columns, and vectors (none: rows themselves).
     blocks: Vec<Block>,
-    factor: Ldl,
+    factor: Balanced,
+}
+
+/// The factor of S·M·S for a diagonal S of powers of two that brings the rows of M near 1.
+#[derive(Debug, Clone)]
+struct Balanced {
+    ldl: Ldl,
+    scale: Vec<f64>,
 }
 
 #[derive(Debug, Clone)]
@@ -129,17 +139,25 @@ impl System {
         }
         let size = n + column;
         let matrix = CscMatrix::new(size, size, pointers, indices, values);
-        let largest = matrix.nzval.iter().fold(1.0f64, |m, x| m.max(x.abs().min(1e3)));
+        let scale = balance(&matrix);
+        let mut balanced = matrix.clone();
+        for j in 0..size {
+            for k in matrix.colptr[j]..matrix.colptr[j + 1] {
+                balanced.nzval[k] *= scale[matrix.rowval[k]] * scale[j];
+            }
+        }
+        let largest = balanced.nzval.iter().fold(1.0f64, |m, x| m.max(x.abs().min(1e3)));
         let trial: Vec<f64> = (0..size).map(|i| (2.399_963 * i as f64 + 1.0).sin()).collect();
-        let mut best: Option<(f64, Ldl)> = None;
+        let mut best: Option<(f64, Balanced)> = None;
         for extra in EXTRA {
-            let mut shifted = matrix.clone();
+            let mut shifted = balanced.clone();
             for j in 0..size {
                 // The diagonal is the last entry of its column.
                 let at = shifted.colptr[j + 1] - 1;
                 shifted.nzval[at] += if j < n { extra * largest } else { -extra * largest };
             }
-            let Some(factor) = Ldl::new(&shifted, n) else { continue };
+            let Some(ldl) = Ldl::new(&shifted, n) else { continue };
+            let factor = Balanced { ldl, scale: scale.clone() };
             let (_, error) = refined(&matrix, &factor, &trial);
             if error.is_nan() {
                 continue;
@@ -192,6 +210,41 @@ impl System {
     }
 }
 
+impl Balanced {
+    /// M⁻¹·b
+    fn solve(&self, b: &[f64]) -> Vec<f64> {
+        let scaled: Vec<f64> = b.iter().zip(&self.scale).map(|(b, s)| b * s).collect();
+        let mut x = self.ldl.solve(&scaled);
+        x.iter_mut().zip(&self.scale).for_each(|(x, s)| *x *= s);
+        x
+    }
+}
+
+/// The S that brings the largest entries of the rows of S·K·S near 1 (Ruiz 2001).
+fn balance(matrix: &CscMatrix<f64>) -> Vec<f64> {
+    let mut scale = vec![1.0; matrix.n];
+    for _ in 0..BALANCE {
+        let mut largest = vec![0.0f64; matrix.n];
+        for j in 0..matrix.n {
+            for k in matrix.colptr[j]..matrix.colptr[j + 1] {
+                let i = matrix.rowval[k];
+                let size = (scale[i] * matrix.nzval[k] * scale[j]).abs();
+                (largest[i], largest[j]) = (largest[i].max(size), largest[j].max(size));
+            }
+        }
+        let factors = largest.into_iter().map(root_scale);
+        let mut changed = false;
+        for (scale, factor) in scale.iter_mut().zip(factors) {
+            changed |= factor != 1.0;
+            *scale *= factor;
+        }
+        if !changed {
+            break;
+        }
+    }
+    scale
+}
+
 /// b − K·x
 fn residual(matrix: &CscMatrix<f64>, b: &[f64], x: &[f64]) -> Vec<f64> {
     let mut out = b.to_vec();
@@ -208,7 +261,7 @@ fn residual(matrix: &CscMatrix<f64>, b: &[f64], x: &[f64]) -> Vec<f64> {
 }
 
 /// K⁻¹·b by refinement, and its relative residual.
-fn refined(matrix: &CscMatrix<f64>, factor: &Ldl, b: &[f64]) -> (Vec<f64>, f64) {
+fn refined(matrix: &CscMatrix<f64>, factor: &Balanced, b: &[f64]) -> (Vec<f64>, f64) {
     let largest =
         |v: &[f64]| v.iter().fold(0.0f64, |m, x| if x.is_nan() { *x } else { m.max(x.abs()) });
     let size = largest(b).max(f64::MIN_POSITIVE);

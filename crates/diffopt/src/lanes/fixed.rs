@@ -123,8 +123,9 @@ pub(super) fn cholesky<S: Simd, const N: usize>(
         let good = simd.less_than_f64s(least, l[j][j]);
         let pivot = simd.select_f64s(good, l[j][j], huge);
         replaced = simd.select_f64s(good, replaced, simd.add_f64s(replaced, one));
+        // Side by side, not one after the other: they are what the factor waits for.
         let root = simd.sqrt_f64s(pivot);
-        let scale = simd.div_f64s(one, root);
+        let scale = simd.mul_f64s(root, simd.div_f64s(one, pivot));
         inverse[j] = scale;
         l[j][j] = root;
         for i in j + 1..N {

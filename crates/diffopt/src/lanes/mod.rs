@@ -13,7 +13,9 @@ mod reduce;
 pub(crate) use arena::{Arena, Pool};
 pub(crate) use factor::{cholesky, gram, substitute};
 pub(crate) use product::{add_transposed, gather, product};
-pub(crate) use reduce::{Largest, all_finite, largest, load, magnitude, step, store};
+pub(crate) use reduce::{
+    Largest, add, all_finite, largest, load, magnitude, mask, step, store, take,
+};
 
 use pulp::{Arch, Scalar, Simd, WithSimd};
 

@@ -18,6 +18,30 @@ pub(crate) fn store<S: Simd>(_: S, v: S::f64s) -> PerLane {
     out
 }
 
+/// The lanes of a set, as a mask.
+#[inline(always)]
+pub(crate) fn mask<S: Simd>(simd: S, set: &PerLane<bool>) -> S::m64s {
+    let ones = set.map(|inside| f64::from(u8::from(inside)));
+    simd.less_than_f64s(simd.splat_f64s(0.0), load(simd, &ones))
+}
+
+/// target ← source in the lanes of the mask.
+#[inline(always)]
+pub(crate) fn take<S: Simd>(simd: S, mask: S::m64s, target: &mut [f64], source: &[f64]) {
+    for (t, s) in S::as_mut_simd_f64s(target).0.iter_mut().zip(S::as_simd_f64s(source).0) {
+        *t = simd.select_f64s(mask, *s, *t);
+    }
+}
+
+/// v ← v + scale·dv in the lanes of the mask.
+#[inline(always)]
+pub(crate) fn add<S: Simd>(simd: S, mask: S::m64s, v: &mut [f64], dv: &[f64], scale: f64) {
+    let scale = simd.splat_f64s(scale);
+    for (v, dv) in S::as_mut_simd_f64s(v).0.iter_mut().zip(S::as_simd_f64s(dv).0) {
+        *v = simd.select_f64s(mask, simd.mul_add_e_f64s(scale, *dv, *v), *v);
+    }
+}
+
 /// |v|. (`abs_f64s` and `neg_f64s` of AVX-512 are calls: they ask for instructions that `pulp` does not switch on.)
 #[inline(always)]
 pub(crate) fn magnitude<S: Simd>(simd: S, v: S::f64s) -> S::f64s {

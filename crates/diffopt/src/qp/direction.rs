@@ -27,12 +27,14 @@ pub(super) fn weigh<S: Simd>(
     let (delta, one) = (simd.splat_f64s(DELTA), simd.splat_f64s(1.0));
     let mut sum = simd.splat_f64s(0.0);
     for i in 0..rows {
-        let inverse = simd.div_f64s(one, y[i]);
-        over_y[i] = inverse;
-        over_s[i] = simd.div_f64s(one, s[i]);
-        sigma[i] = simd.mul_add_e_f64s(s[i], inverse, delta);
+        // Divisions are what this loop waits for: one gives both reciprocals.
+        let product = simd.mul_f64s(s[i], y[i]);
+        let inverse = simd.div_f64s(one, product);
+        over_y[i] = simd.mul_f64s(inverse, s[i]);
+        over_s[i] = simd.mul_f64s(inverse, y[i]);
+        sigma[i] = simd.mul_add_e_f64s(s[i], over_y[i], delta);
         w[i] = simd.div_f64s(one, sigma[i]);
-        sum = simd.mul_add_e_f64s(s[i], y[i], sum);
+        sum = simd.add_f64s(sum, product);
     }
     sum
 }

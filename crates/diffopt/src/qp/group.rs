@@ -168,20 +168,26 @@ impl Group {
         symmetrize(simd, n, f.q_matrix);
         f.d.fill(1.0);
         f.e.fill(1.0);
+        f.d_inverse.fill(1.0);
+        f.e_inverse.fill(1.0);
+        let mut scaled = false;
         for _ in 0..passes {
             // Not in use yet: the places of x and y.
             let (matrices, scales) = ([&mut *f.q_matrix, &mut *f.c_matrix], [&mut *f.d, &mut *f.e]);
             if !equilibrate(simd, size, matrices, scales, [&mut *f.x, &mut *f.y]) {
                 break;
             }
+            scaled = true;
         }
-        for i in 0..f.d.len() {
-            f.q[i] *= f.d[i];
-            f.d_inverse[i] = 1.0 / f.d[i];
-        }
-        for i in 0..f.e.len() {
-            f.c[i] *= f.e[i];
-            f.e_inverse[i] = 1.0 / f.e[i];
+        if scaled {
+            for i in 0..f.d.len() {
+                f.q[i] *= f.d[i];
+                f.d_inverse[i] = 1.0 / f.d[i];
+            }
+            for i in 0..f.e.len() {
+                f.c[i] *= f.e[i];
+                f.e_inverse[i] = 1.0 / f.e[i];
+            }
         }
         for part in [&mut *f.x, &mut *f.y, &mut *f.s, &mut *f.active] {
             part.fill(0.0);
@@ -194,23 +200,21 @@ impl Group {
 
 /// Q ← (Q + Qᵀ)/2
 #[inline(always)]
-fn symmetrize<S: Simd>(_: S, n: usize, q: &mut [f64]) {
-    let width = S::F64_LANES;
+fn symmetrize<S: Simd>(simd: S, n: usize, q: &mut [f64]) {
+    let (q, half) = (&mut S::as_mut_simd_f64s(q).0[..n * n], simd.splat_f64s(0.5));
     for i in 0..n {
         for j in 0..i {
-            for l in 0..width {
-                let (a, b) = ((i * n + j) * width + l, (j * n + i) * width + l);
-                let mean = 0.5 * q[a] + 0.5 * q[b];
-                q[a] = mean;
-                q[b] = mean;
-            }
+            let (a, b) = (i * n + j, j * n + i);
+            let mean = simd.mul_add_e_f64s(half, q[a], simd.mul_f64s(half, q[b]));
+            q[a] = mean;
+            q[b] = mean;
         }
     }
 }
 
 /// The power of two next to 1/√x, and 1 where x is 0, or between ¼ and 4 already.
 #[inline(always)]
-fn root_scale(x: f64) -> f64 {
+pub(crate) fn root_scale(x: f64) -> f64 {
     if !x.is_finite() || x == 0.0 || (0.25..=4.0).contains(&x) {
         return 1.0;
     }

@@ -12,7 +12,9 @@
 use pulp::Simd;
 
 use super::group::Size;
-use crate::lanes::{Largest, PerLane, WIDEST, add_transposed, largest, product, store, substitute};
+use crate::lanes::{
+    Largest, PerLane, WIDEST, add, add_transposed, largest, mask, product, store, substitute,
+};
 
 /// The factored system.
 pub(crate) struct Kkt<'a> {
@@ -85,17 +87,21 @@ impl Kkt<'_> {
             *e = r - (*e + self.rho * dx);
         }
         product(simd, (r, n), self.c_matrix, dx, e_p);
-        match self.sigma {
+        let [w, r_p, dy] = [self.w, r_p, dy].map(|v| &S::as_simd_f64s(v).0[..r]);
+        let e_p = &mut S::as_mut_simd_f64s(e_p).0[..r];
+        let zero = simd.splat_f64s(0.0);
+        let present =
+            |w: S::f64s, e: S::f64s| simd.select_f64s(simd.less_than_f64s(zero, w), e, zero);
+        match self.sigma.map(|v| &S::as_simd_f64s(v).0[..r]) {
             Some(sigma) => {
-                for i in 0..e_p.len() {
-                    let e = r_p[i] - (e_p[i] - sigma[i] * dy[i]);
-                    e_p[i] = if self.w[i] == 0.0 { 0.0 } else { e };
+                for i in 0..r {
+                    let here = simd.negate_mul_add_e_f64s(sigma[i], dy[i], e_p[i]);
+                    e_p[i] = present(w[i], simd.sub_f64s(r_p[i], here));
                 }
             }
             None => {
-                for i in 0..e_p.len() {
-                    let e = r_p[i] - e_p[i];
-                    e_p[i] = if self.w[i] == 0.0 { 0.0 } else { e };
+                for i in 0..r {
+                    e_p[i] = present(w[i], simd.sub_f64s(r_p[i], e_p[i]));
                 }
             }
         }
@@ -154,26 +160,18 @@ impl Kkt<'_> {
             }
             if undo[..width].contains(&true) {
                 // t_x and t_y still hold the last correction.
-                add(width, dx, scratch.t_x, &undo, -1.0);
-                add(width, dy, scratch.t_y, &undo, -1.0);
+                let undo = mask(simd, &undo);
+                add(simd, undo, dx, scratch.t_x, -1.0);
+                add(simd, undo, dy, scratch.t_y, -1.0);
             }
             if round == refinement.most || !open[..width].contains(&true) {
                 break;
             }
             self.once(simd, scratch.e_d, scratch.e_p, scratch.t_x, scratch.t_y);
-            add(width, dx, scratch.t_x, &open, 1.0);
-            add(width, dy, scratch.t_y, &open, 1.0);
+            let open = mask(simd, &open);
+            add(simd, open, dx, scratch.t_x, 1.0);
+            add(simd, open, dy, scratch.t_y, 1.0);
         }
         best
-    }
-}
-
-/// x ← x + sign·t in the lanes of the mask.
-#[inline(always)]
-fn add(width: usize, x: &mut [f64], t: &[f64], mask: &PerLane<bool>, sign: f64) {
-    for (x, t) in x.chunks_exact_mut(width).zip(t.chunks_exact(width)) {
-        for l in 0..width {
-            x[l] = if mask[l] { x[l] + sign * t[l] } else { x[l] };
-        }
     }
 }

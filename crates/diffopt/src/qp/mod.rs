@@ -29,4 +29,5 @@ pub use sensitivity::{QpDerivative, QpTangent};
 pub use solution::{ItemStats, QpSolution};
 pub use solve::{Qp, Settings};
 
+pub(crate) use group::root_scale;
 pub(crate) use local::{Local, eigen as symmetric};

@@ -10,7 +10,9 @@ use super::group::{Fields, Size};
 use super::interior_point::Work;
 use super::kkt::{Kkt, Refinement, Scratch};
 use super::residual::{Residuals, worst};
-use crate::lanes::{Arena, Largest, PerLane, WIDEST, cholesky, gram, store};
+use crate::lanes::{
+    Arena, Largest, PerLane, WIDEST, add, cholesky, gram, magnitude, mask, store, take,
+};
 
 /// ρ, and what stands for 1/δ of active rows, in scaled units.
 pub(crate) const RHO: f64 = 1e-9;
@@ -52,21 +54,9 @@ pub(crate) fn polish<S: Simd>(
     open: &PerLane<bool>,
     (passes, tolerance): (usize, f64),
 ) -> Polished {
-    let Size { p, r, .. } = size;
     let width = S::F64_LANES;
     let [from_x, from_y, from_s] = work.iterate(size, width);
-    take(width, open, f.x, from_x);
-    take(width, open, f.y, from_y);
-    for i in 0..r {
-        for l in 0..width {
-            let at = i * width + l;
-            if open[l] {
-                let active = i < p || from_s[at] < from_y[at];
-                f.active[at] = f64::from(u8::from(active));
-                f.y[at] = if active { f.y[at] } else { 0.0 };
-            }
-        }
-    }
+    guess(simd, size.p * width, f, mask(simd, open), [from_x, from_y, from_s]);
     let mut open = *open;
     let mut out = Polished { good: [false; WIDEST], error: [f64::INFINITY; WIDEST] };
     for pass in 0..passes.max(1) {
@@ -81,7 +71,7 @@ pub(crate) fn polish<S: Simd>(
             newton(simd, size, f, cost, room, &again, AGAIN);
         }
         let relative = room.residuals(size, width).compute(simd, size, f, cost, [f.x, f.y, f.s]);
-        let changed = repair(width, size, f, &open, pass + 1 < passes);
+        let changed = repair(simd, size, f, &open, pass + 1 < passes);
         for l in 0..width {
             if !open[l] {
                 continue;
@@ -99,13 +89,23 @@ pub(crate) fn polish<S: Simd>(
     out
 }
 
-/// target ← source in the lanes of the mask.
+/// In the lanes of the mask: the unknowns and multipliers of an interior point, and the rows that look active there, those before `from` always.
 #[inline(always)]
-fn take(width: usize, mask: &PerLane<bool>, target: &mut [f64], source: &[f64]) {
-    for (t, s) in target.chunks_exact_mut(width).zip(source.chunks_exact(width)) {
-        for l in 0..width {
-            t[l] = if mask[l] { s[l] } else { t[l] };
-        }
+fn guess<S: Simd>(simd: S, from: usize, f: &mut Fields<'_>, mask: S::m64s, [x, y, s]: [&[f64]; 3]) {
+    take(simd, mask, f.x, x);
+    let (zero, one) = (simd.splat_f64s(0.0), simd.splat_f64s(1.0));
+    let multipliers = S::as_mut_simd_f64s(f.y).0.iter_mut();
+    let active = S::as_mut_simd_f64s(f.active).0.iter_mut();
+    let point = S::as_simd_f64s(y).0.iter().zip(S::as_simd_f64s(s).0);
+    for (i, ((out, active), (y, s))) in multipliers.zip(active).zip(point).enumerate() {
+        let (y_here, here) = if i * S::F64_LANES < from {
+            (*y, one)
+        } else {
+            let larger = simd.less_than_f64s(*s, *y);
+            (simd.select_f64s(larger, *y, zero), simd.select_f64s(larger, one, zero))
+        };
+        *out = simd.select_f64s(mask, y_here, *out);
+        *active = simd.select_f64s(mask, here, *active);
     }
 }
 
@@ -187,57 +187,57 @@ fn newton<S: Simd>(
     };
     let mut scratch = Scratch { e_d, e_p, t_x, t_y };
     kkt.solve(simd, (r_d, r_p), (dx, dy), &mut scratch, refinement, open);
-    for (x, dx) in [(&mut *f.x, &*dx), (&mut *f.y, &*dy)] {
-        for (x, dx) in x.chunks_exact_mut(width).zip(dx.chunks_exact(width)) {
-            for l in 0..width {
-                x[l] = if open[l] { x[l] + dx[l] } else { x[l] };
-            }
-        }
-    }
+    let open = mask(simd, open);
+    add(simd, open, f.x, dx, 1.0);
+    add(simd, open, f.y, dy, 1.0);
     crate::lanes::product(simd, (size.r, size.n), f.c_matrix, f.x, f.s);
-    for i in 0..r {
-        f.s[i] = if f.active[i] != 0.0 { 0.0 } else { f.c[i] - f.s[i] };
+    let [c, active] = [&*f.c, &*f.active].map(|v| &S::as_simd_f64s(v).0[..size.r]);
+    let s = &mut S::as_mut_simd_f64s(f.s).0[..size.r];
+    for i in 0..size.r {
+        let inside = simd.sub_f64s(c[i], s[i]);
+        s[i] = simd.select_f64s(simd.less_than_f64s(zero, active[i]), zero, inside);
     }
     before
 }
 
 /// Clips what is negative by rounding; rows of the wrong sign change sides if `change`. Which lanes have such rows?
 #[inline(always)]
-fn repair(
-    width: usize,
+fn repair<S: Simd>(
+    simd: S,
     size: Size,
     f: &mut Fields<'_>,
     open: &PerLane<bool>,
     change: bool,
 ) -> PerLane<bool> {
-    let mut changed = [false; WIDEST];
-    let (mut y_scale, mut s_scale) = ([1.0f64; WIDEST], [1.0f64; WIDEST]);
-    for i in 0..size.r {
-        for l in 0..width {
-            y_scale[l] = y_scale[l].max(f.y[i * width + l].abs());
-            s_scale[l] = s_scale[l].max(f.c[i * width + l].abs());
+    let Size { p, r, .. } = size;
+    let (zero, one) = (simd.splat_f64s(0.0), simd.splat_f64s(1.0));
+    let c = &S::as_simd_f64s(f.c).0[..r];
+    let y = &mut S::as_mut_simd_f64s(f.y).0[..r];
+    let s = &mut S::as_mut_simd_f64s(f.s).0[..r];
+    let active = &mut S::as_mut_simd_f64s(f.active).0[..r];
+    let (mut y_scale, mut s_scale) = (one, one);
+    for i in 0..r {
+        y_scale = simd.max_f64s(magnitude(simd, y[i]), y_scale);
+        s_scale = simd.max_f64s(magnitude(simd, c[i]), s_scale);
+    }
+    let sign = simd.splat_f64s(-SIGN);
+    let [y_least, s_least] = [y_scale, s_scale].map(|scale| simd.mul_f64s(sign, scale));
+    let open = mask(simd, open);
+    let mut changed = zero;
+    for i in p..r {
+        let on = simd.less_than_f64s(zero, active[i]);
+        let value = simd.select_f64s(on, y[i], s[i]);
+        let negative = simd.and_m64s(open, simd.less_than_f64s(value, zero));
+        let least = simd.select_f64s(on, y_least, s_least);
+        let wrong = simd.and_m64s(negative, simd.less_than_f64s(value, least));
+        changed = simd.select_f64s(wrong, one, changed);
+        let clipped = simd.select_f64s(negative, zero, value);
+        y[i] = simd.select_f64s(on, clipped, y[i]);
+        s[i] = simd.select_f64s(on, s[i], clipped);
+        if change {
+            let other = simd.sub_f64s(one, active[i]);
+            active[i] = simd.select_f64s(wrong, other, active[i]);
         }
     }
-    for i in size.p..size.r {
-        for l in 0..width {
-            let at = i * width + l;
-            if !open[l] {
-                continue;
-            }
-            if f.active[at] != 0.0 && f.y[at] < 0.0 {
-                if f.y[at] < -SIGN * y_scale[l] {
-                    changed[l] = true;
-                    f.active[at] = if change { 0.0 } else { f.active[at] };
-                }
-                f.y[at] = 0.0;
-            } else if f.active[at] == 0.0 && f.s[at] < 0.0 {
-                if f.s[at] < -SIGN * s_scale[l] {
-                    changed[l] = true;
-                    f.active[at] = if change { 1.0 } else { f.active[at] };
-                }
-                f.s[at] = 0.0;
-            }
-        }
-    }
-    changed
+    store(simd, changed).map(|changed| changed > 0.0)
 }

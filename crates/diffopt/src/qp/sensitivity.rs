@@ -260,13 +260,17 @@ impl QpDerivative {
         }
         let wide = s.size.wide();
         let point = self.point();
-        let one = |arena: &mut Arena,
-                   (k, (pieces, gradients)): (usize, (&Vec<Piece>, Option<Gradients<'_>>))| {
-            let first = k * pieces.first().map_or(1, |p| p.group.width);
-            let (refused, size) = (&self.refused, s.size);
-            let right = (right_d, right_p);
-            dispatch(wide, Solve { first, pieces, size, right, refused, point, gradients, arena })
-        };
+        let one =
+            |arena: &mut Arena,
+             (k, (pieces, gradients)): (usize, (&Vec<Piece>, Option<Gradients<'_>>))| {
+                let first = k * pieces.first().map_or(1, |p| p.group.width);
+                let (refused, size) = (&self.refused, s.size);
+                let right = (right_d, right_p);
+                dispatch(
+                    wide,
+                    Solve { first, pieces, size, right, refused, point, gradients, arena },
+                )
+            };
         let mut places = gradients.into_iter().map(Some);
         let tasks: Vec<_> =
             self.pieces.iter().map(|pieces| (pieces, places.next().flatten())).collect();

@@ -8,6 +8,7 @@ use super::random::Random;
 pub struct ConicProblem {
     pub name: String,
     pub conic: Conic,
+    pub cones: Vec<Cone>,
     pub p: Vec<f64>,
     pub q: Vec<f64>,
     pub a: Vec<f64>,
@@ -68,11 +69,12 @@ impl ConicProblem {
                 q[j] -= v * x[i];
             }
         }
-        let conic = Conic::new(p, a, cones).ok()?;
+        let conic = Conic::new(p, a, cones.clone()).ok()?;
         let kind = if quadratic { "with P" } else { "linear" };
         Some(ConicProblem {
             name: format!("{name}, {kind}, seed {seed}"),
             conic,
+            cones,
             p: p_values,
             q,
             a: a_values,
