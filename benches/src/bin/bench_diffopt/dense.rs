@@ -6,7 +6,7 @@ use anyhow::Result;
 use benches::bench::Bench;
 use benches::row::Row;
 use pullback_diffopt::Degenerate;
-use pullback_diffopt::qp::{QpSolution, QpTangent};
+use pullback_diffopt::qp::{QpSolution, QpTangent, Settings};
 use serde_json::json;
 
 use crate::common::problems::Problem;
@@ -92,7 +92,8 @@ fn floor(bench: &mut Bench, qp: &QpSolution, name: &str, seconds: f64) -> Result
     bench.output.push(Row::new(what, "ms", seconds * 1e3).against("floor", floor * 1e3))
 }
 
-/// n = 6, m = 12: at least a million solves a second. A program and its solution are 3 kB: large batches wait for memory.
+/// n = 6, m = 12: at least a million solves a second, with the factors that derivatives need or values only. A program, its solution and its
+/// factors are 3 kB: large batches wait for memory.
 fn tiny(bench: &mut Bench) -> Result<()> {
     let batches: &[usize] = if bench.quick { &[1024] } else { &[2048, 16384] };
     for &batch in batches {
@@ -101,14 +102,19 @@ fn tiny(bench: &mut Bench) -> Result<()> {
             continue;
         }
         let problem = Problem::random(5, (6, 0, 12, batch), 1e-1);
-        let (qp, data) = (problem.qp(), problem.data());
-        let t = bench.time(|| {
-            qp.solve(batch, &data)?;
-            Ok(())
-        })?;
-        let rate = batch as f64 / t * 1e-6;
-        let row = Row::new(format!("{name}: cold solves"), "million/s", rate);
-        bench.output.push(row.at_least(1.0))?;
+        let data = problem.data();
+        for factors in [false, true] {
+            let qp = problem.qp().settings(Settings { factors, ..Settings::default() });
+            let t = bench.time(|| {
+                qp.solve(batch, &data)?;
+                Ok(())
+            })?;
+            let rate = batch as f64 / t * 1e-6;
+            let what = if factors { "with factors" } else { "values only" };
+            let row = Row::new(format!("{name}: cold solves, {what}"), "million/s", rate);
+            bench.output.push(row.at_least(1.0))?;
+        }
+        let qp = problem.qp();
         let start = qp.solve(batch, &data)?;
         let t = bench.time(|| {
             qp.solve_from(&start, batch, &data)?;

@@ -7,12 +7,14 @@
 mod arena;
 mod factor;
 mod fixed;
+mod interleave;
 mod product;
 mod reduce;
 
 pub(crate) use arena::{Arena, Pool};
 pub(crate) use factor::{cholesky, gram, substitute};
-pub(crate) use product::{add_transposed, gather, product};
+pub(crate) use interleave::gather;
+pub(crate) use product::{add_transposed, product};
 pub(crate) use reduce::{
     Largest, add, all_finite, largest, load, magnitude, mask, step, store, take,
 };

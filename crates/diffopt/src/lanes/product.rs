@@ -1,12 +1,9 @@
-//! Products of a matrix and a vector, and the way into the interleaved form.
+//! Products of a matrix and a vector.
 
 use pulp::Simd;
 
 use super::fixed::{MOST, with_size};
-use super::{Task, WIDEST, call};
-
-/// So many entries of each lane are read before they are written side by side.
-const BLOCK: usize = 8;
+use super::{Task, call};
 
 /// Four rows of n entries, with lengths that the compiler knows to be n. (An array's `map` would be a call, not compiled for the instruction
 /// set of its caller.)
@@ -150,40 +147,5 @@ fn add_transposed_tiled<S: Simd>(
             out[j] = simd.mul_add_e_f64s(row[j], y[i], out[j]);
         }
         i += 1;
-    }
-}
-
-/// Writes a matrix of `rows` rows of `n` numbers from each lane's source into one whose rows are `padded` vectors long.
-#[inline(always)]
-pub(crate) fn gather<S: Simd>(
-    _: S,
-    (rows, n, padded): (usize, usize, usize),
-    sources: &[&[f64]; WIDEST],
-    target: &mut [f64],
-) {
-    let width = S::F64_LANES;
-    // Rows without padding between them are one row.
-    let (rows, n, padded) = if n == padded { (1, rows * n, rows * n) } else { (rows, n, padded) };
-    for i in 0..rows {
-        let row = &mut target[i * padded * width..(i * padded + n) * width];
-        let whole = n / BLOCK * BLOCK;
-        let (blocks, rest) = row.split_at_mut(whole * width);
-        for (k, out) in blocks.chunks_exact_mut(BLOCK * width).enumerate() {
-            let at = i * n + k * BLOCK;
-            let mut block = [[0.0; BLOCK]; WIDEST];
-            for l in 0..width {
-                block[l].copy_from_slice(&sources[l][at..at + BLOCK]);
-            }
-            for e in 0..BLOCK {
-                for l in 0..width {
-                    out[e * width + l] = block[l][e];
-                }
-            }
-        }
-        for (k, out) in rest.chunks_exact_mut(width).enumerate() {
-            for l in 0..width {
-                out[l] = sources[l][i * n + whole + k];
-            }
-        }
     }
 }

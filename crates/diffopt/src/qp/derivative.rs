@@ -19,14 +19,14 @@ impl QpSolution {
     /// What is known about the derivative of an item's solution. Costs some O((n + p + m)³): eigenvalues and singular values.
     ///
     /// # Errors
-    /// [`Error::NotSolved`]; [`Error::Invalid`] for an item outside of the batch.
+    /// [`Error::NotSolved`]; [`Error::Invalid`] for an item outside of the batch, or without factors.
     pub fn certificate(&self, item: usize) -> Result<Certificate> {
         if self.batch <= item {
             let what = format!("item {item} of a batch of {}", self.batch);
             return Err(Error::invalid(&self.qp.name, what));
         }
         self.ensure_solved(item)?;
-        let (group, lane) = self.place(item);
+        let (group, lane) = self.place(item)?;
         Ok(Local::of(group, lane).certificate(self.weak(item), self.stats(item).residual))
     }
 
@@ -34,9 +34,10 @@ impl QpSolution {
     /// cotangent that is not 0 there is the error of that item.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a policy outside its domain, [`Error::Length`] for its direction; for one-sided derivatives those of
+    /// [`Error::Invalid`] for a policy outside its domain and without factors, [`Error::Length`] for its direction; for one-sided derivatives those of
     /// [`QpSolution::directional`].
     pub fn derivative(self: &Arc<Self>, policy: &Degenerate) -> Result<QpDerivative> {
+        self.ensure_factors()?;
         let why = |item| self.ensure_solved(item).err().map(|error| (item, error));
         let mut out = QpDerivative {
             moved: None,
@@ -139,10 +140,19 @@ impl QpSolution {
         data.as_direction(&self.qp.name, self.batch, self.qp.sizes())
     }
 
-    /// The group and the lane of an item.
-    pub(super) fn place(&self, item: usize) -> (&Group, usize) {
+    /// The group and the lane of an item. Errors: factors were not kept.
+    pub(super) fn place(&self, item: usize) -> Result<(&Group, usize)> {
+        self.ensure_factors()?;
         let width = self.groups[0].width;
-        (&self.groups[item / width], item % width)
+        Ok((&self.groups[item / width], item % width))
+    }
+
+    fn ensure_factors(&self) -> Result<()> {
+        if self.groups.is_empty() && 0 < self.batch {
+            let what = "the factors were not kept (the setting `factors` is false): there is no derivative and no certificate";
+            return Err(Error::invalid(&self.qp.name, what));
+        }
+        Ok(())
     }
 
     /// What counts as weak in an item.

@@ -50,7 +50,7 @@ impl QpSolution {
     /// One item's derivative on the side of a direction.
     pub(super) fn side(&self, item: usize, direction: &QpData<'_>) -> Result<Side> {
         self.ensure_solved(item)?;
-        let (group, lane) = self.place(item);
+        let (group, lane) = self.place(item)?;
         let local = Local::of(group, lane);
         let sides = local.sides(self.weak(item));
         let [dq_matrix, dq, da, db, dg, dh] = direction.item(item);

@@ -171,7 +171,7 @@ pub(crate) fn interior_point<S: Simd>(
         // Far from the solution a direction need not be exact; where it does not help, it is refined.
         let mut exact = [false; WIDEST];
         for l in 0..width {
-            let near = p > 0 || central.is_some() || progress.error[l] < 1e-3 || stalls[l] > 0;
+            let near = p > 0 || central.is_some() || progress.error[l] < 1e-5 || stalls[l] > 0;
             exact[l] = near && progress.state[l] == State::Running;
         }
         // The factor of this iteration: σ = s/y + δ, and w = 1/σ.

@@ -9,7 +9,7 @@ use pullback_core_graph::{Direction, Function, LinearMap, Result as NetworkResul
 use super::data::{ARGUMENTS, QpData};
 use super::sensitivity::{QpDerivative, QpTangent};
 use super::solution::QpSolution;
-use super::solve::Qp;
+use super::solve::{Qp, Settings};
 use crate::node::{Call, Like, external, settings_of_node};
 use crate::{Degenerate, Error, Unsolved};
 
@@ -70,14 +70,16 @@ impl QpFunction {
         Call::new(self.name(), x, &named)
     }
 
-    fn solve(&self, call: &Call, x: &[Tensor]) -> NetworkResult<QpSolution> {
+    /// With the factors that derivatives need, or values only.
+    fn solve(&self, call: &Call, x: &[Tensor], factors: bool) -> NetworkResult<QpSolution> {
         let mut all: [Option<Tensor>; 6] = Default::default();
         for (t, &k) in x.iter().zip(&call.arguments) {
             all[k] = Some(t.to_dtype(DType::F64)?);
         }
         let solution = with_all(&all, &mut |s: [&[f64]; 6]| {
             let data = QpData::new(s[0], s[1], (s[2], s[3]), (s[4], s[5]));
-            self.qp.solve(call.batch, &data)
+            let settings = Settings { factors, ..self.qp.settings };
+            self.qp.clone().settings(settings).solve(call.batch, &data)
         })?
         .map_err(|e| external(self.name(), e))?;
         if self.unsolved == Unsolved::Refuse
@@ -137,7 +139,7 @@ impl Function for QpFunction {
 
     fn eval(&self, x: &[Tensor]) -> NetworkResult<Vec<Tensor>> {
         let call = self.call(x)?;
-        let solution = self.solve(&call, x)?;
+        let solution = self.solve(&call, x, false)?;
         self.outputs(&call, &solution)
     }
 
@@ -147,7 +149,7 @@ impl Function for QpFunction {
         wrt: Wrt<'_>,
     ) -> NetworkResult<(Vec<Tensor>, Box<dyn LinearMap>)> {
         let call = self.call(x)?;
-        let solution = Arc::new(self.solve(&call, x)?);
+        let solution = Arc::new(self.solve(&call, x, true)?);
         let y = self.outputs(&call, &solution)?;
         let derivative = solution.derivative(&self.policy).map_err(|e| external(self.name(), e))?;
         let outputs = Like::all(&y);
