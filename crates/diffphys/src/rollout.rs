@@ -2,7 +2,13 @@
 
 use crate::error::length;
 use crate::gradient::{Cotangent, StepDerivative};
-use crate::{Data, Model, Parameter, Result};
+use crate::{Data, Error, Model, Parameter, Result};
+
+/// A number that tells sequences of numbers apart (FNV-1a over their bits).
+fn fingerprint(numbers: &[f64]) -> u64 {
+    let step = |hash: u64, x: &f64| (hash ^ x.to_bits()).wrapping_mul(0x0000_0100_0000_01b3);
+    numbers.iter().fold(0xcbf2_9ce4_8422_2325 ^ numbers.len() as u64, step)
+}
 
 /// A trajectory of a model, and its reverse derivative: nq + 2·nv + na numbers of memory per step, nothing allocated per step.
 ///
@@ -28,6 +34,8 @@ pub struct Rollout {
     /// (qpos, qvel, act) of every time, then where each step's solver started.
     states: Vec<f64>,
     warmstarts: Vec<f64>,
+    /// What tells the controls of the last run from others.
+    controls: u64,
     cotangents: [Cotangent; 2],
 }
 
@@ -39,6 +47,7 @@ impl Rollout {
             step: StepDerivative::new(model),
             states: Vec::new(),
             warmstarts: Vec::new(),
+            controls: fingerprint(&[]),
             cotangents: [Cotangent::zeros(model), Cotangent::zeros(model)],
         }
     }
@@ -58,7 +67,7 @@ impl Rollout {
     /// `steps` steps with the controls of `start`.
     ///
     /// # Errors
-    /// As of [`Model::step`].
+    /// [`Error::Invalid`] for more steps than there is memory for; as of [`Model::step`].
     pub fn run_free(&mut self, model: &Model, start: &Data, steps: usize) -> Result<()> {
         self.steps(model, start, &[], steps)
     }
@@ -70,8 +79,20 @@ impl Rollout {
         let (width, nv, nu) = (model.nq() + model.nv() + model.na, model.nv(), model.nu());
         self.states.clear();
         self.warmstarts.clear();
-        self.states.reserve_exact((steps + 1) * width);
-        self.warmstarts.reserve_exact(steps * nv);
+        self.controls = fingerprint(controls);
+        let room = |v: &mut Vec<f64>, rows: Option<usize>, width: usize| {
+            let numbers = rows.and_then(|rows| rows.checked_mul(width));
+            numbers.filter(|&k| v.try_reserve_exact(k).is_ok())
+        };
+        if room(&mut self.states, steps.checked_add(1), width).is_none()
+            || room(&mut self.warmstarts, Some(steps), nv).is_none()
+        {
+            let what = format!(
+                "{steps} steps of {} numbers each are more than memory holds",
+                width.saturating_add(nv)
+            );
+            return Err(Error::Invalid { node: "rollout".into(), what });
+        }
         self.store();
         for t in 0..steps {
             if !controls.is_empty() {
@@ -82,6 +103,15 @@ impl Rollout {
             self.store();
         }
         Ok(())
+    }
+
+    /// Controls that are not those of the last run would give the derivative of another one.
+    fn check_controls(&self, node: &'static str, controls: &[f64]) -> Result<()> {
+        if fingerprint(controls) == self.controls {
+            return Ok(());
+        }
+        let what = "the controls are not those of the last run".into();
+        Err(Error::Invalid { node: node.into(), what })
     }
 
     fn store(&mut self) {
@@ -117,7 +147,8 @@ impl Rollout {
     /// `controls` are those of the run (empty for a free run).
     ///
     /// # Errors
-    /// [`crate::Error::Length`]; as of [`StepDerivative::evaluate`] and [`StepDerivative::pull`].
+    /// [`Error::Length`]; [`Error::Invalid`] for other controls than the last run's; as of [`StepDerivative::evaluate`] and
+    /// [`StepDerivative::pull`].
     pub fn pull(
         &mut self,
         model: &Model,
@@ -135,6 +166,7 @@ impl Rollout {
         let free = controls.is_empty();
         let rows = if free { 1 } else { steps };
         length(NODE, "controls", controls.len(), if free { 0 } else { steps * nu })?;
+        self.check_controls(NODE, controls)?;
         length(NODE, "controls' cotangents", control_bar.len(), rows * nu)?;
         let [mut now, mut before] = std::mem::take(&mut self.cotangents);
         now.clear();
@@ -199,6 +231,7 @@ impl Rollout {
         length(NODE, "start's tangent", start.len(), n)?;
         length(NODE, "controls", controls.len(), steps * nu)?;
         length(NODE, "controls' tangents", dcontrols.len(), steps * nu)?;
+        self.check_controls(NODE, controls)?;
         let (mut here, mut next) = (Cotangent::zeros(model), Cotangent::zeros(model));
         out.clear();
         out.extend_from_slice(start);

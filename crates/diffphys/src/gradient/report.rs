@@ -6,7 +6,8 @@ use crate::{Data, RowState};
 /// How near each row of the constrained problem is to switching, and what the derivative freezes.
 ///
 /// Derivatives are those of the present pieces: contacts, their features and the states of rows are held. Where a row is about to switch,
-/// the derivative on the other side differs; the report says how near that is.
+/// the derivative on the other side differs; the report says how near that is. Of contacts it knows those that are listed: within `margin + gap` of their
+/// geoms. A `gap` lists contacts ahead of the distance at which they act, so that one that is about to begin is seen, too.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GradientReport {
     /// Contacts listed.
@@ -18,6 +19,9 @@ pub struct GradientReport {
     pub distance: Vec<f64>,
     /// The row with the least distance, if there are rows.
     pub nearest: Option<(usize, f64)>,
+    /// The listed contact that is nearest to beginning or ending, and how far it is from the distance at which it acts (dist − includemargin, metres:
+    /// below 0 it acts), if contacts are listed.
+    pub nearest_contact: Option<(usize, f64)>,
     /// Iterations of the solver.
     pub iterations: usize,
     /// Scaled gradient at its end.
@@ -35,6 +39,12 @@ impl GradientReport {
             gradient: data.solve.gradient,
             ..Self::default()
         };
+        for (id, contact) in data.contact.iter().enumerate() {
+            let apart = contact.dist - contact.includemargin;
+            if report.nearest_contact.is_none_or(|(_, least)| apart.abs() < least.abs()) {
+                report.nearest_contact = Some((id, apart));
+            }
+        }
         for row in 0..efc.nefc() {
             let jar = efc.jar[row];
             let size = (jar + efc.aref[row]).abs() + efc.aref[row].abs() + crate::spatial::MINVAL;

@@ -103,10 +103,13 @@ impl Line<'_> {
         let tolerance = tolerance.max(1e-10 * start.abs());
         let (mut low, mut high) = (0.0, f64::INFINITY);
         let mut alpha = -start / curvature;
+        // The last two changes of α. Newton's steps near the tip of a cone can be short without end: one that does not halve the change before
+        // the last gives way to bisection (Brent, Algorithms for minimization without derivatives, 1973, chapter 4).
+        let mut moved = [f64::INFINITY; 2];
         for _ in 0..iterations.max(1) {
             let (first, second) = self.slopes(alpha);
             if first.abs() <= tolerance {
-                break;
+                return alpha;
             }
             if first < 0.0 {
                 low = alpha;
@@ -114,14 +117,21 @@ impl Line<'_> {
                 high = alpha;
             }
             let newton = if second > 0.0 { alpha - first / second } else { f64::INFINITY };
-            alpha = if newton > low && newton < high {
+            let quick = 2.0 * (newton - alpha).abs() <= moved[0];
+            let next = if newton > low && newton < high && (quick || high.is_infinite()) {
                 newton
             } else if high.is_finite() {
                 0.5 * (low + high)
             } else {
                 2.0 * alpha
             };
+            moved = [moved[1], (next - alpha).abs()];
+            if next == alpha {
+                return alpha;
+            }
+            alpha = next;
         }
-        alpha
+        // Where the slope is still negative, the cost has fallen all the way.
+        if low > 0.0 { low } else { alpha }
     }
 }
