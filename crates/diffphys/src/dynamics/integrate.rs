@@ -13,6 +13,9 @@ use crate::{Data, Model, Result};
 impl Model {
     /// One step of `opt.timestep` seconds: forward dynamics, then integration of `act`, `qvel`, `qpos` and `time`.
     ///
+    /// How far the constrained problem was solved within `opt.iterations` is told by [`Data::solve`]: Newton's method ends at rounding, conjugate
+    /// gradients may not. A derivative refuses what was not solved.
+    ///
     /// # Errors
     /// As of [`Model::forward`]; [`crate::Error::NotFinite`] where the new state is not finite. `data` then holds a state that is of no
     /// use; reset it.
