@@ -247,6 +247,19 @@ impl<T: Real> Drop for Scratch<T> {
     }
 }
 
+/// Zeros. A border of a few pixels is written here and now: a call of `memset` costs ten times as much.
+#[inline(always)]
+pub(crate) fn clear<T: Real>(slice: &mut [T]) {
+    match slice {
+        [] => {}
+        [a] => *a = T::ZERO,
+        [a, b] => (*a, *b) = (T::ZERO, T::ZERO),
+        [a, b, c] => (*a, *b, *c) = (T::ZERO, T::ZERO, T::ZERO),
+        [a, b, c, d] => (*a, *b, *c, *d) = (T::ZERO, T::ZERO, T::ZERO, T::ZERO),
+        more => more.fill(T::ZERO),
+    }
+}
+
 /// target\[i\] = source\[step·i\], for as many as both have.
 #[inline(always)]
 pub(crate) fn copy_strided<T: Real>(target: &mut [T], source: &[T], step: usize) {

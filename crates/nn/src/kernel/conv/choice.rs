@@ -27,7 +27,7 @@ pub(super) enum Method {
     Patches,
     /// Each channel by a kernel of its own.
     Depthwise,
-    /// The product of two matrices that a 1×1 kernel's weight gradient is.
+    /// The dot products of lines that a 1×1 kernel's weight gradient is.
     Pointwise,
 }
 

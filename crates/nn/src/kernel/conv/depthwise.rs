@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::pack::Finish;
 use super::shape::Conv2dShape;
 use crate::kernel::parallel::for_each_target;
-use crate::kernel::real::{Real, Scratch};
+use crate::kernel::real::{Real, Scratch, clear};
 
 /// Sums of weighted source pixels, channel by channel: target pixel i takes source pixels i + offset\[tap\].
 pub(super) struct Depthwise<'a, T> {
@@ -108,9 +108,9 @@ impl<T: Real> Depthwise<'_, T> {
             match usize::try_from(row as isize + down) {
                 Ok(y) if y < height => {
                     let pixels = &source[y * width + from..][..count];
-                    line[..left].fill(T::ZERO);
+                    clear(&mut line[..left]);
                     line[left..].iter_mut().zip(pixels).for_each(|(to, &pixel)| *to = pixel);
-                    line[left + count..].fill(T::ZERO);
+                    clear(&mut line[left + count..]);
                 }
                 _ => line.fill(T::ZERO),
             }
@@ -135,38 +135,17 @@ impl<T: Real> WithSimd for Plane<'_, '_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> bool {
         let Self { of, shifts, channel, source, weights, target } = self;
-        let ([rows, pitch], lanes) = (of.padded(), T::lanes::<S>());
+        let [rows, pitch] = of.padded();
         let mut padded = Scratch::new(rows * pitch);
         of.pad(source, &mut padded);
         let weights = &weights[channel * shifts.len()..][..shifts.len()];
         let bias = of.bias.map_or(T::ZERO, |bias| bias[channel]);
         let finish = Finish { bias, relu: of.relu };
-        for (y, row) in target.chunks_exact_mut(of.target[1]).enumerate() {
-            let source = &padded[y * pitch..];
-            let mut at = 0;
-            while at < row.len() {
-                let left = row.len() - at;
-                let step = match left / lanes {
-                    0 | 1 => {
-                        let at = if left < lanes { row.len() - lanes } else { at };
-                        registers::<T, S, 1>(simd, source, shifts, weights, at, row, finish);
-                        1
-                    }
-                    2 => {
-                        registers::<T, S, 2>(simd, source, shifts, weights, at, row, finish);
-                        2
-                    }
-                    3 => {
-                        registers::<T, S, 3>(simd, source, shifts, weights, at, row, finish);
-                        3
-                    }
-                    _ => {
-                        registers::<T, S, 4>(simd, source, shifts, weights, at, row, finish);
-                        4
-                    }
-                };
-                at += step * lanes;
-            }
+        let line = Line { shifts, weights, finish };
+        match shifts.len() {
+            9 => line.rows::<S, 9>(simd, &padded, pitch, of.target[1], target),
+            25 => line.rows::<S, 25>(simd, &padded, pitch, of.target[1], target),
+            _ => line.rows::<S, 0>(simd, &padded, pitch, of.target[1], target),
         }
         let mut top = Top::new();
         target.iter().for_each(|&value| top.see(value));
@@ -174,37 +153,92 @@ impl<T: Real> WithSimd for Plane<'_, '_, T> {
     }
 }
 
-/// V registers of a row from column `at` on.
-#[inline(always)]
-fn registers<T: Real, S: Simd, const V: usize>(
-    simd: S,
-    source: &[T],
-    shifts: &[usize],
-    weights: &[T],
-    at: usize,
-    row: &mut [T],
+/// How a row of the target comes from rows of the padded plane.
+#[derive(Clone, Copy)]
+struct Line<'a, T> {
+    shifts: &'a [usize],
+    weights: &'a [T],
     finish: Finish<T>,
-) {
-    let span = V * T::lanes::<S>();
-    let mut sums = [T::splat(simd, T::ZERO); V];
-    for (&shift, &weight) in shifts.iter().zip(weights) {
-        let weight = T::splat(simd, weight);
-        let vectors = T::vectors::<S>(&source[at + shift..][..span]).0;
-        let Some(pixels) = vectors.first_chunk::<V>() else { return };
-        for v in 0..V {
-            sums[v] = T::mul_add(simd, weight, pixels[v], sums[v]);
+}
+
+impl<T: Real> Line<'_, T> {
+    /// All rows, of `width` ≥ a register, by N taps; 0 stands for any number.
+    #[inline(always)]
+    fn rows<S: Simd, const N: usize>(
+        self,
+        simd: S,
+        padded: &[T],
+        pitch: usize,
+        width: usize,
+        target: &mut [T],
+    ) {
+        let taps = if N > 0 { N } else { self.shifts.len() };
+        let (shifts, weights) = (&self.shifts[..taps], &self.weights[..taps]);
+        let (line, lanes) = (Self { shifts, weights, ..self }, T::lanes::<S>());
+        // A register that ends with the row computes some pixels again.
+        let (whole, rest, end) = (width / lanes, !width.is_multiple_of(lanes), width - lanes);
+        for (y, row) in target.chunks_exact_mut(width).enumerate() {
+            let source = &padded[y * pitch..];
+            let mut at = 0;
+            for _ in 0..whole.saturating_sub(1) / 4 {
+                line.registers::<S, 4, 0>(simd, source, at, end, row);
+                at += 4 * lanes;
+            }
+            match ((width - at) / lanes, rest) {
+                (1, false) => line.registers::<S, 1, 0>(simd, source, at, end, row),
+                (1, true) => line.registers::<S, 1, 1>(simd, source, at, end, row),
+                (2, false) => line.registers::<S, 2, 0>(simd, source, at, end, row),
+                (2, true) => line.registers::<S, 2, 1>(simd, source, at, end, row),
+                (3, false) => line.registers::<S, 3, 0>(simd, source, at, end, row),
+                (3, true) => line.registers::<S, 3, 1>(simd, source, at, end, row),
+                (_, false) => line.registers::<S, 4, 0>(simd, source, at, end, row),
+                (_, true) => line.registers::<S, 4, 1>(simd, source, at, end, row),
+            }
         }
     }
-    // After the sum, as every other method does: the same bits as the bias added in a pass of its own.
-    let bias = T::splat(simd, finish.bias);
-    for v in 0..V {
-        sums[v] = T::plus(simd, sums[v], bias);
-        if finish.relu {
-            sums[v] = T::rectified(simd, sums[v]);
+
+    /// V registers of a row from column `at` on, and R ∈ {0, 1} from column `end` on.
+    #[inline(always)]
+    fn registers<S: Simd, const V: usize, const R: usize>(
+        self,
+        simd: S,
+        source: &[T],
+        at: usize,
+        end: usize,
+        row: &mut [T],
+    ) {
+        let (lanes, zero) = (T::lanes::<S>(), T::splat(simd, T::ZERO));
+        let (mut sums, mut last) = ([zero; V], [zero; R]);
+        for (&shift, &weight) in self.shifts.iter().zip(self.weights) {
+            let weight = T::splat(simd, weight);
+            let source = &source[shift..];
+            let vectors = T::vectors::<S>(&source[at..][..V * lanes]).0;
+            let Some(pixels) = vectors.first_chunk::<V>() else { return };
+            for v in 0..V {
+                sums[v] = T::mul_add(simd, weight, pixels[v], sums[v]);
+            }
+            for last in &mut last {
+                let pixels = T::vectors::<S>(&source[end..][..lanes]).0;
+                *last = T::mul_add(simd, weight, pixels[0], *last);
+            }
+        }
+        // After the sum, as every other method does: the same bits as the bias added in a pass of its own.
+        let bias = T::splat(simd, self.finish.bias);
+        let out = T::vectors_mut::<S>(&mut row[at..][..V * lanes]).0;
+        for (out, &sum) in out.iter_mut().zip(&sums) {
+            *out = T::plus(simd, sum, bias);
+            if self.finish.relu {
+                *out = T::rectified(simd, *out);
+            }
+        }
+        for &sum in &last {
+            let out = &mut T::vectors_mut::<S>(&mut row[end..][..lanes]).0[0];
+            *out = T::plus(simd, sum, bias);
+            if self.finish.relu {
+                *out = T::rectified(simd, *out);
+            }
         }
     }
-    let out = T::vectors_mut::<S>(&mut row[at..][..span]).0;
-    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum);
 }
 
 /// dw\[channel\]\[tap\] = Σ over images and pixels of dy · x at the tap; `of` is the forward pass.

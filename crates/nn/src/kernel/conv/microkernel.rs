@@ -165,20 +165,19 @@ impl<T: Real, S: Simd> NullaryFnOnce for Call<'_, '_, '_, T, S> {
 /// cache while all columns pass over it.
 const SEGMENT_BYTES: usize = 4096;
 
-/// Interleaves `width` lines of `positions` elements register by register, so that the inner loop reads one stream:
-/// out\[i\]\[m\] = lines\[m\]\[i\] in registers, and zero for the lines past the last.
+/// Interleaves `width` lines of whole registers, so that the inner loop reads one stream: out\[i\]\[m\] = lines\[m\]\[i\] in
+/// registers, and zero for the lines past the last.
 #[inline(always)]
-pub(super) fn interleave<T: Real, S: Simd>(
+pub(super) fn interleave<'a, T: Real, S: Simd>(
     simd: S,
-    lines: &[T],
-    positions: usize,
+    mut lines: impl Iterator<Item = &'a [T]>,
     width: usize,
     out: &mut [T],
 ) {
     let registers = T::vectors_mut::<S>(out).0;
     for m in 0..width {
         let targets = registers.iter_mut().skip(m).step_by(width);
-        match lines.get(m * positions..(m + 1) * positions) {
+        match lines.next() {
             Some(line) => {
                 targets.zip(T::vectors::<S>(line).0).for_each(|(target, &value)| *target = value)
             }

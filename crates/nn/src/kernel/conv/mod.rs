@@ -21,8 +21,8 @@
 //! the widest vector instructions that the processor has, found at run time.
 //!
 //! 3×3 convolutions of stride 1 with many channels take Winograd's method instead (see `winograd`), as do their two
-//! gradients; others with many outputs are a product with strips of patches (`patches`), 1×1 kernels' weight gradients a product
-//! of matrices (`pointwise_gradient`), and depthwise ones have loops of their own (`depthwise`). `choice` has the rule.
+//! gradients; others with many outputs are a product with strips of patches (`patches`), 1×1 kernels' weight gradients dot
+//! products of lines (`pointwise_gradient`), and depthwise ones have loops of their own (`depthwise`). `choice` has the rule.
 //!
 //! # Determinism
 //! Tasks depend on the sizes alone. Each output of `forward` and `input_gradient` is one sum in a fixed order; the

@@ -2,7 +2,7 @@
 
 use super::microkernel::BLOCK;
 use super::plan::{Axis, Layout};
-use crate::kernel::real::{Real, copy_strided};
+use crate::kernel::real::{Real, clear, copy_strided};
 
 /// Copies one channel of `layout.images` consecutive images into its planes, one for each pair of source phases,
 /// and writes zeros wherever the image has no pixel.
@@ -38,7 +38,7 @@ pub(super) fn pack_source<'a, T: Real>(
             for m in first_row..=last_row {
                 let y = (m * rows.source.step as isize + rows.source.starts[row_phase]) as usize;
                 let line = &pixels[y * columns.source.size..][..columns.source.size];
-                plane[written..at].fill(T::ZERO);
+                clear(&mut plane[written..at]);
                 copy_strided(&mut plane[at..at + width], &line[start..], step);
                 written = at + width;
                 at += layout.pitch;
@@ -63,7 +63,7 @@ pub(super) fn pack_grid<'a, T: Real>(
         let pixels = image(g);
         for r in layout.from..layout.to {
             let at = g * layout.image_pitch + (r - layout.from) * layout.pitch;
-            line[written..at].fill(T::ZERO);
+            clear(&mut line[written..at]);
             copy_strided(&mut line[at..at + width], &pixels[r * width..][..width], 1);
             written = at + width;
         }
@@ -162,40 +162,6 @@ pub(super) fn pack_weights<T: Real>(
                 } else {
                     T::ZERO
                 });
-            }
-        }
-    }
-}
-
-/// out\[pixel\]\[line\] = lines\[line\]\[pixel\] for rows of `W` lines; places of lines that are missing keep what they hold.
-#[inline(always)]
-pub(super) fn transpose<'a, T: Real, const W: usize>(
-    lines: impl Iterator<Item = &'a [T]>,
-    out: &mut [T],
-) {
-    // Four lines at a time, so that a store takes neighbours.
-    let rows = out.as_chunks_mut::<W>().0;
-    let mut lines = lines.enumerate();
-    while let Some((at, a)) = lines.next() {
-        let mut more = [a; 4];
-        let mut count = 1;
-        while count < 4 {
-            let Some((_, line)) = lines.next() else { break };
-            more[count] = line;
-            count += 1;
-        }
-        let [a, b, c, d] = more;
-        if count == 4 && at + 4 <= W {
-            for ((((row, &a), &b), &c), &d) in rows.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-                if let Some(four) = row[at..].first_chunk_mut::<4>() {
-                    *four = [a, b, c, d];
-                }
-            }
-        } else {
-            for (l, line) in more.iter().take(count).enumerate() {
-                for (row, &value) in rows.iter_mut().zip(*line) {
-                    row[at + l] = value;
-                }
             }
         }
     }

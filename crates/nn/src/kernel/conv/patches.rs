@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use super::microkernel::{BLOCK, Product, Rows, Source, rows_of};
 use super::pack::{Finish, channel_blocks, finished};
 use super::shape::Conv2dShape;
-use crate::kernel::real::{Real, Scratch, copy_strided};
+use crate::kernel::real::{Real, Scratch, clear, copy_strided};
 
 /// Pixels of a strip: whole tiles of the inner loop, for both element types.
 const STRIP: usize = 144;
@@ -301,11 +301,7 @@ fn lines(blocks: &[(usize, usize)]) -> usize {
 
 /// The product's whole registers straight into the rows, the rest by way of a register's copy.
 #[inline(always)]
-pub(super) fn whole_and_rest<T: Real, S: Simd>(
-    simd: S,
-    mut product: Product<'_, T>,
-    rows: &mut Rows<'_, T>,
-) {
+fn whole_and_rest<T: Real, S: Simd>(simd: S, mut product: Product<'_, T>, rows: &mut Rows<'_, T>) {
     let lanes = T::lanes::<S>();
     let (all, Source { data, channel }) = (product.positions, product.source);
     let whole = all / lanes * lanes;
@@ -385,8 +381,8 @@ impl<T: Real> Patches<'_, T> {
                         }
                         let (left, inner) = line.split_at_mut(from - columns.start);
                         let (inner, after) = inner.split_at_mut(to - from);
-                        left.fill(T::ZERO);
-                        after.fill(T::ZERO);
+                        clear(left);
+                        clear(after);
                         let x = (self.step[1] * from) as isize + right;
                         let start = y as usize * width + x as usize;
                         copy_strided(inner, &plane[start..(y as usize + 1) * width], self.step[1]);

@@ -1,27 +1,28 @@
-//! The weight gradient of a 1×1 convolution: a product of matrices, derivatives times pixels transposed.
+//! The weight gradient of a 1×1 convolution: dot products of lines of derivatives and lines of pixels.
 //!
 //! ```text
 //! dw[o, c] = Σ_n Σ_p dy[n, o, p] · x[n, c, p]
 //! ```
-//! Both factors are packed pixel by pixel, a bounded number of pixels at a time; a register then holds channels, and the long sum
-//! over pixels stays in registers.
+//! A register holds neighbouring pixels, as they lie in memory, so that x is read in place; eight lines of dy are interleaved, and
+//! three lines of x pass over them. Some pixels at a time, so that the lines of a task stay in the second-level cache.
 
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::microkernel::{BLOCK, Product, Rows, Source};
-use super::pack::transpose;
-use super::patches::whole_and_rest;
+use super::microkernel::{BLOCK, interleave, weight_block};
+use super::pack::channel_blocks;
 use crate::kernel::real::{Real, Scratch};
 
-/// Channels of a task: three 64-byte registers of `f32`.
+/// Channels of a task, at most.
 const CHANNELS: usize = 48;
+/// Channels that the inner loop takes at a time.
+const TOGETHER: usize = 3;
 /// Outputs of a task.
-const OUTPUTS: usize = 64;
-/// Numbers that are packed at a time.
-const PACKED: usize = 1 << 20;
+const OUTPUTS: usize = 32;
+/// Bytes of a line that a task goes through at a time.
+const LINE_BYTES: usize = 8192;
 /// Multiplications below which one thread does everything.
 const SEQUENTIAL: usize = 1 << 18;
 
@@ -36,51 +37,35 @@ pub(super) struct PointwiseGradient {
 impl PointwiseGradient {
     /// Computes all of `dw`.
     pub(super) fn run<T: Real>(&self, x: &[T], dy: &[T], dw: &mut [T]) {
-        let (sources, targets) = (self.source_channels, self.target_channels);
-        dw.fill(T::ZERO);
         if x.is_empty() || dy.is_empty() {
+            dw.fill(T::ZERO);
             return;
         }
-        let (strips, blocks) = (sources.div_ceil(CHANNELS), targets.div_ceil(BLOCK));
-        let most = (PACKED / (strips * CHANNELS + blocks * BLOCK)).clamp(16, self.pixels.max(16));
-        let mut x_packed = Scratch::new(strips * CHANNELS * most);
-        let mut y_packed = Scratch::new(blocks * BLOCK * most);
-        let parallel = sources * targets * self.pixels >= SEQUENTIAL;
-        for image in 0..self.batch {
-            let x = &x[image * sources * self.pixels..][..sources * self.pixels];
-            let dy = &dy[image * targets * self.pixels..][..targets * self.pixels];
-            for from in (0..self.pixels).step_by(most) {
-                let range = from..(from + most).min(self.pixels);
-                let x_pieces = x_packed.chunks_mut(CHANNELS * range.len()).take(strips);
-                let y_pieces = y_packed.chunks_mut(BLOCK * range.len()).take(blocks);
-                let x_lines = x.chunks(CHANNELS * self.pixels).zip(x_pieces);
-                let y_lines = dy.chunks(BLOCK * self.pixels).zip(y_pieces);
-                let pieces: Vec<_> = x_lines
-                    .map(|(lines, out)| (CHANNELS, lines, out))
-                    .chain(y_lines.map(|(lines, out)| (BLOCK, lines, out)))
-                    .collect();
-                each(parallel, pieces, |(width, lines, out)| {
-                    let range = range.clone();
-                    Arch::new().dispatch(Pack { lines, pixels: self.pixels, range, width, out });
-                });
-                let (x, dy) = (&*x_packed, &*y_packed);
-                each(parallel, self.split(dw), |task: Task<'_, T>| {
-                    Arch::new().dispatch(Sums { x, dy, pixels: range.len(), task });
-                });
-            }
+        let tasks = self.split(dw);
+        let work = |task| Arch::new().dispatch(Sums { of: self, x, dy, task });
+        let products = self.batch * self.source_channels * self.target_channels * self.pixels;
+        match products >= SEQUENTIAL && tasks.len() > 1 {
+            true => tasks.into_par_iter().with_max_len(1).for_each(work),
+            false => tasks.into_iter().for_each(work),
         }
     }
 
-    /// Tasks of some outputs and some channels, with the rows of dw that each alone adds to.
+    /// Tasks of some outputs and some channels, with the parts of the rows of dw that each alone writes.
     fn split<'w, T>(&self, dw: &'w mut [T]) -> Vec<Task<'w, T>> {
-        let strips = self.source_channels.div_ceil(CHANNELS);
-        let groups = self.target_channels.div_ceil(OUTPUTS);
-        let mut tasks: Vec<_> = (0..groups * strips)
-            .map(|i| Task { first: i / strips * OUTPUTS, strip: i % strips, rows: vec![] })
+        let sources = self.source_channels;
+        let even = sources.div_ceil(sources.div_ceil(CHANNELS));
+        let width = even.next_multiple_of(TOGETHER);
+        let strips = sources.div_ceil(width);
+        let mut tasks: Vec<_> = (0..self.target_channels.div_ceil(OUTPUTS) * strips)
+            .map(|i| {
+                let from = i % strips * width;
+                let channels = from..(from + width).min(sources);
+                Task { first: i / strips * OUTPUTS, channels, rows: Vec::with_capacity(OUTPUTS) }
+            })
             .collect();
-        for (target, row) in dw.chunks_exact_mut(self.source_channels).enumerate() {
+        for (target, row) in dw.chunks_exact_mut(sources).enumerate() {
             let tasks = &mut tasks[target / OUTPUTS * strips..][..strips];
-            for (task, part) in tasks.iter_mut().zip(row.chunks_mut(CHANNELS)) {
+            for (task, part) in tasks.iter_mut().zip(row.chunks_mut(width)) {
                 task.rows.push(part);
             }
         }
@@ -88,53 +73,18 @@ impl PointwiseGradient {
     }
 }
 
-/// Runs `work` on each task, on several threads if `parallel`.
-fn each<A: Send>(parallel: bool, tasks: Vec<A>, work: impl Fn(A) + Send + Sync) {
-    match parallel && tasks.len() > 1 {
-        true => tasks.into_par_iter().with_max_len(1).for_each(work),
-        false => tasks.into_iter().for_each(work),
-    }
-}
-
-/// Some pixels of some lines: out\[pixel\]\[line\], zero for the lines that are missing.
-struct Pack<'a, T> {
-    lines: &'a [T],
-    /// Pixels of a line.
-    pixels: usize,
-    range: Range<usize>,
-    width: usize,
-    out: &'a mut [T],
-}
-
-impl<T: Real> WithSimd for Pack<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { lines, pixels, range, width, out } = self;
-        let lines = lines.chunks_exact(pixels).map(|line| &line[range.clone()]);
-        if lines.len() < width {
-            out.fill(T::ZERO);
-        }
-        match width {
-            BLOCK => transpose::<T, BLOCK>(lines, out),
-            _ => transpose::<T, CHANNELS>(lines, out),
-        }
-    }
-}
-
 struct Task<'w, T> {
     /// The first output.
     first: usize,
-    strip: usize,
+    channels: Range<usize>,
     rows: Vec<&'w mut [T]>,
 }
 
 /// A task with all that it reads.
 struct Sums<'a, 'w, T> {
+    of: &'a PointwiseGradient,
     x: &'a [T],
     dy: &'a [T],
-    pixels: usize,
     task: Task<'w, T>,
 }
 
@@ -143,24 +93,60 @@ impl<T: Real> WithSimd for Sums<'_, '_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, dy, pixels, task: Task { first, strip, mut rows } } = self;
-        let data = &x[strip * CHANNELS * pixels..][..CHANNELS * pixels];
-        let channels = rows.first().map_or(0, |row| row.len());
-        let mut spare = Scratch::new(BLOCK * CHANNELS);
-        for (block, rows) in rows.chunks_mut(BLOCK).enumerate() {
-            let from = (first / BLOCK + block) * BLOCK * pixels;
-            let product = Product {
-                source: Source { data, channel: CHANNELS },
-                shifts: &[0],
-                weights: &dy[from..][..BLOCK * pixels],
-                width: BLOCK,
-                positions: channels,
-                accumulate: true,
+        let Self { of, x, dy, task: Task { first, channels, rows } } = self;
+        let (pixels, lanes, step) = (of.pixels, T::lanes::<S>(), LINE_BYTES / size_of::<T>());
+        let (outputs, count, rest) = (rows.len(), channels.len(), pixels % lanes);
+        let whole = pixels - rest;
+        let blocks = channel_blocks(outputs);
+        let mut sums = Scratch::new(outputs * count);
+        sums.fill(T::ZERO);
+        let mut lines = Scratch::new(BLOCK * step.max(lanes));
+        let mut last = Scratch::new(if rest > 0 { (count + BLOCK) * lanes } else { 0 });
+        let mut starts = Vec::with_capacity(count);
+        for image in 0..of.batch {
+            let x = &x[(image * of.source_channels + channels.start) * pixels..][..count * pixels];
+            let dy = &dy[(image * of.target_channels + first) * pixels..][..outputs * pixels];
+            for from in (0..whole).step_by(step) {
+                let range = from..(from + step).min(whole);
+                starts.clear();
+                starts.extend((0..count).map(|c| c * pixels + from));
+                for &(output, width) in &blocks {
+                    let some =
+                        dy.chunks_exact(pixels).skip(output).map(|line| &line[range.clone()]);
+                    let lines = &mut lines[..width * range.len()];
+                    interleave(simd, some, width, lines);
+                    let end = (output + width).min(outputs);
+                    let sums = &mut sums[output * count..end * count];
+                    weight_block(simd, lines, width, range.len(), x, &starts, sums);
+                }
+            }
+            if rest == 0 {
+                continue;
+            }
+            // The last pixels, fewer than a register holds, with zeros behind them.
+            let (x_last, y_last) = last.split_at_mut(count * lanes);
+            starts.clear();
+            starts.extend((0..count).map(|c| c * lanes));
+            let pad = |padded: &mut [T], lines: &[T]| {
+                for (padded, line) in padded.chunks_exact_mut(lanes).zip(lines.chunks_exact(pixels))
+                {
+                    padded[..rest].copy_from_slice(&line[whole..]);
+                    padded[rest..].fill(T::ZERO);
+                }
             };
-            let wanted = rows.iter_mut().map(|row| &mut **row);
-            let mut rows: Rows<'_, T> =
-                wanted.chain(spare.chunks_exact_mut(CHANNELS)).take(BLOCK).collect();
-            whole_and_rest(simd, product, &mut rows);
+            pad(&mut *x_last, x);
+            for &(output, width) in &blocks {
+                let end = (output + width).min(outputs);
+                let y_last = &mut y_last[..(end - output) * lanes];
+                pad(&mut *y_last, &dy[output * pixels..end * pixels]);
+                let lines = &mut lines[..width * lanes];
+                interleave(simd, y_last.chunks_exact(lanes), width, lines);
+                let sums = &mut sums[output * count..end * count];
+                weight_block(simd, lines, width, lanes, x_last, &starts, sums);
+            }
+        }
+        for (row, sums) in rows.into_iter().zip(sums.chunks_exact(count)) {
+            row.copy_from_slice(sums);
         }
     }
 }

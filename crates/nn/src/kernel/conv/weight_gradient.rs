@@ -186,8 +186,9 @@ impl<T: Real> WithSimd for Run<'_, T> {
                 for &(first, width) in &blocks {
                     let last = (first + width).min(targets);
                     let lines = &grid[first * layout.positions..last * layout.positions];
+                    let lines = lines.chunks_exact(layout.positions);
                     let lines_out = &mut interleaved[..layout.positions * width];
-                    interleave(simd, lines, layout.positions, width, lines_out);
+                    interleave(simd, lines, width, lines_out);
                     let sums = &mut sums[first * starts.len()..last * starts.len()];
                     weight_block(simd, lines_out, width, layout.positions, &packed, &starts, sums);
                 }
