@@ -1,5 +1,9 @@
 //! The crate's one error type.
 
+use candle_core::Tensor;
+use pullback_core_graph::Phase;
+use pullback_core_graph::tensor::ensure_finite;
+
 /// What can go wrong in this crate. Every variant carries the numbers that a caller needs to fix the call.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -120,6 +124,28 @@ pub enum Error {
         /// The names that there are.
         known: String,
     },
+    /// NaN or an infinity in what a method takes or makes.
+    #[error("{operation}: {what} is {value} at flat index {index}")]
+    NotFinite {
+        /// The method and, where it counts them, its step: `sgd, step 8`.
+        operation: String,
+        /// What is not finite: the gradient of a parameter by name, its new value, what is kept for it.
+        what: String,
+        /// The flat row-major index of the first such element.
+        index: usize,
+        /// The element.
+        value: f64,
+    },
+    /// Examples that make no batch.
+    #[error("Loader: {examples} examples make no batch of {batch}{}", if *drop_last { ", and `drop_last` leaves smaller ones out" } else { "" })]
+    NoBatch {
+        /// How many examples the dataset has.
+        examples: usize,
+        /// How many a batch has.
+        batch: usize,
+        /// Whether smaller batches are left out.
+        drop_last: bool,
+    },
     /// An error of the function network.
     #[error(transparent)]
     Graph(#[from] pullback_core_graph::Error),
@@ -155,6 +181,17 @@ impl From<Error> for pullback_core_graph::Error {
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Checks that all of a tensor is finite; `what` is `[operation, what]` of [`Error::NotFinite`].
+pub(crate) fn check_finite(t: &Tensor, what: impl FnOnce() -> [String; 2]) -> Result<()> {
+    match ensure_finite(t, "", Phase::Eval, 0) {
+        Err(pullback_core_graph::Error::NotFinite { index, value, .. }) => {
+            let [operation, what] = what();
+            Err(Error::NotFinite { operation, what, index, value })
+        }
+        other => Ok(other?),
+    }
+}
 
 /// Checks a slice's length against its shape.
 pub(crate) fn check_len(

@@ -13,13 +13,14 @@ mod files;
 mod folder;
 
 use std::fs;
+use std::io::Write;
 
 use folder::Folder;
 use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_nn::Error;
 use pullback_nn::data::cifar::{self, Cifar};
 use pullback_nn::data::image::Channels;
-use pullback_nn::data::{Dataset, ImageFolder, idx, npy, read_npz};
+use pullback_nn::data::{Dataset, ImageFolder, idx, npy, npz};
 
 #[test]
 fn files_are_read_as_numpy_and_pillow_read_them() {
@@ -97,7 +98,84 @@ fn files_that_lie_about_their_size_allocate_nothing() {
     refused(b"P5 2 0 255\n1", &image, "2×0 pixels");
     refused(b"GIF89a", &image, "neither PNG");
     assert!(matches!(npy::read(folder.0.join("none")), Err(Error::Io { .. })));
-    assert!(matches!(read_npz(&path), Err(Error::Data { .. })));
+    assert!(matches!(npz::read(&path), Err(Error::Data { .. })));
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn what_unpacks_to_more_than_it_says_or_can_is_refused() {
+    let folder = Folder::new("bombs");
+    let path = folder.0.join("file");
+    let idx = |bytes: &[u8]| {
+        fs::write(&path, gzipped(bytes)).unwrap();
+        idx::read(&path)
+    };
+    let zeros = vec![0; 1 << 20];
+    let told = |header: &[u8]| idx(&[header, &zeros].concat()).unwrap_err().to_string();
+    // A mebibyte behind a header of 5 numbers is not unpacked beyond the sixth byte.
+    assert!(told(&[0, 0, 8, 1, 0, 0, 0, 5]).contains("byte 13: the data should end here, 1 bytes"));
+    let error = told(&[0, 0, 8, 1, 0x3f, 0xff, 0xff, 0xff]);
+    assert!(error.contains("cannot unpack to numbers of dimensions [1073741823]"), "{error}");
+    let error = told(&[0, 0, 14, 2, 0, 1, 0, 0, 0, 1, 0, 0]);
+    assert!(error.contains("[65536, 65536] are more than 1073741824 bytes"), "{error}");
+    assert!(told(&[1, 0, 8, 1]).contains("begins with 0x01"));
+    let whole = idx(&[&[0, 0, 8, 1, 0, 16, 0, 0], &zeros[..]].concat()).unwrap();
+    assert_eq!(whole.dims(), [1 << 20]);
+    // A damaged checksum at the end is seen although all numbers are there.
+    let mut spoiled = gzipped(&[0, 0, 8, 1, 0, 0, 0, 1, 7]);
+    let crc = spoiled.len() - 8;
+    spoiled[crc] ^= 1;
+    fs::write(&path, spoiled).unwrap();
+    assert!(idx::read(&path).unwrap_err().to_string().contains("cannot be unpacked"));
+
+    let png = |size: [u32; 2], depth: u8, data: &[u8]| {
+        fs::write(&path, picture(size, depth, data, &[])).unwrap();
+        pullback_nn::data::image::read(&path, Channels::Rgb)
+    };
+    // 16 pixels of one bit in a row, a filter byte before it.
+    assert_eq!(png([16, 2], 1, &[0, 255, 0, 0, 0, 255]).unwrap().dims(), [3, 2, 16]);
+    let error = png([16384, 16384], 8, &[0; 100]).unwrap_err().to_string();
+    assert!(error.contains("cannot unpack to (16384, 16384) pixels"), "{error}");
+    let error = png([1 << 20, 1 << 20], 8, &[0; 100]).unwrap_err().to_string();
+    assert!(error.contains("too many") || error.contains("limit"), "{error}");
+    // Rows end early; and go on long after the last.
+    assert!(matches!(png([16, 9], 1, &[0; 26]), Err(Error::Data { .. })));
+    // What is beside the picture is not unpacked: a colour profile of more than a gibibyte, a mebibyte again and again.
+    let mut encoder = flate2::write::DeflateEncoder::new(vec![], flate2::Compression::best());
+    encoder.write_all(&zeros).unwrap();
+    encoder.flush().unwrap();
+    let profile = [&b"p\0\0\x78\x9c"[..], &encoder.get_ref().repeat(1025), &[3, 0]].concat();
+    fs::write(&path, picture([1, 1], 8, &[0, 7], &[(b"iCCP", &profile[..])])).unwrap();
+    let pixel = pullback_nn::data::image::read(&path, Channels::Grey).unwrap();
+    assert_eq!(pixel.flatten_all().unwrap().to_vec1::<u8>().unwrap(), [7]);
+    let long = png([16, 2], 1, &zeros);
+    assert!(long.is_err() || long.is_ok_and(|image| image.dims() == [3, 2, 16]));
+}
+
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(vec![], flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A grey picture of one chunk of data, with these chunks before it.
+fn picture([width, height]: [u32; 2], depth: u8, data: &[u8], more: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let chunk = |name: &[u8], data: &[u8]| {
+        let mut sum = flate2::Crc::new();
+        sum.update(name);
+        sum.update(data);
+        let length = (data.len() as u32).to_be_bytes();
+        [&length[..], name, data, &sum.sum().to_be_bytes()].concat()
+    };
+    let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[depth, 0, 0, 0, 0]].concat();
+    let more: Vec<u8> = more.iter().flat_map(|(name, data)| chunk(name, data)).collect();
+    let parts = [chunk(b"IHDR", &header), more, chunk(b"IDAT", &zlib(data)), chunk(b"IEND", &[])];
+    [&b"\x89PNG\r\n\x1a\n"[..], &parts.concat()].concat()
 }
 
 /// An archive of one array of zeros, stored once and listed under `names` names.
@@ -130,9 +208,9 @@ fn members_of_an_archive_that_lie_over_each_other_are_refused() {
     let folder = Folder::new("over");
     let path = folder.0.join("file.npz");
     fs::write(&path, archive(1)).unwrap();
-    assert_eq!(read_npz(&path).unwrap()["00"].dims(), [400]);
+    assert_eq!(npz::read(&path).unwrap()["00"].dims(), [400]);
     fs::write(&path, archive(9)).unwrap();
-    let error = read_npz(&path).unwrap_err().to_string();
+    let error = npz::read(&path).unwrap_err().to_string();
     assert!(error.contains("bytes, the file has") && error.contains(".npy"), "{error}");
 }
 

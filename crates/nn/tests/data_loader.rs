@@ -157,8 +157,14 @@ fn bad_settings_are_typed_errors() {
     };
     assert_eq!(refused(9, LoaderOptions { batch: 0, ..options(0) }), "batch");
     assert_eq!(refused(9, LoaderOptions { ahead: 0, ..options(0) }), "ahead");
-    assert_eq!(refused(0, options(0)), "batches");
-    assert_eq!(refused(3, LoaderOptions { drop_last: true, ..options(0) }), "batches");
+    let empty = Loader::new(numbers(0), options(0)).unwrap_err();
+    assert!(matches!(empty, Error::NoBatch { examples: 0, drop_last: false, .. }), "{empty}");
+    let few = LoaderOptions { batch: 8, drop_last: true, ..options(0) };
+    let few = Loader::new(numbers(3), few).unwrap_err().to_string();
+    assert_eq!(
+        few,
+        "Loader: 3 examples make no batch of 8, and `drop_last` leaves smaller ones out"
+    );
     let x = Tensor::new(&[[1f32], [2.0]], &Device::Cpu).unwrap();
     let labels = |l: &[i64]| Tensor::new(l, &Device::Cpu).unwrap();
     let make = |l: &[i64]| Labelled::new(&x, &labels(l), vec!["a".into(), "b".into()]);

@@ -169,7 +169,13 @@ fn names_choose_and_unknown_ones_are_refused_with_the_list() {
         assert!(wide(&[4, 3, 2], named(name)).iter().all(|v| v.is_finite()), "{name}");
     }
     let error = Initialization::named("he").unwrap_err();
-    assert!(matches!(&error, Error::Name { known, .. } if known.contains("orthogonal")), "{error}");
+    let Error::Name { known, .. } = &error else { panic!("{error}") };
+    assert!(known.contains("he_normal (kaiming_normal), ") && known.contains("orthogonal, "));
+    let listed: Vec<&str> = known.split([',', ' ', '(', ')']).filter(|s| !s.is_empty()).collect();
+    assert_eq!(listed.len(), 16 + 7, "{known}");
+    for name in listed {
+        named(name);
+    }
 }
 
 #[test]

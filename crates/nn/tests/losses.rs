@@ -193,3 +193,33 @@ fn misuse_is_a_typed_error() {
     let failed = loss::mse(loss::smooth_l1(z, -1.0), z);
     assert!(failed.ok().unwrap_err().node().starts_with("huber"), "{failed:?}");
 }
+
+#[test]
+fn misfitting_labels_are_named_by_the_loss() {
+    let logits = Tensor::zeros((2, 3), DType::F64, &Device::Cpu).unwrap();
+    let maps = Tensor::zeros((2, 3, 4, 5), DType::F64, &Device::Cpu).unwrap();
+    let told = |labels: &Tensor| {
+        let graph = Graph::new();
+        loss::cross_entropy(graph.input(&logits), labels).ok().unwrap_err().to_string()
+    };
+    let at = |labels: &[i64]| Tensor::new(labels, &Device::Cpu).unwrap();
+    assert!(
+        told(&at(&[2, 3])).contains("label 3 at position 1 of 3 classes"),
+        "{}",
+        told(&at(&[2, 3]))
+    );
+    assert!(told(&at(&[-1, 0])).contains("label -1 at position 0 of 3 classes"));
+    assert!(told(&at(&[0])).contains("a label for each position (positions, labels)"));
+    let real = Tensor::new(&[0.0, 1.0], &Device::Cpu).unwrap();
+    assert!(told(&real).contains("labels are integers"));
+    for labels in [at(&[2, 3]), at(&[0]), real] {
+        assert!(told(&labels).starts_with("cross_entropy"), "{}", told(&labels));
+    }
+    let graph = Graph::new();
+    let error = loss::cross_entropy_at(graph.input(&maps), &[[0, 0], [1, 1]], &at(&[0, 7]));
+    let error = error.ok().unwrap_err().to_string();
+    assert!(error.starts_with("cross_entropy_at") && error.contains("label 7"), "{error}");
+    let flat = graph.input(&Tensor::zeros(3, DType::F64, &Device::Cpu).unwrap());
+    let error = loss::cross_entropy(flat, &at(&[0])).ok().unwrap_err().to_string();
+    assert!(error.starts_with("cross_entropy") && error.contains("logits (batch, classes"));
+}

@@ -276,7 +276,7 @@ fn misuse_is_a_typed_error() {
     let infinite = of(&p, |v| v.exp().exp().exp().sum(()));
     set(&mut p, &[9.0; 4]);
     let mut free = SaddleFreeNewton::new(Default::default()).unwrap();
-    assert!(matches!(free.step(&infinite, &mut p), Err(Error::Graph(_))));
+    assert!(matches!(free.step(&infinite, &mut p), Err(Error::NotFinite { .. })));
     assert_eq!(at(&p), [9.0; 4]);
 
     let setting = |result: Result<(), Error>| match result {
@@ -304,4 +304,131 @@ fn misuse_is_a_typed_error() {
     assert!(matches!(lbfgs.restore(&checkpoint, "o.", &other), Err(Error::Parameter { .. })));
     assert!(matches!(lbfgs.restore(&Checkpoint::new(), "o.", &p), Err(Error::Entry { .. })));
     assert_eq!(lbfgs.steps(), 3);
+}
+
+fn methods() -> Vec<Box<dyn Minimizer>> {
+    vec![
+        Box::new(Lbfgs::new(Default::default()).unwrap()),
+        Box::new(GaussNewton::new(Default::default()).unwrap()),
+        Box::new(SaddleFreeNewton::new(Default::default()).unwrap()),
+        Box::new(Newton::new(Default::default()).unwrap()),
+    ]
+}
+
+#[test]
+fn parameters_of_other_names_or_shapes_are_refused() {
+    let p = parameters(DType::F64, &start(4));
+    let f = Objective::least_squares("valley", &p, valley);
+    let mut longer = parameters(DType::F64, &start(6));
+    let mut renamed = Parameters::new(1, DType::F64, &Device::Cpu);
+    renamed.root().parameter("z", &[4], Initialization::Constant(0.0)).unwrap();
+    let mut more = p.clone();
+    more.root().parameter("y", &[1], Initialization::Constant(0.0)).unwrap();
+    let mut fewer = Parameters::new(1, DType::F64, &Device::Cpu);
+    for mut method in methods() {
+        for (other, told) in [
+            (&mut longer, "`x`: the objective was made for [4], got [6]"),
+            (&mut renamed, "`x`: the objective was made for it, got `z`"),
+            (&mut more, "`y`: the objective was made without it"),
+            (&mut fewer, "`x`: the objective was made for it, and it is missing"),
+        ] {
+            let error = method.step(&f, other).unwrap_err();
+            assert!(matches!(&error, Error::Parameter { .. }), "{error}");
+            assert!(error.to_string().contains(told), "{error}");
+        }
+    }
+    let none = Objective::new("none", &fewer, |graph: &Graph, _: &Bound<'_>| {
+        graph.constant(&Tensor::new(2.5, &Device::Cpu)?).ok()
+    });
+    let error = none.value(&p).unwrap_err().to_string();
+    assert!(error.contains("`x`: the objective was made without it"), "{error}");
+}
+
+#[test]
+fn without_parameters_or_numbers_there_is_nothing_to_do() {
+    let mut none = Parameters::new(1, DType::F64, &Device::Cpu);
+    let mut empty = parameters(DType::F64, &[]);
+    for p in [&mut none, &mut empty] {
+        let f = Objective::least_squares("constant", p, |graph: &Graph, b: &Bound<'_>| {
+            let two = graph.constant(&Tensor::new(&[2.0], &Device::Cpu)?);
+            match b.get("x") {
+                Ok(x) => (two + x.sum(())).ok(),
+                Err(_) => two.ok(),
+            }
+        });
+        for mut method in methods() {
+            let outcome = run(&mut *method, &f, p, 5);
+            assert!(outcome.steps == 0 && outcome.value == 2.0, "{outcome:?}");
+            assert!(matches!(outcome.status, Status::Converged | Status::Flat), "{outcome:?}");
+        }
+    }
+    // Residuals without an element have nothing to say either.
+    let mut p = parameters(DType::F64, &start(4));
+    let f = Objective::least_squares("nothing", &p, |_: &Graph, b: &Bound<'_>| {
+        b.get("x")?.narrow(0, 0, 0).ok()
+    });
+    for mut method in methods() {
+        let outcome = run(&mut *method, &f, &mut p, 5);
+        assert!(outcome.steps == 0 && outcome.value == 0.0, "{outcome:?}");
+    }
+}
+
+#[test]
+fn what_is_not_finite_is_named_with_its_step() {
+    let names = ["lbfgs", "gauss_newton", "saddle_free_newton", "newton"];
+    for (name, mut method) in names.into_iter().zip(methods()) {
+        let mut p = parameters(DType::F64, &[1.0, 4.0]);
+        p.root().parameter("a", &[1], Initialization::Constant(1.0)).unwrap();
+        let f = Objective::least_squares("roots", &p, |graph: &Graph, b: &Bound<'_>| {
+            graph.cat(&[b.get("a")? - 0.5, b.get("x")?.sqrt() + 1.0], 0).ok()
+        });
+        method.step(&f, &mut p).unwrap();
+        let mut told = |x: &[f64], what: &str| {
+            set(&mut p, x);
+            let error = method.step(&f, &mut p).unwrap_err();
+            assert!(matches!(&error, Error::NotFinite { index: 1, .. }), "{error}");
+            let error = error.to_string();
+            assert!(error.starts_with(&format!("{name}, step 2: {what}")), "{error}");
+            assert_eq!(at(&p)[0], 1.0);
+        };
+        told(&[1.0, 0.0], "the gradient of `x`, at ");
+        told(&[1.0, -1.0], "the value at ");
+        told(&[1.0, f64::NAN], "the parameter `x` is NaN");
+    }
+}
+
+#[test]
+fn a_spoiled_state_is_refused() {
+    let mut p = parameters(DType::F64, &start(4));
+    let f = Objective::least_squares("valley", &p, valley);
+    let mut all = methods();
+    for (i, method) in all.iter_mut().enumerate() {
+        run(&mut **method, &f, &mut p, 2);
+        let mut whole = Checkpoint::new();
+        method.store(&mut whole, "o.");
+        let steps = whole.metadata["o.steps"].clone();
+        let mut entries = vec![("gradient_tolerance", "NaN"), ("steps", "-1")];
+        entries.extend(match i {
+            0 => vec![("pairs", "11"), ("pairs", "99999999999999999999")],
+            1 => vec![("current_damping", "NaN"), ("growth", "0"), ("floor", "NaN")],
+            2 => vec![("current_damping", "NaN"), ("current_damping", "-1"), ("radius", "NaN")],
+            _ => vec![("damping", "0"), ("subspace", "0")],
+        });
+        for (name, text) in entries {
+            let mut spoiled = whole.clone();
+            spoiled.metadata.insert(format!("o.{name}"), text.into());
+            let error = method.restore(&spoiled, "o.", &p).unwrap_err();
+            assert!(error.to_string().contains(name), "{name}: {error}");
+        }
+        for name in whole.tensors.keys() {
+            let mut spoiled = whole.clone();
+            let bad = Tensor::new(&[0.0, f64::NAN, 0.0, 0.0], &Device::Cpu).unwrap();
+            spoiled.tensors.insert(name.clone(), bad);
+            let error = method.restore(&spoiled, "o.", &p).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("is NaN at index 1"), "{error}");
+        }
+        let mut after = Checkpoint::new();
+        method.store(&mut after, "o.");
+        assert_eq!((&after.metadata, &after.metadata["o.steps"]), (&whole.metadata, &steps));
+    }
 }

@@ -13,7 +13,7 @@ use optimizers::{optimizer, table};
 use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_nn::optimizer::{
     Adam, AdamOptions, AdamW, ExponentialAverage, Group, RmsProp, RmsPropOptions, Sgd, SgdOptions,
-    clip_by_value,
+    clip_by_norm, clip_by_value,
 };
 use pullback_nn::parameters::Initialization;
 use pullback_nn::schedule::{
@@ -225,4 +225,68 @@ fn groups_choose_something() {
     assert_eq!(changed, ["layer.unbiased", "layer.weight"]);
     let refused = decay(Group::prefix("nothing")).step(&mut parameters, &gradients);
     assert!(matches!(refused, Err(Error::Argument { argument: "group", value: 0, .. })));
+
+    // Of groups that overlap the first counts, and one that is left without names is refused.
+    let start = parameters.clone();
+    let several = |groups: Vec<Group>| {
+        let options = SgdOptions { learning_rate: 0.1, weight_decay: 1.0, ..Default::default() };
+        let mut parameters = start.clone();
+        let mut sgd = Sgd::new(options).unwrap().with_groups(groups).unwrap();
+        sgd.step(&mut parameters, &gradients).map(|()| {
+            let fall = |name| {
+                let [old, new] = [&start, &parameters].map(|p| p.get(name).unwrap().clone());
+                let [old, new] = [old, new].map(|t| t.to_vec1::<f64>().unwrap()[0]);
+                (1e3 * (1.0 - new / old)).round()
+            };
+            ["layer.bias", "layer.weight"].map(fall)
+        })
+    };
+    let half = || Group::prefix("layer.").weight_decay(0.5);
+    assert_eq!(several(vec![Group::biases().weight_decay(0.0), half()]).unwrap(), [0.0, 50.0]);
+    let hidden = several(vec![half(), Group::biases().weight_decay(0.0)]).unwrap_err();
+    assert!(matches!(hidden, Error::Argument { argument: "group", value: 1, .. }), "{hidden}");
+    assert!(hidden.to_string().contains("groups before it choose"), "{hidden}");
+}
+
+#[test]
+fn what_is_not_finite_is_named_with_its_step() {
+    let mut start = Parameters::new(0, DType::F64, &Device::Cpu);
+    for name in ["a", "b"] {
+        let mut root = start.root();
+        root.scope(name).parameter("weight", &[2, 2], Initialization::Constant(1.0)).unwrap();
+    }
+    let good = Tensor::ones((2, 2), DType::F64, &Device::Cpu).unwrap();
+    let bad = |x: f64| Tensor::new(&[[1.0, 1.0], [x, x]], &Device::Cpu).unwrap();
+    let optimizers: [(&str, Box<dyn Optimizer>); 4] = [
+        ("sgd", Box::new(Sgd::new(Default::default()).unwrap())),
+        ("rms_prop", Box::new(RmsProp::new(Default::default()).unwrap())),
+        ("adam", Box::new(Adam::new(Default::default()).unwrap())),
+        ("adam_w", Box::new(AdamW::new(Default::default()).unwrap())),
+    ];
+    for (name, mut optimizer) in optimizers {
+        let mut parameters = start.clone();
+        optimizer.step(&mut parameters, &[good.clone(), good.clone()]).unwrap();
+        for (x, text) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (f64::NEG_INFINITY, "-inf")] {
+            let error = optimizer.step(&mut parameters, &[good.clone(), bad(x)]).unwrap_err();
+            let told =
+                format!("{name}, step 2: the gradient of `b.weight` is {text} at flat index 2");
+            assert_eq!(error.to_string(), told);
+            assert!(matches!(error, Error::NotFinite { index: 2, .. }));
+        }
+    }
+    let mut wild = Sgd::new(SgdOptions { learning_rate: 1e10, ..Default::default() }).unwrap();
+    let error = wild.step(&mut start.clone(), &[good.clone(), bad(f64::MAX)]).unwrap_err();
+    let told = "sgd, step 1: the new value of `b.weight` is -inf at flat index 2";
+    assert_eq!(error.to_string(), told);
+    let mut adam = Adam::new(Default::default()).unwrap();
+    let error = adam.step(&mut start.clone(), &[good.clone(), bad(1e300)]).unwrap_err();
+    let told = "adam, step 1: the square kept for `b.weight` is inf at flat index 2";
+    assert_eq!(error.to_string(), told);
+    for clipped in [
+        clip_by_norm(&mut [good.clone(), bad(f64::NAN)], 1.0).map(drop),
+        clip_by_value(&mut [good, bad(f64::NAN)], 1.0).map(drop),
+    ] {
+        let error = clipped.unwrap_err().to_string();
+        assert!(error.contains("gradient number 1 is NaN at flat index 2"), "{error}");
+    }
 }

@@ -18,11 +18,15 @@ use std::process::Command;
 
 use common::in_pool;
 use folder::Folder;
-use pullback_nn::train::{CheckpointFolder, ConfusionMatrix, Ending, Event, Task as _};
+use pullback_nn::optimizer::Sgd;
+use pullback_nn::schedule::{Exponential, OneCycle, Schedule as _};
+use pullback_nn::train::{CheckpointFolder, ConfusionMatrix, Ending, Event, Task as _, Trainer};
 use pullback_nn::{Checkpoint, Error};
 use runs::{EPOCHS, bits, go_on, kill, trainer, truncated, undisturbed};
 
 use pullback_core_graph::candle::{DType, Device, Tensor};
+
+type Run = Trainer<runs::Digits, Sgd>;
 
 const FOLDER: &str = "PULLBACK_TEST_RUN";
 
@@ -129,6 +133,68 @@ fn a_momentum_for_each_step_reaches_the_optimizer() {
     assert!(matches!(error, Error::Setting { name: "momentum", .. }), "{error}");
 }
 
+#[test]
+fn a_schedule_and_its_base_are_the_functions_of_the_step_that_they_stand_for() {
+    let run = |with: fn(Run) -> Run| {
+        let mut trainer = with(trainer(None, 0).unwrap());
+        trainer.run(go_on).map(|_| bits(trainer.parameters()))
+    };
+    let cycle = || OneCycle::new(48).unwrap().cycle_momentum(0.5, 0.95).unwrap();
+    let both = run(|t| {
+        let cycle = OneCycle::new(48).unwrap().cycle_momentum(0.5, 0.95).unwrap();
+        t.with_scheduled_rate(0.04, cycle)
+    });
+    let by_hand = {
+        let (rate, momentum) = (cycle(), cycle());
+        let trainer = trainer(None, 0).unwrap();
+        let trainer = trainer.with_schedule(move |step| 0.04 * rate.factor(step));
+        let mut trainer = trainer.with_momentum(move |step| momentum.momentum(step).unwrap());
+        trainer.run(go_on).unwrap();
+        bits(trainer.parameters())
+    };
+    assert_eq!(both.unwrap(), by_hand);
+    // Without a momentum of the schedule's the optimizer keeps its own; what is named later counts.
+    let constant = |t: Run| t.with_scheduled_rate(0.02, Exponential::new(1.0).unwrap());
+    let own = run(|t| t.with_schedule(|_| 0.02)).unwrap();
+    assert_eq!(run(constant).unwrap(), own);
+    let later = run(|t| {
+        let t = t.with_scheduled_rate(0.02, Exponential::new(1.0).unwrap());
+        t.with_momentum(|_| 0.5)
+    });
+    assert_ne!(later.unwrap(), own);
+    for error in [
+        run(|t| t.with_scheduled_rate(-1.0, Exponential::new(1.0).unwrap())),
+        run(|t| t.with_scheduled_rate(f64::NAN, Exponential::new(1.0).unwrap())),
+    ] {
+        assert!(matches!(error, Err(Error::Setting { name: "learning_rate", .. })), "{error:?}");
+    }
+}
+
+#[test]
+fn places_that_cannot_be_written_are_errors_with_their_paths() {
+    let folder = Folder::new("places");
+    let file = folder.0.join("file");
+    fs::write(&file, "a file, not a folder").unwrap();
+    let told = |error: Error, path: &std::path::Path| {
+        assert!(matches!(&error, Error::Io { path: found, .. } if found == path), "{error}");
+    };
+    told(CheckpointFolder::open(&file, 2).unwrap_err(), &file);
+    told(CheckpointFolder::open(file.join("below"), 2).unwrap_err(), &file.join("below"));
+    // The lock's place is taken, the best one's, the history's.
+    let taken = folder.0.join("taken");
+    fs::create_dir_all(taken.join(".lock")).unwrap();
+    told(CheckpointFolder::open(&taken, 2).unwrap_err(), &taken.join(".lock"));
+    let open = CheckpointFolder::open(folder.0.join("best"), 2).unwrap();
+    fs::create_dir_all(open.best().join("full")).unwrap();
+    told(open.save_best(&whole()).unwrap_err(), &open.best());
+    let left = fs::read_dir(folder.0.join("best")).unwrap().count();
+    assert_eq!(left, 2, "the lock and what took the place; nothing half written");
+    fs::create_dir_all(folder.0.join("history.jsonl")).unwrap();
+    let mut trainer = trainer(Some(&folder.0), 0).unwrap();
+    told(trainer.run(go_on).unwrap_err(), &folder.0.join("history.jsonl"));
+    assert_eq!(trainer.steps(), 0);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_leaves_the_checkpoint_before() {
@@ -198,9 +264,16 @@ fn metrics_are_lines_and_the_best_is_kept() {
 fn another_run_is_refused() {
     let folder = Folder::new("another");
     let mut first = trainer(Some(&folder.0), 0).unwrap();
-    // Held while it lives.
-    let held = trainer(Some(&folder.0), 0).unwrap_err();
-    assert!(held.to_string().contains("another process"), "{held}");
+    // Held while it lives, and by whom.
+    let held = || trainer(Some(&folder.0), 0).unwrap_err().to_string();
+    assert!(held().contains("a trainer of this process holds it: drop that one"), "{}", held());
+    #[cfg(unix)]
+    for (text, told) in
+        [("1", "process 1 trains in this folder"), ("?", "another trainer holds it")]
+    {
+        fs::write(folder.0.join("checkpoints/.lock"), text).unwrap();
+        assert!(held().contains(told), "{}", held());
+    }
     first.run(go_on).unwrap();
     let mut other = first.checkpoint();
     drop(first);

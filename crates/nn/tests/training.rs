@@ -170,7 +170,7 @@ fn a_refused_step_changes_nothing() {
         sgd.step(&mut parameters, gradients).unwrap_err();
     }
     let mut wild = Sgd::new(SgdOptions { learning_rate: 1e10, ..SgdOptions::default() }).unwrap();
-    assert!(matches!(wild.step(&mut parameters, &refused[4]), Err(Error::Graph(_))));
+    assert!(matches!(wild.step(&mut parameters, &refused[4]), Err(Error::NotFinite { .. })));
     assert_eq!((bits(&parameters), sgd.steps(), wild.steps()), (before, 0, 0));
     for options in [
         SgdOptions { learning_rate: 0.0, ..SgdOptions::default() },
@@ -195,7 +195,8 @@ fn clipping_scales_all_gradients_by_one_factor() {
         }
     }
     assert!(matches!(clip_by_norm(&mut gradients, 0.0), Err(Error::Setting { .. })));
-    assert!(matches!(clip_by_norm(&mut [vector(&[f64::NAN])], 1.0), Err(Error::Graph(_))));
+    let bad = clip_by_norm(&mut [vector(&[f64::NAN])], 1.0);
+    assert!(matches!(bad, Err(Error::NotFinite { index: 0, .. })));
     // Squares beyond the numbers on either side, and a norm that is.
     for (size, norm) in [(1e300, 5e300), (1e-300, 5e-300), (4e307, f64::MAX)] {
         let mut far = [vector(&[3.0 * size, -4.0 * size])];

@@ -7,6 +7,9 @@ use candle_core::{Device, Tensor};
 
 use crate::error::{Error, Result};
 
+/// No byte of deflated data stands for more.
+pub(super) const MOST_INFLATED: usize = 1032;
+
 /// What is left of a file.
 pub(super) struct Bytes<'a> {
     path: &'a Path,

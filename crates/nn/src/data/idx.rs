@@ -6,12 +6,12 @@ use std::path::Path;
 use candle_core::Tensor;
 use flate2::read::GzDecoder;
 
-use super::bytes::{self, Bytes, Element};
+use super::bytes::{self, Bytes, Element, MOST_INFLATED, byte_count};
 use super::dataset::Labelled;
 use crate::error::{Error, Result};
 
-/// What a compressed file may unpack to, in bytes: the largest set in this format is a tenth of it.
-const MOST: u64 = 1 << 32;
+/// What a compressed file may unpack to, in bytes: the largest set in this format (EMNIST by class) is half of it.
+const MOST: usize = 1 << 30;
 
 /// Reads a file, compressed by gzip or not. The element type is the file's; signed bytes are widened to 16 bits.
 ///
@@ -38,19 +38,44 @@ pub fn read_pair(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<L
     Labelled::new(&images, &read(labels)?, classes)
 }
 
+/// The bytes of a compressed file: its header first, which says how many follow, then no more than one byte beyond those, so that
+/// a small file fills memory only with an array that it describes.
 fn unpacked(path: &Path, packed: &[u8]) -> Result<Vec<u8>> {
+    let mut reader = GzDecoder::new(packed);
     let mut bytes = vec![];
-    let read = GzDecoder::new(packed).take(MOST + 1).read_to_end(&mut bytes);
-    let fail = |reason| Err(Error::Data { path: path.into(), at: bytes.len() as u64, reason });
-    match read {
-        Err(error) => fail(format!("cannot be unpacked: {error}")),
-        Ok(_) if bytes.len() as u64 > MOST => fail(format!("unpacks to more than {MOST} bytes")),
-        Ok(_) => Ok(bytes),
+    let mut more = |bytes: &mut Vec<u8>, count: usize| {
+        let read = (&mut reader).take(count as u64).read_to_end(bytes);
+        let at = bytes.len() as u64;
+        let fail =
+            |e| Error::Data { path: path.into(), at, reason: format!("cannot be unpacked: {e}") };
+        read.map(drop).map_err(fail)
+    };
+    more(&mut bytes, 4)?;
+    let rank = bytes.get(3).map_or(0, |&rank| rank.into());
+    more(&mut bytes, 4 * rank)?;
+    // What the header gets wrong, the parser tells.
+    let Ok((element, dims)) = header(&mut Bytes::new(path, &bytes)) else { return Ok(bytes) };
+    let at = bytes.len() as u64;
+    let fail = |reason| Err(Error::Data { path: path.into(), at, reason });
+    let Some(count) = byte_count(element.size(), &dims).filter(|&count| count <= MOST) else {
+        return fail(format!("numbers of dimensions {dims:?} are more than {MOST} bytes"));
+    };
+    if count > packed.len().saturating_mul(MOST_INFLATED) {
+        let found = packed.len();
+        return fail(format!("{found} bytes cannot unpack to numbers of dimensions {dims:?}"));
     }
+    more(&mut bytes, count + 1)?;
+    Ok(bytes)
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Tensor> {
     let mut bytes = Bytes::new(path, bytes);
+    let (element, dims) = header(&mut bytes)?;
+    bytes.numbers(element, true, &dims)
+}
+
+/// The type of the numbers and their dimensions.
+fn header(bytes: &mut Bytes<'_>) -> Result<(Element, Vec<usize>)> {
     let [zero, null, element, rank] = bytes.array("the magic number")?;
     if [zero, null] != [0, 0] {
         return bytes
@@ -69,5 +94,5 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Tensor> {
     for _ in 0..rank {
         dims.push(u32::from_be_bytes(bytes.array("a dimension")?) as usize);
     }
-    bytes.numbers(element, true, &dims)
+    Ok((element, dims))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use super::bytes::{self, Bytes, Element};
+use super::bytes::{self, Bytes, Element, MOST_INFLATED};
 use super::dataset::Dataset;
 use crate::error::{Error, Result};
 
@@ -79,12 +79,21 @@ fn png(path: &Path, bytes: &[u8]) -> Result<Pixels> {
     let limits = png::Limits { bytes: MOST };
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
     decoder.set_transformations(png::Transformations::normalize_to_color8());
+    // Of no use here, and a small one may unpack to as much as the limit.
+    decoder.set_ignore_iccp_chunk(true);
+    decoder.set_ignore_text_chunk(true);
     let mut reader = decoder.read_info().map_err(fail)?;
     let size = reader.output_buffer_size().filter(|&size| size <= MOST);
     let Some(size) = size else {
         let reason = format!("{:?} pixels are too many", reader.info().size());
         return Err(Error::Data { path: path.into(), at: 0, reason });
     };
+    // Before anything is allocated: what the file cannot unpack to.
+    let packed = bytes.len();
+    if reader.info().raw_bytes() > packed.saturating_mul(MOST_INFLATED) {
+        let reason = format!("{packed} bytes cannot unpack to {:?} pixels", reader.info().size());
+        return Err(Error::Data { path: path.into(), at: 0, reason });
+    }
     let mut values = vec![0; size];
     let info = reader.next_frame(&mut values).map_err(fail)?;
     values.truncate(info.buffer_size());

@@ -67,12 +67,15 @@ impl Loader {
     /// Batches of `dataset`.
     ///
     /// # Errors
-    /// [`Error::Argument`] if the batch or `ahead` is 0, or the dataset has not enough examples for one batch.
+    /// [`Error::Argument`] if the batch or `ahead` is 0; [`Error::NoBatch`] if the dataset has not enough examples for one batch.
     pub fn new(dataset: impl Dataset + 'static, options: LoaderOptions) -> Result<Self> {
         check_positive("Loader", "batch", options.batch)?;
         check_positive("Loader", "ahead", options.ahead)?;
         let loader = Self { dataset: Arc::new(dataset), options, map: None };
-        check_positive("Loader", "batches", loader.batches())?;
+        if loader.batches() == 0 {
+            let LoaderOptions { batch, drop_last, .. } = options;
+            return Err(Error::NoBatch { examples: loader.examples(), batch, drop_last });
+        }
         Ok(loader)
     }
 

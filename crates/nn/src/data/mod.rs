@@ -10,7 +10,7 @@ pub mod idx;
 pub mod image;
 mod loader;
 pub mod npy;
-mod npz;
+pub mod npz;
 pub mod strokes;
 pub mod synthetic;
 
@@ -18,4 +18,6 @@ pub(crate) use bytes::byte_count;
 pub use dataset::{Dataset, Labelled};
 pub use image::ImageFolder;
 pub use loader::{Batch, Epoch, Loader, LoaderOptions};
+/// What [`npz::read`] was called before.
+#[doc(hidden)]
 pub use npz::read as read_npz;

@@ -8,11 +8,9 @@ use std::path::Path;
 use candle_core::Tensor;
 use zip::ZipArchive;
 
+use super::bytes::MOST_INFLATED;
 use super::npy;
 use crate::error::{Error, Result};
-
-/// No byte of deflated data stands for more.
-const MOST_INFLATED: u64 = 1032;
 
 /// Reads all arrays of an npz archive, by name.
 ///
@@ -35,7 +33,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
             return Err(fail(format!("member {full:?} is no array")));
         };
         let (size, packed) = (member.size(), member.compressed_size());
-        if size > packed.saturating_mul(MOST_INFLATED).saturating_add(64) {
+        if size > packed.saturating_mul(MOST_INFLATED as u64).saturating_add(64) {
             let reason = format!("member {full:?} cannot unpack from {packed} to {size} bytes");
             return Err(fail(reason));
         }

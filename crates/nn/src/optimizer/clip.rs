@@ -1,17 +1,17 @@
 //! Gradient clipping.
 
 use candle_core::Tensor;
-use pullback_core_graph::tensor::{Real, ensure_finite, with_slice};
-use pullback_core_graph::{Phase, with_real};
+use pullback_core_graph::tensor::{Real, with_slice};
+use pullback_core_graph::with_real;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_finite};
 
 /// Scales all gradients by one factor so that their common Euclidean norm is at most `maximum`; returns the norm before.
 ///
 /// The norm is summed in f64, in order; one that f64 cannot hold is returned as the largest number.
 ///
 /// # Errors
-/// [`Error::Graph`] if a gradient is not finite or not of `f32` or `f64`, [`Error::Setting`] if `maximum` is not positive.
+/// [`Error::NotFinite`] if a gradient is not finite, [`Error::Graph`] if not of `f32` or `f64`, [`Error::Setting`] if `maximum` is not positive.
 pub fn clip_by_norm(gradients: &mut [Tensor], maximum: f64) -> Result<f64> {
     if maximum.is_nan() || maximum <= 0.0 {
         return Err(Error::Setting {
@@ -21,7 +21,7 @@ pub fn clip_by_norm(gradients: &mut [Tensor], maximum: f64) -> Result<f64> {
         });
     }
     for (port, gradient) in gradients.iter().enumerate() {
-        ensure_finite(gradient, "clip_by_norm", Phase::Pull, port)?;
+        check_finite(gradient, || ["clip_by_norm".into(), format!("gradient number {port}")])?;
     }
     let mut unit = 1.0;
     let mut norm = norm_in(gradients, unit)?;
@@ -68,7 +68,7 @@ fn greatest(gradients: &[Tensor]) -> Result<f64> {
 /// Limits every element of every gradient to ±`maximum`; returns how many were beyond.
 ///
 /// # Errors
-/// [`Error::Graph`] if a gradient is not finite or not of `f32` or `f64`, [`Error::Setting`] if `maximum` is not positive.
+/// [`Error::NotFinite`] if a gradient is not finite, [`Error::Graph`] if not of `f32` or `f64`, [`Error::Setting`] if `maximum` is not positive.
 pub fn clip_by_value(gradients: &mut [Tensor], maximum: f64) -> Result<usize> {
     if maximum.is_nan() || maximum <= 0.0 {
         let (name, reason) = ("maximum value", "must be positive");
@@ -77,7 +77,7 @@ pub fn clip_by_value(gradients: &mut [Tensor], maximum: f64) -> Result<usize> {
     let mut beyond = 0;
     let mut clipped = Vec::with_capacity(gradients.len());
     for (port, gradient) in gradients.iter().enumerate() {
-        ensure_finite(gradient, "clip_by_value", Phase::Pull, port)?;
+        check_finite(gradient, || ["clip_by_value".into(), format!("gradient number {port}")])?;
         beyond += with_real!("clip_by_value", gradient.dtype(), T => {
             with_slice::<T, _>(gradient, |g| g.iter().filter(|v| v.wide().abs() > maximum).count())
         })?;

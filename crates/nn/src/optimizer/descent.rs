@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
-use pullback_core_graph::tensor::{Real, all_finite, ensure_finite, from_vec, with_slices};
-use pullback_core_graph::{Phase, blocks_of, vectorized, with_real};
+use pullback_core_graph::tensor::{Real, all_finite, from_vec, with_slices};
+use pullback_core_graph::{blocks_of, vectorized, with_real};
 
 use super::Optimizer;
 use super::group::{Group, check_groups, rule_for};
 use super::rule::Rule;
 use crate::checkpoint::Checkpoint;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_finite};
 use crate::parameters::{Parameters, check_like};
 
 /// Elements that are updated at a time.
@@ -107,8 +107,8 @@ impl<R: Rule> Descent<R> {
     /// [`Bound::vars`](crate::parameters::Bound::vars) is. On an error nothing has changed.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if their number, a shape or an element type differs; [`Error::Graph`] if one is not finite or
-    /// the step leads to a parameter or a state that is not.
+    /// [`Error::Parameter`] if their number, a shape or an element type differs; [`Error::NotFinite`], with the parameter's name, if
+    /// one is not finite or the step leads to a parameter or a state that is not; [`Error::Argument`] for a group of no parameters.
     pub fn step(&mut self, parameters: &mut Parameters, gradients: &[Tensor]) -> Result<()> {
         if gradients.len() != parameters.len() {
             let what = format!("{} gradients for {} parameters", gradients.len(), parameters.len());
@@ -119,7 +119,7 @@ impl<R: Rule> Descent<R> {
         }
         let mut next = parameters.clone();
         let mut kept = BTreeMap::new();
-        for (port, ((name, p), g)) in parameters.iter().zip(gradients).enumerate() {
+        for ((name, p), g) in parameters.iter().zip(gradients) {
             check_like(name, p, g)?;
             let old = self.kept.get(name).map_or(&[][..], Vec::as_slice);
             old.iter().try_for_each(|old| check_like(name, p, old))?;
@@ -127,8 +127,7 @@ impl<R: Rule> Descent<R> {
             let (mut made, finite) = with_real!(name, p.dtype(), T => updated::<R, T>(&rule, self.steps + 1, p, g, old))?;
             // A gradient that is not finite leaves nothing finite behind; where it began is looked for only then.
             if !finite {
-                ensure_finite(g, name, Phase::Pull, port)?;
-                made.iter().try_for_each(|t| ensure_finite(t, name, Phase::Eval, port))?;
+                self.name_not_finite(name, g, &made)?;
             }
             next.set(name, &made.remove(0))?;
             kept.insert(name.to_string(), made);
@@ -137,6 +136,15 @@ impl<R: Rule> Descent<R> {
         self.kept = kept;
         self.steps += 1;
         Ok(())
+    }
+
+    /// The error of a step that leads to no numbers: its gradient's if that has none, else that of what the step made.
+    fn name_not_finite(&self, name: &str, gradient: &Tensor, made: &[Tensor]) -> Result<()> {
+        let step = format!("{}, step {}", R::NAME, self.steps + 1);
+        check_finite(gradient, || [step.clone(), format!("the gradient of `{name}`")])?;
+        let kept = self.rule.kept().iter().map(|kind| format!("the {kind} kept for `{name}`"));
+        let whats = std::iter::once(format!("the new value of `{name}`")).chain(kept);
+        made.iter().zip(whats).try_for_each(|(t, what)| check_finite(t, || [step.clone(), what]))
     }
 
     /// Puts settings and state into a checkpoint, under `prefix`. Which parameters belong to a group is the program's to say.
@@ -321,6 +329,7 @@ impl<R: Rule> Optimizer for Descent<R> {
         let groups = self.groups_from(checkpoint, prefix)?;
         let steps = checkpoint.entry(&format!("{prefix}steps"))?;
         let kept = kept_from(&rule, steps, checkpoint, prefix, parameters)?;
+        check_groups(&groups, parameters)?;
         *self = Self { rule, groups, kept, steps };
         Ok(())
     }

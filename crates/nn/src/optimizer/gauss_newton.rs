@@ -5,6 +5,7 @@ use pullback_core_graph::linalg::{LinalgError, View, matmul, solve_positive_defi
 use pullback_core_graph::tensor::to_f64;
 use pullback_core_graph::{Direction, Error as GraphError, LinearMap, Wrt};
 
+use super::lbfgs::stored;
 use super::minimize::{Minimizer, Progress, Status};
 use super::objective::{Objective, Space};
 use super::vector::{add, dot, norm};
@@ -170,8 +171,9 @@ fn failed(error: LinalgError) -> Error {
     GraphError::external("gauss_newton", error).into()
 }
 
-impl Minimizer for GaussNewton {
-    fn step(&mut self, objective: &Objective, parameters: &mut Parameters) -> Result<Progress> {
+impl GaussNewton {
+    fn iterate(&mut self, objective: &Objective, parameters: &mut Parameters) -> Result<Progress> {
+        objective.check(parameters)?;
         let (space, values) = (Space::of(parameters), parameters.values());
         let (y, map) = objective.residuals()?.linearize(&values, Wrt(&vec![true; values.len()]))?;
         let [residuals] = &y[..] else {
@@ -213,7 +215,7 @@ impl Minimizer for GaussNewton {
                 progress.evaluations += 1;
                 // The fall of the linear model, ½sᵀ(μs − Jᵀr).
                 let promise = 0.5 * (damping * dot(&s, &s) - dot(&s, &g));
-                let gain = (value - found) / promise;
+                let gain = if promise > 0.0 { (value - found) / promise } else { 0.0 };
                 if gain > 1e-4 || (promise <= noise && found <= value + noise) {
                     self.floor = (promise <= noise).then_some(progress.gradient_norm);
                     let shrink = 1.0 - (2.0 * gain - 1.0).powi(3);
@@ -232,6 +234,13 @@ impl Minimizer for GaussNewton {
         }
         Ok(progress)
     }
+}
+
+impl Minimizer for GaussNewton {
+    fn step(&mut self, objective: &Objective, parameters: &mut Parameters) -> Result<Progress> {
+        let made = self.iterate(objective, parameters);
+        made.map_err(|error| objective.in_step("gauss_newton", self.steps, parameters, error))
+    }
 
     fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {
         let entries = [
@@ -249,16 +258,19 @@ impl Minimizer for GaussNewton {
     }
 
     fn restore(&mut self, checkpoint: &Checkpoint, prefix: &str, _: &Parameters) -> Result<()> {
-        let entry = |name: &str| checkpoint.entry(&format!("{prefix}{name}"));
+        let entry = |name: &str, least: f64| {
+            let fits = |value: &f64| *value >= least && value.is_finite();
+            stored(checkpoint, &format!("{prefix}{name}"), fits)
+        };
         let mut next = Self::new(GaussNewtonOptions {
-            damping: entry("damping")?,
-            gradient_tolerance: entry("gradient_tolerance")?,
+            damping: entry("damping", 0.0)?,
+            gradient_tolerance: entry("gradient_tolerance", 0.0)?,
         })?;
         let current: String = checkpoint.entry(&format!("{prefix}current_damping"))?;
-        next.damping = if current == "none" { None } else { Some(entry("current_damping")?) };
-        next.growth = entry("growth")?;
+        next.damping = if current == "none" { None } else { Some(entry("current_damping", 0.0)?) };
+        next.growth = entry("growth", 1.0)?;
         let floor: String = checkpoint.entry(&format!("{prefix}floor"))?;
-        next.floor = if floor == "none" { None } else { Some(entry("floor")?) };
+        next.floor = if floor == "none" { None } else { Some(entry("floor", 0.0)?) };
         next.steps = checkpoint.entry(&format!("{prefix}steps"))?;
         *self = next;
         Ok(())

@@ -8,7 +8,8 @@ use crate::parameters::Parameters;
 
 /// Parameters chosen by name, with a factor of the learning rate and a weight decay of their own.
 ///
-/// Of several groups that choose a name, the first counts. What is not stated is as for all other parameters.
+/// Of several groups that choose a name, the first counts; a group that counts for no parameter is an error of the first step. What
+/// is not stated is as for all other parameters.
 #[derive(Clone)]
 pub struct Group {
     chooses: Arc<dyn Fn(&str) -> bool + Send + Sync>,
@@ -78,13 +79,17 @@ impl Group {
     }
 }
 
-/// Each group chooses something. Errors: one that chooses no parameter at all.
+/// Each group counts for some parameter. Errors: one that chooses no name, or only names of groups before it.
 pub(super) fn check_groups(groups: &[Group], parameters: &Parameters) -> Result<()> {
     for (value, group) in groups.iter().enumerate() {
-        if !parameters.iter().any(|(name, _)| (group.chooses)(name)) {
-            let (operation, argument) = ("optimizer", "group");
-            let reason = "chooses none of the parameters' names";
-            return Err(Error::Argument { operation, argument, value, reason });
+        let mut chosen = parameters.iter().filter(|(name, _)| (group.chooses)(name)).peekable();
+        let (operation, argument) = ("optimizer", "group");
+        let fail = |reason| Err(Error::Argument { operation, argument, value, reason });
+        if chosen.peek().is_none() {
+            return fail("chooses none of the parameters' names");
+        }
+        if chosen.all(|(name, _)| groups[..value].iter().any(|before| (before.chooses)(name))) {
+            return fail("chooses only names that groups before it choose, and the first counts");
         }
     }
     Ok(())

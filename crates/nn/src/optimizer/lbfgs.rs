@@ -117,8 +117,8 @@ impl Lbfgs {
     }
 }
 
-impl Minimizer for Lbfgs {
-    fn step(&mut self, objective: &Objective, parameters: &mut Parameters) -> Result<Progress> {
+impl Lbfgs {
+    fn iterate(&mut self, objective: &Objective, parameters: &mut Parameters) -> Result<Progress> {
         let space = Space::of(parameters);
         let x = space.ravel(&parameters.values())?;
         let mut evaluations = 0;
@@ -187,6 +187,13 @@ impl Minimizer for Lbfgs {
             self.pairs.clear();
         }
     }
+}
+
+impl Minimizer for Lbfgs {
+    fn step(&mut self, objective: &Objective, parameters: &mut Parameters) -> Result<Progress> {
+        let made = self.iterate(objective, parameters);
+        made.map_err(|error| objective.in_step("lbfgs", self.steps, parameters, error))
+    }
 
     fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {
         let LbfgsOptions { memory, gradient_tolerance, decrease, curvature, evaluations } =
@@ -228,16 +235,32 @@ impl Minimizer for Lbfgs {
             evaluations: checkpoint.entry(&entry("evaluations"))?,
         })?;
         next.steps = checkpoint.entry(&entry("steps"))?;
-        let pairs: usize = checkpoint.entry(&entry("pairs"))?;
+        let pairs: usize =
+            stored(checkpoint, &entry("pairs"), |&pairs| pairs <= next.options.memory)?;
         let vector = |kind: &str, i: usize| {
             let name = format!("{prefix}{kind}.{i:04}");
             stored_vector(checkpoint, &name, parameters.element_count())
         };
-        for i in 0..pairs.min(next.options.memory) {
+        for i in 0..pairs {
             next.pairs.push_back((vector("step", i)?, vector("change", i)?));
         }
         *self = next;
         Ok(())
+    }
+}
+
+/// An entry of a checkpoint that `fits`, which NaN and the like do not.
+pub(super) fn stored<V: std::str::FromStr>(
+    checkpoint: &Checkpoint,
+    name: &str,
+    fits: impl Fn(&V) -> bool,
+) -> Result<V> {
+    let value = checkpoint.entry(name)?;
+    match fits(&value) {
+        true => Ok(value),
+        false => {
+            Err(Error::Entry { name: name.into(), found: checkpoint.metadata.get(name).cloned() })
+        }
     }
 }
 
@@ -251,8 +274,11 @@ pub(super) fn stored_vector(
     let tensor =
         checkpoint.tensors.get(name).ok_or_else(|| fail("is not in the checkpoint".into()))?;
     let v = to_f64(tensor)?;
-    if v.len() == length {
-        return Ok(v);
+    if v.len() != length {
+        return Err(fail(format!("has {} numbers, the parameters have {length}", v.len())));
     }
-    Err(fail(format!("has {} numbers, the parameters have {length}", v.len())))
+    match v.iter().position(|v| !v.is_finite()) {
+        Some(i) => Err(fail(format!("is {} at index {i}", v[i]))),
+        None => Ok(v),
+    }
 }

@@ -10,7 +10,8 @@ pub trait Minimizer: Send {
     /// One iteration. The parameters move only if the status is [`Status::Running`]; on an error nothing has changed.
     ///
     /// # Errors
-    /// Those of the objective at the parameters. A trial elsewhere that is not finite is turned down instead.
+    /// Those of the objective at the parameters; [`Error::NotFinite`](crate::Error::NotFinite) names the parameter without a gradient. A
+    /// trial elsewhere that is not finite is turned down instead.
     fn step(&mut self, objective: &Objective, parameters: &mut Parameters) -> Result<Progress>;
 
     /// Puts settings and state into a checkpoint, under `prefix`.

@@ -8,7 +8,7 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::lanczos::{Ritz, ritz};
-use super::lbfgs::stored_vector;
+use super::lbfgs::{stored, stored_vector};
 use super::minimize::{Minimizer, Progress, Status};
 use super::objective::{Objective, Space};
 use super::vector::{add, dot, norm, scaled};
@@ -223,8 +223,8 @@ impl SaddleFreeNewton {
     }
 }
 
-impl Minimizer for SaddleFreeNewton {
-    fn step(&mut self, objective: &Objective, parameters: &mut Parameters) -> Result<Progress> {
+impl SaddleFreeNewton {
+    fn iterate(&mut self, objective: &Objective, parameters: &mut Parameters) -> Result<Progress> {
         let NewtonOptions { gradient_tolerance, curvature_tolerance, radius, seed, .. } =
             self.options;
         let space = Space::of(parameters);
@@ -272,6 +272,13 @@ impl Minimizer for SaddleFreeNewton {
         self.damping = self.options.damping;
         Ok(progress)
     }
+}
+
+impl Minimizer for SaddleFreeNewton {
+    fn step(&mut self, objective: &Objective, parameters: &mut Parameters) -> Result<Progress> {
+        let made = self.iterate(objective, parameters);
+        made.map_err(|error| objective.in_step("saddle_free_newton", self.steps, parameters, error))
+    }
 
     fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {
         self.options.store(checkpoint, prefix);
@@ -295,7 +302,8 @@ impl Minimizer for SaddleFreeNewton {
         parameters: &Parameters,
     ) -> Result<()> {
         let mut next = Self::new(NewtonOptions::load(checkpoint, prefix)?)?;
-        next.damping = checkpoint.entry(&format!("{prefix}current_damping"))?;
+        let fits = |damping: &f64| *damping > 0.0 && damping.is_finite();
+        next.damping = stored(checkpoint, &format!("{prefix}current_damping"), fits)?;
         next.steps = checkpoint.entry(&format!("{prefix}steps"))?;
         let name = format!("{prefix}previous");
         if next.steps > 0 {
@@ -325,8 +333,8 @@ impl Newton {
     }
 }
 
-impl Minimizer for Newton {
-    fn step(&mut self, objective: &Objective, parameters: &mut Parameters) -> Result<Progress> {
+impl Newton {
+    fn iterate(&mut self, objective: &Objective, parameters: &mut Parameters) -> Result<Progress> {
         let NewtonOptions { damping, gradient_tolerance, radius, seed, .. } = self.options;
         let space = Space::of(parameters);
         let seed = seed.wrapping_add(self.steps);
@@ -352,6 +360,13 @@ impl Minimizer for Newton {
             longest = 0.25 * norm(&s);
         }
         Ok(progress)
+    }
+}
+
+impl Minimizer for Newton {
+    fn step(&mut self, objective: &Objective, parameters: &mut Parameters) -> Result<Progress> {
+        let made = self.iterate(objective, parameters);
+        made.map_err(|error| objective.in_step("newton", self.steps, parameters, error))
     }
 
     fn store(&self, checkpoint: &mut Checkpoint, prefix: &str) {

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use pullback_core_graph::tensor::{from_vec, to_f64};
 use pullback_core_graph::{Error as GraphError, Function, Graph, LinearMap, Var, Wrt, function};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_finite};
 use crate::parameters::{Bound, Parameters};
 
 /// f(p) over all parameters: its value, gradient, Hessian products, and its residuals if it is made of such.
@@ -14,6 +14,8 @@ use crate::parameters::{Bound, Parameters};
 pub struct Objective {
     function: Arc<dyn Function>,
     residuals: Option<Arc<dyn Function>>,
+    /// Names and shapes of the parameters that it is a function of.
+    over: Arc<[(String, Vec<usize>)]>,
 }
 
 impl std::fmt::Debug for Objective {
@@ -23,7 +25,8 @@ impl std::fmt::Debug for Objective {
 }
 
 impl Objective {
-    /// What the closure records, which has one element. Buffers are those that `parameters` have now.
+    /// What the closure records, which has one element. Buffers are those that `parameters` have now; all methods take parameters of
+    /// these names and shapes alone.
     pub fn new<F>(name: impl Into<String>, parameters: &Parameters, f: F) -> Self
     where
         F: for<'g> Fn(&'g Graph, &Bound<'g>) -> pullback_core_graph::Result<Var<'g>>
@@ -31,7 +34,8 @@ impl Objective {
             + Sync
             + 'static,
     {
-        Self { function: over_parameters(name.into(), parameters, f), residuals: None }
+        let function = over_parameters(name.into(), parameters, f);
+        Self { function, residuals: None, over: shapes(parameters) }
     }
 
     /// ½‖r‖² of the residuals r that the closure records, of any shape.
@@ -48,14 +52,15 @@ impl Objective {
         let half = function(format!("{name}, half square"), move |graph, p| {
             Ok(graph.apply(&inner, p)?.into_iter().map(|r| 0.5 * r.sqr().sum(())).collect())
         });
-        Self { function: half, residuals: Some(residuals) }
+        Self { function: half, residuals: Some(residuals), over: shapes(parameters) }
     }
 
     /// f(p).
     ///
     /// # Errors
-    /// Those of the function; more than one element.
+    /// Those of the function; more than one element; [`Error::Parameter`] for parameters of other names or shapes.
     pub fn value(&self, parameters: &Parameters) -> Result<f64> {
+        self.check(parameters)?;
         one(self.function.name(), &self.function.eval(&parameters.values())?)
     }
 
@@ -64,6 +69,7 @@ impl Objective {
     /// # Errors
     /// As [`Objective::value`].
     pub fn gradient(&self, parameters: &Parameters) -> Result<(f64, Vec<Tensor>)> {
+        self.check(parameters)?;
         let values = parameters.values();
         let (y, map) = self.function.linearize(&values, Wrt(&vec![true; values.len()]))?;
         let value = one(self.function.name(), &y)?;
@@ -79,6 +85,7 @@ impl Objective {
     /// # Errors
     /// As [`Objective::value`]; a node that offers no second derivative.
     pub fn curvature(&self, parameters: &Parameters) -> Result<Curvature> {
+        self.check(parameters)?;
         let inner = self.function.clone();
         let gradient = function(format!("gradient of {}", inner.name()), move |graph, p| {
             let y = graph.apply(&inner, p)?;
@@ -105,6 +112,72 @@ impl Objective {
         std::ptr::addr_eq(Arc::as_ptr(&self.function), Arc::as_ptr(&other.function))
     }
 
+    /// The function knows its parameters by their places: others would be taken for them.
+    pub(super) fn check(&self, parameters: &Parameters) -> Result<()> {
+        let mut found = parameters.iter();
+        for (name, dims) in &*self.over {
+            let what = match found.next() {
+                Some((other, t)) if other == name && t.dims() == dims => continue,
+                Some((other, t)) if other == name => {
+                    format!("the objective was made for {dims:?}, got {:?}", t.dims())
+                }
+                Some((other, _)) => format!("the objective was made for it, got `{other}`"),
+                None => "the objective was made for it, and it is missing".into(),
+            };
+            return Err(Error::Parameter { name: name.clone(), what });
+        }
+        match found.next() {
+            Some((name, _)) => {
+                let what = "the objective was made without it".into();
+                Err(Error::Parameter { name: name.into(), what })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The error of a method's step; one of what is not finite says in which step, and of which parameter where that can be told:
+    /// the first that is not finite itself, or whose gradient is not.
+    pub(super) fn in_step(
+        &self,
+        method: &str,
+        steps: u64,
+        parameters: &Parameters,
+        error: Error,
+    ) -> Error {
+        let Error::Graph(GraphError::NotFinite { node, index, value, .. }) = &error else {
+            return error;
+        };
+        let operation = format!("{method}, step {}", steps + 1);
+        for (name, t) in parameters.iter() {
+            let what = || [operation.clone(), format!("the parameter `{name}`")];
+            if let Err(found) = check_finite(t, what) {
+                return found;
+            }
+        }
+        let what = match self.function.eval(&parameters.values()) {
+            Err(_) => format!("the value at {node}"),
+            Ok(_) => match self.without_gradient(parameters) {
+                Some(name) => format!("the gradient of `{name}`, at {node},"),
+                None => format!("a derivative at {node}"),
+            },
+        };
+        Error::NotFinite { operation, what, index: *index, value: *value }
+    }
+
+    /// The first parameter that has no gradient when it is asked for alone.
+    fn without_gradient<'p>(&self, parameters: &'p Parameters) -> Option<&'p str> {
+        let values = parameters.values();
+        let fails = |i: usize| {
+            let alone: Vec<bool> = (0..values.len()).map(|k| k == i).collect();
+            let pulled = self.function.linearize(&values, Wrt(&alone)).and_then(|(y, map)| {
+                let ones = y.iter().map(|y| y.ones_like().map(Some));
+                map.pull(&ones.collect::<candle_core::Result<Vec<_>>>()?)
+            });
+            pulled.is_err()
+        };
+        parameters.iter().enumerate().find(|(i, _)| fails(*i)).map(|(_, (name, _))| name)
+    }
+
     pub(super) fn residuals(&self) -> Result<&Arc<dyn Function>> {
         let what = "this method needs an objective made by `Objective::least_squares`";
         let missing = || GraphError::invalid(self.function.name(), what);
@@ -123,6 +196,10 @@ impl Objective {
             .and_then(|(value, gradient)| Ok((value, Space::of(parameters).ravel(&gradient)?)));
         or_infinite(found, (f64::INFINITY, Vec::new()))
     }
+}
+
+fn shapes(parameters: &Parameters) -> Arc<[(String, Vec<usize>)]> {
+    parameters.iter().map(|(name, t)| (name.into(), t.dims().to_vec())).collect()
 }
 
 fn or_infinite<T>(found: Result<T>, infinite: T) -> Result<T> {

@@ -142,16 +142,29 @@ const NAMES: [(&str, &str, Initialization); 16] = {
 };
 
 impl Initialization {
-    /// The initialization of this name, with its usual settings: `xavier_uniform`, `he_normal`, `orthogonal`, `pytorch_linear`, …
+    /// The initialization of this name, with its usual settings.
+    ///
+    /// | name | also | what |
+    /// |---|---|---|
+    /// | `zeros`, `ones` | | constants |
+    /// | `normal` | `pytorch_embedding` | mean 0, deviation 1 |
+    /// | `truncated_normal` | `trunc_normal` | the same, on \[−2, 2\] |
+    /// | `xavier_uniform`, `xavier_normal` | `glorot_uniform`, `glorot_normal` | of gain 1 |
+    /// | `he_uniform`, `he_normal` | `kaiming_uniform`, `kaiming_normal` | of gain √2, by fan_in |
+    /// | `lecun_uniform`, `lecun_normal` | | variance 1 / fan_in |
+    /// | `orthogonal` | | of gain 1 |
+    /// | `identity` | `eye` | of gain 1 |
+    /// | `dirac` | | of one group |
+    /// | `pytorch` | `pytorch_linear`, `pytorch_conv` | [`Initialization::Pytorch`] |
     ///
     /// # Errors
-    /// [`Error::Name`], which lists the names, if there is none.
+    /// [`Error::Name`], which lists all of them, if there is none.
     pub fn named(name: &str) -> Result<Self> {
         let found = NAMES.iter().find(|(ours, other, _)| [*ours, *other].contains(&name));
         found.map(|(.., initialization)| *initialization).ok_or_else(|| Error::Name {
             what: "initialization",
             name: name.into(),
-            known: NAMES.map(|(name, ..)| name).join(", "),
+            known: known_names(),
         })
     }
 
@@ -262,6 +275,15 @@ impl Initialization {
             Self::Dirac { groups } => dirac(name, groups, dims),
         }
     }
+}
+
+/// All names, each followed by its alias in parentheses.
+fn known_names() -> String {
+    let listed = NAMES.map(|(name, other, _)| match name == other {
+        true => name.to_string(),
+        false => format!("{name} ({other})"),
+    });
+    listed.join(", ")
 }
 
 impl Fan {

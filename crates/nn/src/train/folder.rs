@@ -1,6 +1,7 @@
 //! A folder of checkpoints: the newest few, each whole, and one for the best.
 
 use std::fs::{self, File, TryLockError};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::Checkpoint;
@@ -35,20 +36,12 @@ impl CheckpointFolder {
     /// Makes the folder if need be, takes hold of it, and clears away what a killed process left half written.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Checkpoint`] if another process holds it.
+    /// [`Error::Io`]; [`Error::Checkpoint`] if another one holds it, in this process or in another, which the reason tells.
     pub fn open(path: impl AsRef<Path>, keep: usize) -> Result<Self> {
         let path = path.as_ref();
         let fail = |source| Error::Io { path: path.into(), source };
         fs::create_dir_all(path).map_err(fail)?;
-        let lock = File::create(path.join(".lock")).map_err(fail)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let reason = "another process trains in this folder".into();
-                return Err(Error::Checkpoint { path: path.into(), reason });
-            }
-            Err(TryLockError::Error(source)) => return Err(fail(source)),
-        }
+        let lock = hold(path)?;
         for entry in fs::read_dir(path).map_err(fail)? {
             let file = entry.map_err(fail)?.path();
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -131,6 +124,36 @@ impl CheckpointFolder {
     fn file(&self, step: u64) -> PathBuf {
         self.path.join(name_of(step))
     }
+}
+
+/// The lock of the folder, with this process's number in it.
+fn hold(folder: &Path) -> Result<File> {
+    let path = folder.join(".lock");
+    let fail = |source| Error::Io { path: path.clone(), source };
+    let mut options = File::options();
+    let mut lock =
+        options.create(true).read(true).write(true).truncate(false).open(&path).map_err(fail)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            // Where a held file cannot be read, it says nothing.
+            let mut text = String::new();
+            let holder = lock.read_to_string(&mut text).ok().and_then(|_| text.parse::<u32>().ok());
+            let reason = match holder {
+                Some(id) if id == std::process::id() => {
+                    "a trainer of this process holds it: drop that one first, or choose another folder".into()
+                }
+                Some(id) => format!("process {id} trains in this folder: choose another one"),
+                None => "another trainer holds it: drop that one first, or choose another folder".into(),
+            };
+            return Err(Error::Checkpoint { path: folder.into(), reason });
+        }
+        Err(TryLockError::Error(source)) => return Err(fail(source)),
+    }
+    lock.set_len(0)
+        .and_then(|()| lock.write_all(std::process::id().to_string().as_bytes()))
+        .map_err(fail)?;
+    Ok(lock)
 }
 
 fn name_of(step: u64) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use pullback_core_graph::Graph;
 
@@ -16,6 +17,7 @@ use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
 use crate::optimizer::{Optimizer, clip_by_norm};
 use crate::parameters::Parameters;
+use crate::schedule::Schedule;
 
 /// Trains the parameters of a task with an optimizer over a loader's batches.
 pub struct Trainer<T, O> {
@@ -25,7 +27,7 @@ pub struct Trainer<T, O> {
     loader: Loader,
     options: TrainerOptions,
     schedule: Option<Box<dyn Fn(u64) -> f64 + Send>>,
-    momentum: Option<Box<dyn Fn(u64) -> f64 + Send>>,
+    momentum: Option<Box<dyn Fn(u64) -> Option<f64> + Send>>,
     folder: Option<CheckpointFolder>,
     history: Option<History>,
     state: State,
@@ -80,7 +82,7 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
     /// A run at its beginning. Opens the folder of checkpoints.
     ///
     /// # Errors
-    /// A setting outside its range; [`Error::Io`]; [`Error::Checkpoint`] if another process trains in the folder.
+    /// A setting outside its range; [`Error::Io`]; [`Error::Checkpoint`] if another trainer holds the folder, in this process or another.
     pub fn new(
         task: T,
         parameters: Parameters,
@@ -106,17 +108,31 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
         })
     }
 
+    /// The same with the learning rate `base`·factor(step) at each step, and the momentum (Adam's β₁) where the schedule has one: a
+    /// [`Schedule`] such as [`Cosine`](crate::schedule::Cosine) or [`OneCycle`](crate::schedule::OneCycle). The optimizer's own learning
+    /// rate does not count then. A base that is negative or not finite is an error of the first step.
+    #[must_use]
+    pub fn with_scheduled_rate(self, base: f64, schedule: impl Schedule + 'static) -> Self {
+        let rates = Arc::new(schedule);
+        let momenta = rates.clone();
+        Self {
+            schedule: Some(Box::new(move |step| base * rates.factor(step))),
+            momentum: Some(Box::new(move |step| momenta.momentum(step))),
+            ..self
+        }
+    }
+
     /// The same with a learning rate for each step, numbered from 0: a function of the number alone, so that there is nothing to
-    /// store.
+    /// store. For a [`Schedule`] see [`Trainer::with_scheduled_rate`].
     #[must_use]
     pub fn with_schedule(self, schedule: impl Fn(u64) -> f64 + Send + 'static) -> Self {
         Self { schedule: Some(Box::new(schedule)), ..self }
     }
 
-    /// The same with a momentum for each step, Adam's β₁, as [`OneCycle`](crate::schedule::OneCycle) can have one.
+    /// The same with a momentum for each step, Adam's β₁. Of this and [`Trainer::with_scheduled_rate`], the later counts.
     #[must_use]
     pub fn with_momentum(self, momentum: impl Fn(u64) -> f64 + Send + 'static) -> Self {
-        Self { momentum: Some(Box::new(momentum)), ..self }
+        Self { momentum: Some(Box::new(move |step| Some(momentum(step)))), ..self }
     }
 
     /// Goes to where the newest checkpoint that is whole stands, and says which newer ones are damaged; `None` if there is no
@@ -297,8 +313,8 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
         if let Some(schedule) = &self.schedule {
             self.optimizer.set_learning_rate(schedule(self.state.step))?;
         }
-        if let Some(momentum) = &self.momentum {
-            self.optimizer.set_momentum(momentum(self.state.step))?;
+        if let Some(momentum) = self.momentum.as_ref().and_then(|of| of(self.state.step)) {
+            self.optimizer.set_momentum(momentum)?;
         }
         let graph = Graph::new();
         let seed = step_seed(self.options.seed, self.state.step);

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use pullback_core_graph::candle::{DType, Tensor};
 use pullback_nn::data::image::{self, Channels};
-use pullback_nn::data::{idx, npy, read_npz};
+use pullback_nn::data::{idx, npy, npz};
 use pullback_nn::{Error, Result};
 
 #[derive(serde::Deserialize)]
@@ -46,7 +46,7 @@ impl File {
             "rgb" => image::read(path, Channels::Rgb),
             "grey" => image::read(path, Channels::Grey),
             "npz" => {
-                let parts = read_npz(path)?.into_values();
+                let parts = npz::read(path)?.into_values();
                 let flat = |t: Tensor| t.flatten_all()?.to_dtype(DType::F64);
                 let parts: Vec<Tensor> = parts.map(flat).collect::<Result<_, _>>()?;
                 Ok(Tensor::cat(&parts, 0)?)
