@@ -10,6 +10,7 @@ mod data;
 mod derivative;
 mod direction;
 mod directional;
+mod gradient;
 mod group;
 mod infeasible;
 mod interior_point;
