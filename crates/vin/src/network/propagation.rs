@@ -2,8 +2,9 @@
 
 use pullback_core_graph::{Result as NetworkResult, Var};
 use pullback_nn::layer::{Conv2d, Conv2dSpec, Layer};
-use pullback_nn::ops::max_pool2d;
 use pullback_nn::parameters::{Bound, Initialization, Scope};
+
+use crate::node::maximum_propagation;
 
 /// What an [`MvProp`] is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,14 +55,10 @@ impl Layer for MvProp {
     fn forward<'g>(&self, parameters: &Bound<'g>, x: Var<'g>) -> NetworkResult<Var<'g>> {
         let hidden = self.hidden.forward(parameters, x)?;
         let maps = self.maps.forward(parameters, hidden)?.sigmoid();
-        let (r, p) = (maps.narrow(1, 0, 1), maps.narrow(1, 1, 1));
-        let mut v = r;
-        for _ in 0..self.iterations {
-            // p ≥ 0, so the best neighbour is the largest v.
-            let best = max_pool2d(v, [3, 3], [1, 1], [1, 1]);
-            v = v.maximum(r + p * (best - r)).ok()?;
-        }
-        // Differences count: without its level v has the same scale near the goal and far off.
+        let plane = |k: usize| maps.narrow(1, k, 1).squeeze(1).ok();
+        // p ≥ 0, so the best neighbour is the largest v.
+        let v = maximum_propagation(plane(0)?, plane(1)?, self.iterations)?.unsqueeze(1);
+        // The nine values around a cell say where to go.
         self.head.forward(parameters, v)
     }
 }
