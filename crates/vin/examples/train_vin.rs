@@ -78,7 +78,7 @@ fn arguments() -> Result<Arguments, Failure> {
         let (warm, epochs): (&[_], _) = match size {
             _ if gppn => (&[], 6), // its mazes have odd sides
             ..=8 => (&[], 4),
-            ..=16 => (&[(8, 3)], 3),
+            9..=16 => (&[(8, 3)], 3),
             _ => (&[(8, 3), (16, 2)], 1),
         };
         (all.warm, all.epochs, all.batch) = (warm.to_vec(), epochs, 32);
