@@ -1,8 +1,11 @@
 //! Trains a value iteration network by one command: `cargo run --release -p pullback-vin --example train_vin -- 16`.
 //!
 //! Arguments: the size (8, 16 or 28 for the VIN paper's protocol, `gppn` for the 15×15 mazes of the GPPN paper), then `--seed N`, `--maps N`,
-//! `--epochs N`, `--rate X`, `--batch N`, `--iterations K`, `--kernel N`, `--network vin|symvin|stepvin|untied|cnn|fcn|mvprop|calvin|dtvin|gppn`, `--warm 8:4,16:6` (epochs on smaller maps
-//! first: the weights do not know how large a map is, and a sweep of a small one is cheap), `--out FOLDER`. Ends with the figures of the paper's test: walks from one
+//! `--epochs N`, `--rate X`, `--batch N`, `--iterations K`, `--kernel N`, `--network vin|symvin|sharpvin|stepvin|untied|cnn|fcn|mvprop|calvin|dtvin|gppn`, `--warm 8:4,16:6`
+//! (epochs on smaller maps first: the weights do not know how large a map is, and a sweep of a small one is cheap), `--near N` (before all else one epoch on the
+//! first N maps, with labels for the goal's neighbours alone), `--starts N` (so many random beginnings get one epoch each, and the one that is right most often on
+//! held-out maps goes on), `--blend X` (the weight of `Vin::blending` in the loss), `--out FOLDER`. `sharpvin` is the VIN with
+//! the symmetries of the square, random kernels and a channel for each action; its defaults are those with which it was measured. Ends with the figures of the paper's test: walks from one
 //! start of each of 1,000 new maps (GPPN: from every cell), with 95 % intervals, and writes the weights and a line of JSON.
 #![allow(clippy::print_stdout, reason = "a program that prints what it measures")]
 
@@ -36,6 +39,9 @@ struct Arguments {
     rate: f64,
     batch: usize,
     warm: Vec<(usize, u64)>,
+    near: usize,
+    starts: u64,
+    blend: f64,
     iterations: Option<usize>,
     kernel: usize,
     network: String,
@@ -43,7 +49,9 @@ struct Arguments {
 }
 
 fn arguments() -> Result<Arguments, Failure> {
-    let mut words = std::env::args().skip(1);
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    let sharp = given.windows(2).any(|two| two[0] == "--network" && two[1] == "sharpvin");
+    let mut words = given.into_iter();
     let first = words.next().unwrap_or_else(|| "8".into());
     let gppn = first == "gppn";
     let size = if gppn { 15 } else { first.parse()? };
@@ -57,11 +65,26 @@ fn arguments() -> Result<Arguments, Failure> {
         rate: 5e-3,
         batch: 128,
         warm: vec![],
+        near: 0,
+        starts: 1,
+        blend: 0.0,
         iterations: None,
         kernel: if gppn { 5 } else { 3 },
         network: "vin".into(),
         out: None,
     };
+    if sharp {
+        // Small maps until the kernels are sharp, and a few epochs more.
+        let (warm, epochs): (&[_], _) = match size {
+            _ if gppn => (&[], 6), // its mazes have odd sides
+            ..=8 => (&[], 4),
+            9..=16 => (&[(8, 3)], 3),
+            _ => (&[(8, 3), (16, 2)], 1),
+        };
+        (all.warm, all.epochs, all.batch) = (warm.to_vec(), epochs, 32);
+        (all.near, all.starts, all.blend) = (maps / 5, 6, 3e-3);
+    }
+    let mut warm = vec![];
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
         match word.as_str() {
@@ -76,34 +99,50 @@ fn arguments() -> Result<Arguments, Failure> {
                 for stage in value.split(',') {
                     let (size, epochs) =
                         stage.split_once(':').ok_or_else(|| format!("{stage}: not SIZE:EPOCHS"))?;
-                    all.warm.push((size.parse()?, epochs.parse()?));
+                    warm.push((size.parse()?, epochs.parse()?));
                 }
             }
+            "--near" => all.near = value.parse()?,
+            "--starts" => all.starts = value.parse()?,
+            "--blend" => all.blend = value.parse()?,
             "--network" => all.network = value,
             "--out" => all.out = Some(value.into()),
             _ => return Err(format!("unknown argument {word}").into()),
         }
     }
+    if !warm.is_empty() {
+        all.warm = warm;
+    }
     Ok(all)
 }
 
-fn network(a: &Arguments, size: usize, p: &mut Parameters) -> Result<Arc<dyn Layer>, Failure> {
+/// The layer, and the VIN that it is, where a penalty is asked of it.
+type Network = (Arc<dyn Layer>, Option<Vin>);
+
+fn network(a: &Arguments, size: usize, p: &mut Parameters) -> Result<Network, Failure> {
     let actions = if a.gppn { 4 } else { 8 };
     let kernel = a.kernel;
     let usual = if a.gppn { 30 } else { VinSpec::of_size(size).iterations };
     let iterations = a.iterations.filter(|_| size == a.size).unwrap_or(usual);
     let mut root = p.root();
     let vin = VinSpec { iterations, actions, kernel, channels: 10, ..VinSpec::default() };
-    Ok(match a.network.as_str() {
-        "vin" => Arc::new(Vin::new(&mut root, vin)?),
-        "stepvin" => {
+    let vin = match a.network.as_str() {
+        "vin" => Some(vin),
+        "stepvin" | "symvin" | "sharpvin" => Some(VinSpec { symmetric: true, ..vin }),
+        "untied" => Some(VinSpec { untied: true, ..vin }),
+        _ => None,
+    };
+    if let Some(spec) = vin {
+        let network = Vin::new(&mut root, spec)?;
+        match a.network.as_str() {
             // The planner is there at the start; what the map says is learned.
-            let network = Vin::new(&mut root, VinSpec { symmetric: true, ..vin })?;
-            network.start_as_steps(p, 0.95)?;
-            Arc::new(network)
+            "stepvin" => network.start_as_steps(p, 0.95)?,
+            "sharpvin" => network.start_with_own_channels(p)?,
+            _ => {}
         }
-        "symvin" => Arc::new(Vin::new(&mut root, VinSpec { symmetric: true, ..vin })?),
-        "untied" => Arc::new(Vin::new(&mut root, VinSpec { untied: true, ..vin })?),
+        return Ok((Arc::new(network.clone()), Some(network)));
+    }
+    let layer: Arc<dyn Layer> = match a.network.as_str() {
         "cnn" => Arc::new(Cnn::new(&mut root, CnnSpec { actions, ..CnnSpec::default() })?),
         "fcn" => {
             let spec = FcnSpec { inputs: 2, size, channels: [150, 100], actions };
@@ -123,7 +162,8 @@ fn network(a: &Arguments, size: usize, p: &mut Parameters) -> Result<Arc<dyn Lay
         }
         "gppn" => Arc::new(Gppn::new(&mut root, GppnSpec { actions, ..GppnSpec::default() })?),
         other => return Err(format!("no network {other}").into()),
-    })
+    };
+    Ok((layer, None))
 }
 
 fn print(what: &str, report: &Report) {
@@ -148,27 +188,35 @@ fn print(what: &str, report: &Report) {
 /// Draws and solves problems of a size, and trains on them; the rate falls along a cosine to `last` of itself.
 fn stage(
     a: &Arguments,
-    size: usize,
+    (size, near): (usize, bool),
     epochs: u64,
     last: f64,
     parameters: Parameters,
-    network: Arc<dyn Layer>,
+    (network, vin): Network,
 ) -> Result<Parameters, Failure> {
     let started = Instant::now();
     // Seeds of maps: training 2s, held out and test far off and odd.
-    let train = ProblemSet::generate(protocol(a, size), a.maps, 2 * a.seed)?;
+    let maps = if near { a.near } else { a.maps };
+    let mut train = ProblemSet::generate(protocol(a, size), maps, 2 * a.seed)?;
+    if near {
+        train = train.within(1.5);
+    }
     let held_out = Arc::new(ProblemSet::generate(protocol(a, size), 100, 1_000_001)?);
     println!(
         "{size}×{size}: {} problems on {} maps, made and solved in {:.1} s",
         train.problems.len(),
-        a.maps,
+        maps,
         started.elapsed().as_secs_f64()
     );
     let options = LoaderOptions { batch: a.batch, seed: a.seed, ..LoaderOptions::default() };
     let loader = Loader::new(PlanningData::new(train)?, options)?;
     let steps = epochs * loader.batches() as u64;
     let adam = Adam::new(AdamOptions { learning_rate: a.rate, ..AdamOptions::default() })?;
-    let task = PlanningTask::new(network, Some(held_out), a.gppn);
+    let mut task = PlanningTask::new(network, Some(held_out), a.gppn);
+    if let Some(vin) = vin.filter(|_| a.blend > 0.0) {
+        let weight = a.blend;
+        task = task.with_penalty(move |p| (vin.blending(p)? * weight).ok());
+    }
     let options =
         TrainerOptions { epochs, seed: a.seed, clip: Some(5.0), ..TrainerOptions::default() };
     let rate = a.rate;
@@ -199,18 +247,48 @@ fn protocol(a: &Arguments, size: usize) -> Protocol {
     }
 }
 
+/// A network and its first weights.
+fn drawn(a: &Arguments, size: usize, seed: u64) -> Result<(Network, Parameters), Failure> {
+    let mut parameters = Parameters::new(seed, DType::F32, &Device::Cpu);
+    Ok((network(a, size, &mut parameters)?, parameters))
+}
+
+/// The goal's neighbours first; of several starts the best after one epoch.
+fn begun(a: &Arguments) -> Result<Parameters, Failure> {
+    let size = a.warm.first().map_or(a.size, |stage| stage.0);
+    let held_out = ProblemSet::generate(protocol(a, size), 100, 1_000_001)?;
+    let mut best: Option<(f64, Parameters)> = None;
+    for start in 0..a.starts {
+        let (network, mut parameters) = drawn(a, size, a.seed + 1000 * start)?;
+        if a.near > 0 {
+            parameters = stage(a, (size, true), 1, 0.2, parameters, network.clone())?;
+        }
+        if a.starts > 1 {
+            parameters = stage(a, (size, false), 1, 0.2, parameters, network.clone())?;
+        }
+        let report = measure(&held_out, &greedy(&*network.0, &parameters, &held_out)?, false)?;
+        let right = report.right_action.value();
+        if best.as_ref().is_none_or(|(most, _)| right > *most) {
+            best = Some((right, parameters));
+        }
+    }
+    Ok(best.ok_or("--starts 0: at least one")?.1)
+}
+
 fn main() -> Result<(), Failure> {
     let a = arguments()?;
-    let mut parameters = Parameters::new(a.seed, DType::F32, &Device::Cpu);
-    let last = network(&a, a.size, &mut parameters)?;
+    let (last, mut parameters) = drawn(&a, a.size, a.seed)?;
     println!("{}: {} parameters", a.network, parameters.element_count());
     let training = Instant::now();
-    for &(size, epochs) in &a.warm {
-        // The same names and shapes, fewer iterations.
-        let small = network(&a, size, &mut Parameters::new(a.seed, DType::F32, &Device::Cpu))?;
-        parameters = stage(&a, size, epochs, 0.2, parameters, small)?;
+    if a.near > 0 || a.starts > 1 {
+        parameters = begun(&a)?;
     }
-    parameters = stage(&a, a.size, a.epochs, 0.01, parameters, last.clone())?;
+    // The same names and shapes, fewer iterations.
+    for &(size, epochs) in &a.warm {
+        let small = drawn(&a, size, a.seed)?.0;
+        parameters = stage(&a, (size, false), epochs, 0.2, parameters, small)?;
+    }
+    parameters = stage(&a, (a.size, false), a.epochs, 0.01, parameters, last.clone())?;
     let seconds = training.elapsed().as_secs_f64();
     let test = ProblemSet::generate(protocol(&a, a.size), 1000, 2_000_001)?;
     let once: ProblemSet = {
@@ -220,7 +298,7 @@ fn main() -> Result<(), Failure> {
         set.problems.retain(|p| std::mem::replace(&mut last, p.map) != p.map);
         set
     };
-    let report = measure(&once, &greedy(&*last, &parameters, &once)?, a.gppn)?;
+    let report = measure(&once, &greedy(&*last.0, &parameters, &once)?, a.gppn)?;
     print("test", &report);
     println!("trained in {seconds:.0} s");
     if let Some(folder) = &a.out {

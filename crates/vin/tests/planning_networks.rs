@@ -1,4 +1,4 @@
-//! Networks against PyTorch: values and all gradients, in double precision.
+//! Networks against PyTorch: values and all gradients, in double precision; the penalty that a VIN's training may have.
 #![allow(clippy::unwrap_used, clippy::panic)] // a failed step is a failed test
 
 mod common;
@@ -6,9 +6,12 @@ mod common;
 use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_core_graph::tensor::to_f64;
 use pullback_core_graph::{Graph, Var};
+use pullback_nn::data::{Batch, Dataset};
 use pullback_nn::layer::Layer;
 use pullback_nn::parameters::Parameters;
-use pullback_vin::network::{Gppn, GppnSpec, Vin, VinSpec};
+use pullback_nn::train::Task;
+use pullback_vin::learn::{ProblemSet, Protocol};
+use pullback_vin::network::{Gppn, GppnSpec, PlanningData, PlanningTask, Vin, VinSpec};
 use serde_json::Value;
 
 /// Element i is scale·sin(0.7·i + 1.3·stream); tools/reference/generate_vin.py has the same function.
@@ -72,4 +75,66 @@ fn values_and_gradients_are_those_of_pytorch() {
             assert!(error < 1e-11, "{name}, gradient {i}: {error:e}");
         }
     }
+}
+
+#[test]
+fn the_penalty_on_blending_is_its_formula_and_part_of_the_loss() {
+    let spec = VinSpec { hidden: 5, iterations: 4, symmetric: true, ..VinSpec::default() };
+    let mut parameters = Parameters::new(5, DType::F64, &Device::Cpu);
+    let network = Vin::new(&mut parameters.root(), spec).unwrap();
+    network.start_as_steps(&mut parameters, 0.9).unwrap();
+    let value = |p: &Parameters| {
+        let graph = Graph::new();
+        network.blending(&p.bind_constant(&graph)).unwrap().to_f64().unwrap()
+    };
+    assert!(value(&parameters).abs() < 1e-12); // steps blend nothing
+    // The middle kernels are the same after every turn: W's 9th is 1 in the middle and b beside it, U's 10th is b alone.
+    let (b, mut w, mut u) = (0.25f64, vec![0.0; 90], vec![0.0; 90]);
+    w[8 * 9 + 4] = -1.0;
+    for tap in [1, 3, 5, 7] {
+        (w[8 * 9 + tap], u[9 * 9 + tap]) = (b, b);
+    }
+    for (name, k) in [("q.weight", w), ("w", u)] {
+        parameters.set(name, &Tensor::from_vec(k, (10, 1, 3, 3), &Device::Cpu).unwrap()).unwrap();
+    }
+    let expected = 1.0 + 4.0 * b - (1.0 + 4.0 * b * b).sqrt() + 2.0 * b;
+    assert!((value(&parameters) - expected).abs() < 1e-12);
+    // The slope along a direction, at dense kernels.
+    let [at, along] = [[1, 2], [3, 4]].map(|two| two.map(|k| fill(k, &[10, 1, 3, 3], 1.0)));
+    let moved = |t: f64| {
+        let mut p = parameters.clone();
+        for (k, name) in ["q.weight", "w"].iter().enumerate() {
+            p.set(name, &(&at[k] + (&along[k] * t).unwrap()).unwrap()).unwrap();
+        }
+        p
+    };
+    let (graph, here) = (Graph::new(), moved(0.0));
+    let bound = here.bind(&graph);
+    let wrt = ["q.weight", "w"].map(|name| bound.get(name).unwrap());
+    let gradient = graph.gradient(network.blending(&bound).unwrap(), &wrt).unwrap();
+    let pushed: f64 = gradient
+        .iter()
+        .zip(&along)
+        .map(|(g, d)| common::dot(&to_f64(g).unwrap(), &to_f64(d).unwrap()))
+        .sum();
+    let slope = (value(&moved(1e-6)) - value(&moved(-1e-6))) / 2e-6;
+    assert!((slope - pushed).abs() < 1e-7 * pushed.abs(), "{slope} {pushed}");
+    // The loss of a task with it is the sum.
+    let set = ProblemSet::generate(Protocol::Vin { size: 8 }, 1, 1).unwrap();
+    let data = PlanningData::new(set).unwrap();
+    let tensors = vec![
+        data.batch(&[0, 3]).unwrap()[0].to_dtype(DType::F64).unwrap(),
+        data.batch(&[0, 3]).unwrap()[1].clone(),
+    ];
+    let batch = Batch { epoch: 0, index: 0, tensors };
+    let loss = |penalty: bool| {
+        let mut task = PlanningTask::new(network.clone(), None, false);
+        if penalty {
+            let vin = network.clone();
+            task = task.with_penalty(move |p| (vin.blending(p)? * 0.5).ok());
+        }
+        let graph = Graph::new();
+        task.loss(&graph, &here.bind(&graph), &batch).unwrap().to_f64().unwrap()
+    };
+    assert!((loss(true) - loss(false) - 0.5 * value(&here)).abs() < 1e-12);
 }

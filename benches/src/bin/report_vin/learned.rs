@@ -19,8 +19,18 @@ use pullback_vin::network::{
     Cnn, CnnSpec, PlanningData, PlanningTask, Vin, VinSpec, greedy, images,
 };
 
-pub(crate) fn trained<L: Layer + Clone>(
+pub(crate) fn trained<L: Layer>(
     network: L,
+    parameters: Parameters,
+    train: &ProblemSet,
+    epochs: u64,
+    seed: u64,
+) -> Result<Parameters> {
+    trained_by(PlanningTask::new(network, None, false), parameters, train, epochs, seed)
+}
+
+pub(crate) fn trained_by<L: Layer>(
+    task: PlanningTask<L>,
     parameters: Parameters,
     train: &ProblemSet,
     epochs: u64,
@@ -29,7 +39,6 @@ pub(crate) fn trained<L: Layer + Clone>(
     let options = LoaderOptions { batch: 32, seed, ..LoaderOptions::default() };
     let loader = Loader::new(PlanningData::new(train.clone())?, options)?;
     let adam = Adam::new(AdamOptions { learning_rate: 5e-3, ..AdamOptions::default() })?;
-    let task = PlanningTask::new(network, None, false);
     let options = TrainerOptions { epochs, clip: Some(5.0), ..TrainerOptions::default() };
     let steps = (epochs * loader.batches() as u64) as f64;
     let schedule = move |step: u64| {

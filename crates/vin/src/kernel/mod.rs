@@ -7,10 +7,14 @@ mod backward;
 mod dynamic;
 mod iteration;
 mod plane;
+mod propagation;
 mod sets;
 
 pub use dynamic::{DynamicShape, dynamic_backward, dynamic_forward, dynamic_push};
 pub use iteration::{LoopShape, LoopTape, loop_backward, loop_forward, loop_push};
+pub use propagation::{
+    PropagationShape, propagation_backward, propagation_forward, propagation_push,
+};
 pub use sets::{set_cross_entropy, set_cross_entropy_gradient};
 
 use pulp::Simd;

@@ -2,8 +2,12 @@
 
 use pullback_core_graph::{Result as NetworkResult, Var};
 use pullback_nn::layer::{Conv2d, Conv2dSpec, Layer};
-use pullback_nn::ops::max_pool2d;
 use pullback_nn::parameters::{Bound, Initialization, Scope};
+
+use crate::node::maximum_propagation;
+
+/// What v counts as nothing beside.
+const SMALLEST: f64 = 1e-6;
 
 /// What an [`MvProp`] is made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +29,8 @@ impl Default for MvPropSpec {
 }
 
 /// v ← max(v, r + p·(max over the 3×3 neighbours of v − r)) with r and p of each cell in (0, 1), v = r at first (Nardelli and others 2019,
-/// eq. 7): p is how well a cell passes value on, near 0 in walls. Logits are a 3×3 convolution of v.
+/// eq. 7): p is how well a cell passes value on, near 0 in walls. Logits are a 3×3 convolution of ln(1 + 10⁶·v); the paper's are one of v, which tells
+/// neighbours far from the goal apart only with weights in the hundreds.
 pub struct MvProp {
     hidden: Conv2d,
     maps: Conv2d,
@@ -54,14 +59,10 @@ impl Layer for MvProp {
     fn forward<'g>(&self, parameters: &Bound<'g>, x: Var<'g>) -> NetworkResult<Var<'g>> {
         let hidden = self.hidden.forward(parameters, x)?;
         let maps = self.maps.forward(parameters, hidden)?.sigmoid();
-        let (r, p) = (maps.narrow(1, 0, 1), maps.narrow(1, 1, 1));
-        let mut v = r;
-        for _ in 0..self.iterations {
-            // p ≥ 0, so the best neighbour is the largest v.
-            let best = max_pool2d(v, [3, 3], [1, 1], [1, 1]);
-            v = v.maximum(r + p * (best - r)).ok()?;
-        }
-        // Differences count: without its level v has the same scale near the goal and far off.
-        self.head.forward(parameters, v)
+        let plane = |k: usize| maps.narrow(1, k, 1).squeeze(1).ok();
+        // p ≥ 0, so the best neighbour is the largest v.
+        let v = maximum_propagation(plane(0)?, plane(1)?, self.iterations)?.unsqueeze(1);
+        // v falls by a factor with every move: its logarithm differs as much between neighbours far from the goal as near it. Off the map it is 0, the least.
+        self.head.forward(parameters, (v * (1.0 / SMALLEST) + 1.0).ln())
     }
 }

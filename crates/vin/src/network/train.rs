@@ -89,18 +89,31 @@ impl Dataset for PlanningData {
     }
 }
 
+/// What is added to the loss, of the parameters alone.
+type Penalty = Box<dyn for<'g> Fn(&Bound<'g>) -> NetworkResult<Var<'g>> + Send + Sync>;
+
 /// Training of any layer on planning problems: the loss is [`set_cross_entropy`] over all cells; after an epoch `success`, `optimal` and
 /// `right_action` are measured on held-out problems.
 pub struct PlanningTask<L> {
     network: L,
     held_out: Option<Arc<ProblemSet>>,
     everywhere: bool,
+    penalty: Option<Penalty>,
 }
 
 impl<L: Layer> PlanningTask<L> {
     /// Trains `network`. `everywhere`: see [`measure`].
     pub fn new(network: L, held_out: Option<Arc<ProblemSet>>, everywhere: bool) -> Self {
-        Self { network, held_out, everywhere }
+        Self { network, held_out, everywhere, penalty: None }
+    }
+
+    /// Adds a penalty on the parameters to the loss, as [`Vin::blending`](super::Vin::blending) times a weight.
+    #[must_use]
+    pub fn with_penalty(
+        self,
+        penalty: impl for<'g> Fn(&Bound<'g>) -> NetworkResult<Var<'g>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { penalty: Some(Box::new(penalty)), ..self }
     }
 
     /// The network.
@@ -122,7 +135,11 @@ impl<L: Layer> Task for PlanningTask<L> {
         };
         let sets: Vec<u8> = sets.flatten_all()?.to_vec1()?;
         let logits = self.network.forward(parameters, graph.constant(x))?;
-        set_cross_entropy(logits, sets)
+        let loss = set_cross_entropy(logits, sets)?;
+        match &self.penalty {
+            Some(penalty) => (loss + penalty(parameters)?).ok(),
+            None => Ok(loss),
+        }
     }
 
     fn evaluate(&self, parameters: &Parameters) -> pullback_nn::Result<BTreeMap<String, f64>> {

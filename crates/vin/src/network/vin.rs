@@ -119,13 +119,10 @@ impl Vin {
         parameters: &mut Parameters,
         discount: f64,
     ) -> pullback_nn::Result<()> {
-        let VinSpec { channels, kernel, iterations, actions, untied, .. } = self.spec;
-        if channels < 8 || !matches!(actions, 4 | 8) {
-            let what = format!("{channels} channels and {actions} actions: 8 or more, 4 or 8");
-            return Err(pullback_core_graph::Error::invalid("VIN", what).into());
-        }
+        let VinSpec { channels, kernel, iterations, untied, .. } = self.spec;
+        self.check_directions()?;
         let taps = kernel * kernel;
-        let [.., w, u, head] = &self.names;
+        let [.., w, u, _] = &self.names;
         let sets = if untied { iterations + 1 } else { 1 };
         for (name, value) in [(w, 1.0), (u, discount)] {
             let mut all = vec![0.0; sets * channels * taps];
@@ -138,9 +135,66 @@ impl Vin {
             }
             set_numbers(parameters, name, all)?;
         }
+        self.start_with_own_channels(parameters)
+    }
+
+    /// Sets the head so that an action reads a channel of its own and no other, direction by direction clockwise from north; all other weights stay. Which way a
+    /// channel looks is left to training.
+    ///
+    /// # Errors
+    /// As [`Vin::start_as_steps`].
+    pub fn start_with_own_channels(&self, parameters: &mut Parameters) -> pullback_nn::Result<()> {
+        let VinSpec { channels, actions, .. } = self.spec;
+        self.check_directions()?;
         let mut all = vec![0.0; actions * channels];
         (0..actions).for_each(|a| all[a * channels + 8 / actions * a] = 1.0);
-        set_numbers(parameters, head, all)
+        set_numbers(parameters, &self.names[5], all)
+    }
+
+    fn check_directions(&self) -> pullback_nn::Result<()> {
+        let VinSpec { channels, actions, .. } = self.spec;
+        if channels < 8 || !matches!(actions, 4 | 8) {
+            let what = format!("{channels} channels and {actions} actions: 8 or more, 4 or 8");
+            return Err(pullback_core_graph::Error::invalid("VIN", what).into());
+        }
+        Ok(())
+    }
+
+    /// How far the kernels of W and U are from looking at one cell each: Σ over them of ‖k‖₁ − ‖k‖₂, 0 where no kernel has two numbers that are not 0, whatever
+    /// their size and place (Yin, Lou, He and Xin 2015). To be added to a loss, some thousandths of it.
+    ///
+    /// Without it a VIN's first way to lower its loss is to blend: V spreads as heat does, Q reads its slope, and near the goal that is right. What is learned
+    /// then stays; on long ways it fails.
+    ///
+    /// # Errors
+    /// Those of the operations.
+    pub fn blending<'g>(&self, parameters: &Bound<'g>) -> NetworkResult<Var<'g>> {
+        let side = self.spec.kernel;
+        let of = |k: Var<'g>| -> NetworkResult<Var<'g>> {
+            let count: usize = k.dims()?.iter().product();
+            let k = k.reshape(&[count / (side * side), side * side]);
+            // Where U begins, at 0, neither norm has a slope.
+            (k.abs().sum([1]) - (k * k).sum([1]).safe_sqrt()).sum(()).ok()
+        };
+        let (w, u) = self.kernels(parameters)?;
+        Ok(of(w)? + of(u)?)
+    }
+
+    /// W and U, tied.
+    fn kernels<'g>(&self, parameters: &Bound<'g>) -> NetworkResult<(Var<'g>, Var<'g>)> {
+        let VinSpec { channels, kernel, iterations, untied, .. } = self.spec;
+        let dims = match untied {
+            true => vec![iterations + 1, channels, kernel, kernel],
+            false => vec![channels, kernel, kernel],
+        };
+        let [.., w, u, _] = &self.names;
+        let axes = [
+            Axis::Plain(if untied { iterations + 1 } else { 1 }),
+            Axis::Channels(channels),
+            Axis::Kernel(kernel),
+        ];
+        let read = |name| self.tied(parameters.get(name)?.reshape(&dims), &axes);
+        Ok((read(w)?, read(u)?))
     }
 
     /// The settings.
@@ -174,19 +228,8 @@ impl Vin {
     /// # Errors
     /// Those of the operations.
     pub fn q<'g>(&self, parameters: &Bound<'g>, x: Var<'g>) -> NetworkResult<Var<'g>> {
-        let VinSpec { channels, kernel, iterations, untied, pad, .. } = self.spec;
-        let dims = match untied {
-            true => vec![iterations + 1, channels, kernel, kernel],
-            false => vec![channels, kernel, kernel],
-        };
-        let [.., w, u, _] = &self.names;
-        let axes = [
-            Axis::Plain(if untied { iterations + 1 } else { 1 }),
-            Axis::Channels(channels),
-            Axis::Kernel(kernel),
-        ];
-        let read = |name| self.tied(parameters.get(name)?.reshape(&dims), &axes);
-        let (w, u) = (read(w)?, read(u)?);
+        let VinSpec { iterations, untied, pad, .. } = self.spec;
+        let (w, u) = self.kernels(parameters)?;
         let options = IterationOptions { iterations, pad, untied };
         value_iteration(self.reward(parameters, x)?, w, u, options)
     }

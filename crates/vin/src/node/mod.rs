@@ -2,6 +2,7 @@
 
 mod dynamic;
 mod plan;
+mod propagation;
 mod sets;
 mod value_iteration;
 
@@ -11,6 +12,7 @@ use pullback_core_graph::{Error as NetworkError, Phase, Result as NetworkResult}
 
 pub use dynamic::dynamic_value_iteration;
 pub use plan::PlanNode;
+pub use propagation::maximum_propagation;
 pub use sets::set_cross_entropy;
 pub use value_iteration::{IterationOptions, action_value_iteration, value_iteration};
 
