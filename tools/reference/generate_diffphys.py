@@ -16,7 +16,8 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[2] / "crates/diffphys/tests"
 VERSION = "4.0.1"
 # When to look, in steps.
-SAMPLES = {"shapes": [0, 40, 90], "cones": [0, 30, 70], "pile": [5, 40, 100], "logs": [10, 50, 120], "arm": [0, 60, 150], "arm_implicit": [0, 60, 150], "arm_rk": [0, 60, 150], "spinner": [0, 50], "blocks": [40, 75, 130]}
+SAMPLES = {"shapes": [0, 40, 90], "cones": [0, 30, 70], "pile": [5, 40, 100], "logs": [10, 50, 120], "arm": [0, 60, 150], "arm_implicit": [0, 60, 150], "arm_rk": [0, 60, 150], "spinner": [0, 50], "blocks": [40, 75, 130],
+           "tumbler": [0, 40, 110]}
 
 
 def numbers(x):

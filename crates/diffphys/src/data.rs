@@ -140,6 +140,7 @@ pub(crate) struct Scratch {
     pub(crate) stage: Stages,
     pub(crate) newton: crate::solve::Workspace,
     pub(crate) broad: crate::collide::Broad,
+    pub(crate) free: crate::dynamics::gyroscopic::Blocks,
 }
 
 /// Stages of Runge-Kutta.

@@ -6,8 +6,8 @@ mod common;
 use common::{direction, error, model, multiply, multiply_transpose, states};
 use pullback_diffphys::{Cotangent, Data, Model, Parameter, Rollout, StepDerivative};
 
-const DIFFERENTIABLE: [&str; 8] =
-    ["logs", "shapes", "cones", "pile", "arm", "arm_implicit", "arm_rk", "spinner"];
+const DIFFERENTIABLE: [&str; 9] =
+    ["logs", "shapes", "cones", "pile", "arm", "arm_implicit", "arm_rk", "spinner", "tumbler"];
 
 /// Visits states whose rows are not next to switching, with the step evaluated.
 fn each_state(mut visit: impl FnMut(&str, &Model, &Data, &mut StepDerivative)) {

@@ -66,7 +66,7 @@ impl Model {
         inertia::solve(&self.dof_parentid, &data.qLD, &data.qLDiagInv, out);
     }
 
-    /// The acceleration by which implicitfast steps: (M − h·∂(passive + actuator)/∂v)⁻¹·M·a.
+    /// The acceleration by which implicitfast steps: (M − h·∂(passive + actuator)/∂v)⁻¹·M·a, of lone free bodies with ∂bias/∂v.
     fn implicit_acceleration(&self, data: &mut Data, out: &mut [f64]) {
         let nv = self.nv();
         for k in 0..nv {
@@ -76,13 +76,16 @@ impl Model {
         m.copy_from_slice(&data.qM);
         let h = self.opt.timestep;
         self.velocity_slopes(data, |i, j, slope| m[i * nv + j] -= h * slope);
+        let mut free = std::mem::take(&mut data.scratch.free);
+        free.take(self, data, &mut m);
         factor(&self.dof_parentid, &mut m, &mut data.qLDiagInv);
         inertia::solve(&self.dof_parentid, &m, &data.qLDiagInv, out);
-        data.qLD = m;
+        free.solve(out);
+        (data.qLD, data.scratch.free) = (m, free);
     }
 
     /// Calls `visit(i, j, ∂force_i/∂v_j)`, i ≥ j, for the velocity derivatives of passive and actuator forces that implicitfast uses: those
-    /// between a degree of freedom and its ancestors.
+    /// between a degree of freedom and its ancestors. Those of the medium on lone free bodies are not symmetric and not among them.
     pub(crate) fn velocity_slopes(&self, data: &Data, mut visit: impl FnMut(usize, usize, f64)) {
         if self.opt.damper {
             for k in 0..self.nv() {
@@ -103,6 +106,9 @@ impl Model {
             }
         }
         super::medium::each_element(self, data, |element| {
+            if self.is_lone(element.body) {
+                return;
+            }
             let force = element.by_velocity(self, data);
             let mut j = self.last_dof(element.body);
             while j != super::NO_PARENT {

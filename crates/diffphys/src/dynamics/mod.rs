@@ -3,6 +3,7 @@
 mod actuation;
 mod bias;
 mod forward;
+pub(crate) mod gyroscopic;
 mod inertia;
 mod integrate;
 mod kinematics;

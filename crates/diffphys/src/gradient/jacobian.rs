@@ -4,9 +4,9 @@ use super::adjoint::Cotangent;
 use super::bend::Bends;
 use super::dense::Which;
 use super::forces::{activation_slopes, input_slopes};
-use super::medium;
 use super::smooth::Composite;
 use super::step::StepDerivative;
+use super::{gyroscopic, medium};
 use crate::dynamics::{law, length_slopes, multiply_inertia, solve, transmission};
 use crate::error::length;
 use crate::model::{Integrator, Transmission};
@@ -106,7 +106,7 @@ impl StepDerivative {
         self.dense.add_product(here, acceleration);
         solve_factored(&self.hessian, nv, acceleration);
         if self.implicit {
-            // M̂·dâ = M·da + dM·(a − â) + h·dD·â.
+            // M̂·dâ = M·da + dM·(a − â) + h·dD·â − h·dC·â.
             moved.fill(0.0);
             multiply_inertia(&model.dof_parentid, &data.qM, acceleration, moved);
             self.dense.clear();
@@ -124,9 +124,11 @@ impl StepDerivative {
                 let psi = self.motions.psi.as_slice();
                 let at = (psi, &self.contacts.bends, self.acceleration.as_slice());
                 push_slopes(model, data, at, turn, &mut self.slopes, self.dense.blocks());
+                gyroscopic::push(model, data, &self.acceleration, self.dense.blocks());
             }
             self.dense.add_product(here, moved);
             solve(&model.dof_parentid, &self.factor, &self.inverse, moved);
+            self.free.solve(moved);
             acceleration.copy_from_slice(moved);
         }
         for k in 0..nv {
@@ -214,7 +216,7 @@ impl StepDerivative {
         if !self.implicit {
             return;
         }
-        // M̂·∂â = M·∂a + ∂M·(a − â) + h·∂D·â.
+        // M̂·∂â = M·∂a + ∂M·(a − â) + h·∂D·â − h·∂C·â.
         let parents = &model.dof_parentid;
         let [column, moved, unit, _] = &mut self.rows;
         let blocks = [
@@ -242,6 +244,7 @@ impl StepDerivative {
             let psi = self.motions.psi.as_slice();
             let at = (psi, &self.contacts.bends, self.acceleration.as_slice());
             push_slopes(model, data, at, unit, &mut self.slopes, self.dense.blocks());
+            gyroscopic::push(model, data, &self.acceleration, self.dense.blocks());
         }
         let blocks = [
             (&mut self.dense.dq, nv),
@@ -255,6 +258,7 @@ impl StepDerivative {
                     column[k] = matrix[k * width + c];
                 }
                 solve(parents, &self.factor, &self.inverse, column);
+                self.free.solve(column);
                 for k in 0..nv {
                     matrix[k * width + c] = column[k];
                 }

@@ -23,8 +23,17 @@ fn pull_slopes(force: &[Dual<6>; 6], x: &[f64; 6]) -> [f64; 6] {
 }
 
 /// B·x.
-fn push_slopes(force: &[Dual<6>; 6], x: &[f64; 6]) -> [f64; 6] {
+pub(crate) fn push_slopes(force: &[Dual<6>; 6], x: &[f64; 6]) -> [f64; 6] {
     force.map(|f| f.slope.iter().zip(x).map(|(a, b)| a * b).sum())
+}
+
+/// What implicitfast's form of two motions (w, a) is multiplied by when either changes: wᵀ·B·a on lone free bodies, ½·wᵀ·(B + Bᵀ)·a on others.
+fn form_ends(force: &[Dual<6>; 6], x: &[[f64; 6]; 2], lone: bool) -> [[f64; 6]; 2] {
+    if lone {
+        [push_slopes(force, &x[1]), pull_slopes(force, &x[0])]
+    } else {
+        [symmetric_slopes(force, &x[1]), symmetric_slopes(force, &x[0])]
+    }
 }
 
 /// B made symmetric, as implicitfast uses it, times x.
@@ -108,7 +117,7 @@ fn along(model: &Model, data: &Data, body: usize, x: &[f64]) -> Spatial {
     out
 }
 
-/// Adds the cotangents of `scale`·wᵀ·D·a, D the symmetric derivative of the forces in the velocities, at fixed w and a.
+/// Adds the cotangents of `scale`·wᵀ·D·a, D implicitfast's derivative of the forces in the velocities, at fixed w and a.
 pub(super) fn pull_form(
     model: &Model,
     data: &Data,
@@ -121,7 +130,7 @@ pub(super) fn pull_form(
         let x = [along(model, data, body, w), along(model, data, body, a)];
         let local = [element.local(&x[0]), element.local(&x[1])];
         let force = element.by_velocity(model, data);
-        let on = [1, 0].map(|k| element.world(&symmetric_slopes(&force, &local[k])));
+        let on = form_ends(&force, &local, model.is_lone(body)).map(|f| element.world(&f));
         let (on_velocity, _) = form_slopes(model, data, element, &local);
         let on_l = element.world(&on_velocity);
         let turn = wind(model, element, &on_velocity);
@@ -145,7 +154,7 @@ pub(super) fn pull_form(
     });
 }
 
-/// The derivatives of ½(x₀ᵀ·B·x₁ + x₁ᵀ·B·x₀) in the local velocity and the shape.
+/// The derivatives of ½(x₀ᵀ·B·x₁ + x₁ᵀ·B·x₀), of lone free bodies x₀ᵀ·B·x₁, in the local velocity and the shape.
 fn form_slopes(
     model: &Model,
     data: &Data,
@@ -153,14 +162,16 @@ fn form_slopes(
     x: &[[f64; 6]; 2],
 ) -> ([f64; 6], [f64; SHAPE]) {
     let (mut velocity, mut shape) = ([0.0; 6], [0.0; SHAPE]);
-    for (row, column) in [(0, 1), (1, 0)] {
+    let halves = [(0, 1, 0.5), (1, 0, 0.5)];
+    let parts: &[_] = if model.is_lone(element.body) { &[(0, 1, 1.0)] } else { &halves };
+    for &(row, column, share) in parts {
         let force = element.along(model, data, &x[column]);
         for (f, by) in force.iter().zip(&x[row]) {
             for k in 0..6 {
-                velocity[k] += 0.5 * by * f.mixed[k];
+                velocity[k] += share * by * f.mixed[k];
             }
             for k in 0..SHAPE {
-                shape[k] += 0.5 * by * f.mixed[6 + k];
+                shape[k] += share * by * f.mixed[6 + k];
             }
         }
     }
@@ -258,8 +269,9 @@ fn moved(
     };
     add(pull_slopes(&force, lambda), &data.cvel[body], 1.0);
     if let Some((x, local, scale)) = form {
-        add(symmetric_slopes(&force, &local[1]), &x[0], scale);
-        add(symmetric_slopes(&force, &local[0]), &x[1], scale);
+        let [first, second] = form_ends(&force, &local, model.is_lone(body));
+        add(first, &x[0], scale);
+        add(second, &x[1], scale);
         add(form_slopes(model, data, element, &local).0, &data.cvel[body], scale);
     }
     let back = rotate_back(&data.xmat[body], on_point);

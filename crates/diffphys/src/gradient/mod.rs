@@ -7,6 +7,7 @@ mod contact;
 mod dense;
 mod dynamics;
 mod forces;
+mod gyroscopic;
 mod jacobian;
 mod medium;
 mod parameter;
@@ -19,6 +20,6 @@ mod step;
 
 pub use adjoint::Cotangent;
 pub use dynamics::DynamicsDerivative;
-pub(crate) use medium::symmetric_slopes;
+pub(crate) use medium::{push_slopes, symmetric_slopes};
 pub use report::GradientReport;
 pub use step::StepDerivative;

@@ -9,6 +9,7 @@ use super::medium;
 use super::softness::{geom_friction, geom_solimp, geom_solref, other_rows, pair, ranges};
 use crate::collide::geometry::Motion;
 use crate::constraint::RowKind;
+use crate::dynamics::gyroscopic;
 use crate::dynamics::{
     gears, law, spring_rotation, stretch, transmission, unit_length, unit_moment,
 };
@@ -97,14 +98,31 @@ impl Pulled<'_> {
     }
 
     /// Pairs of body motions whose bilinear form with the inertia is −λᵀ·ID + wᵀ·M·(a − â), with signs:
-    /// −Λ·I·A + (v × Λ)·I·v + W·I·X.
-    fn forms(&self, body: usize) -> [(f64, Spatial, Spatial); 3] {
+    /// −Λ·I·A + (v × Λ)·I·v + W·I·X, and −h·wᵀ·C·â of lone free bodies.
+    fn forms(&self, body: usize) -> [(f64, Spatial, Spatial); 5] {
         let (lambda, v) = (self.adjoint.bodies[body], self.data.cvel[body]);
         let implicit = match &self.implicit {
             Some(i) => (1.0, i.weight_bodies[body], i.change_bodies[body]),
             None => (0.0, [0.0; 6], [0.0; 6]),
         };
-        [(-1.0, lambda, self.accelerations[body]), (1.0, cross_motion(&v, &lambda), v), implicit]
+        let first = [(-1.0, lambda, self.accelerations[body]), (1.0, cross_motion(&v, &lambda), v)];
+        let [a, b] = self.gyroscopic(body);
+        [first[0], first[1], implicit, a, b]
+    }
+
+    /// −h·wᵀ·C(ω)·α = h·((ω × W)·I·α + (α × W)·I·ω) where implicitfast has C, else 0.
+    fn gyroscopic(&self, body: usize) -> [(f64, Spatial, Spatial); 2] {
+        let (model, root) = (self.model, self.model.body_rootid[body]);
+        let first = model.body_dofadr[root];
+        match &self.implicit {
+            Some(i) if model.opt.integrator == Integrator::ImplicitFast && model.is_lone(body) => {
+                let omega = gyroscopic::rotation(self.data, first, &self.data.qvel);
+                let alpha = gyroscopic::rotation(self.data, first, i.acceleration);
+                let (h, w) = (model.opt.timestep, &i.weight_bodies[body]);
+                [(h, cross_motion(&omega, w), alpha), (h, cross_motion(&alpha, w), omega)]
+            }
+            _ => [(0.0, [0.0; 6], [0.0; 6]); 2],
+        }
     }
 
     fn bodies(&self, parameter: Parameter, out: &mut [f64]) {

@@ -5,10 +5,12 @@ use super::adjoint::{Adjoint, Cotangent, pull_inertia};
 use super::contact::ContactMotions;
 use super::dense::Dense;
 use super::forces::activation_slopes;
+use super::gyroscopic;
 use super::jacobian::pull_slopes;
 use super::parameter::{Implicit, Pulled};
 use super::runge_kutta::RungeKutta;
 use super::smooth::Motions;
+use crate::dynamics::gyroscopic::Blocks;
 use crate::dynamics::{factor, forward, solve};
 use crate::error::length;
 use crate::model::{Integrator, Parameter};
@@ -56,6 +58,8 @@ pub struct StepDerivative {
     pub(super) implicit: bool,
     pub(super) factor: Vec<f64>,
     pub(super) inverse: Vec<f64>,
+    /// The blocks of M̂ that are not in `factor`.
+    pub(super) free: Blocks,
     pub(super) motions: Motions,
     pub(super) still: Motions,
     pub(super) contacts: ContactMotions,
@@ -89,6 +93,7 @@ impl StepDerivative {
             implicit: false,
             factor: vec![0.0; nv * nv],
             inverse: vec![0.0; nv],
+            free: Blocks::default(),
             motions: Motions::default(),
             still: Motions::default(),
             contacts: ContactMotions::default(),
@@ -148,6 +153,7 @@ impl StepDerivative {
             _ => true,
         };
         self.acceleration.copy_from_slice(&data.qacc);
+        self.free.clear();
         if self.implicit {
             self.factor.copy_from_slice(&data.qM);
             if model.opt.integrator == Integrator::Euler {
@@ -157,12 +163,14 @@ impl StepDerivative {
             } else {
                 let factor = &mut self.factor;
                 model.velocity_slopes(data, |i, j, slope| factor[i * nv + j] -= h * slope);
+                self.free.take(model, data, factor);
             }
             factor(&model.dof_parentid, &mut self.factor, &mut self.inverse);
             for k in 0..nv {
                 self.acceleration[k] = data.qfrc_smooth[k] + data.qfrc_constraint[k];
             }
             solve(&model.dof_parentid, &self.factor, &self.inverse, &mut self.acceleration);
+            self.free.solve(&mut self.acceleration);
         }
         for k in 0..nv {
             self.velocity[k] = data.qvel[k] + h * self.acceleration[k];
@@ -267,9 +275,10 @@ impl StepDerivative {
         }
         let data = &self.data;
         if self.implicit {
-            // â = M̂⁻¹·M·a: w = M̂⁻¹·h·v̄, ā = M·w, and wᵀ·(δM·(a − â) − h·δD·â).
+            // â = M̂⁻¹·M·a: w = M̂⁻ᵀ·h·v̄, ā = M·w, and wᵀ·(δM·(a − â) + h·δD·â − h·δC·â), C of lone free bodies.
             weight.copy_from_slice(qacc);
             solve(&model.dof_parentid, &self.factor, &self.inverse, weight);
+            self.free.solve_transposed(weight);
             qacc.fill(0.0);
             crate::dynamics::multiply_inertia(&model.dof_parentid, &data.qM, weight, qacc);
             pull_inertia(model, data, &self.still, weight, &mut self.scratch, &mut out.qpos);
@@ -277,6 +286,7 @@ impl StepDerivative {
                 let at = (weight.as_slice(), self.acceleration.as_slice());
                 let how = (self.motions.psi.as_slice(), &self.contacts.bends);
                 pull_slopes(model, data, how, at, out);
+                gyroscopic::pull(model, data, at, out);
             }
         }
         self.adjoint.pull(model, data, &self.hessian, &self.motions, &self.contacts, qacc, out);

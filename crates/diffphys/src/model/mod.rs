@@ -301,6 +301,8 @@ arrays! {
     } inputs {} hidden {
         /// Length of `act`.
         na: usize,
+        /// First degree of freedom of each free body to which nothing is jointed.
+        free: Vec<usize>,
         /// Convex hulls of meshes.
         mesh: Vec<Hull>,
         /// Pairs of geoms that may touch, and the explicit pair of each, if any.

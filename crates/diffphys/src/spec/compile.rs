@@ -67,6 +67,7 @@ pub(super) fn compile(spec: &Spec) -> Result<Model> {
     }
     model.mesh = meshes.into_hulls();
     masses(&mut model, spec)?;
+    model.free = lone(&model);
     unique("body", &model.body_names)?;
     unique("joint", &model.jnt_names)?;
     unique("geom", &model.geom_names)?;
@@ -122,6 +123,18 @@ fn depth_first(spec: &Spec) -> Vec<usize> {
         stack.extend(children[id].iter().rev());
     }
     order
+}
+
+/// First degree of freedom of each free body to which nothing is jointed.
+fn lone(model: &Model) -> Vec<usize> {
+    let of = |root: usize| {
+        let joints = (0..model.njnt()).filter(|&j| model.body_rootid[model.jnt_bodyid[j]] == root);
+        joints.count()
+    };
+    (0..model.njnt())
+        .filter(|&j| model.jnt_type[j] == JointType::Free && of(model.jnt_bodyid[j]) == 1)
+        .map(|j| model.jnt_dofadr[j])
+        .collect()
 }
 
 fn unique(kind: &str, names: &[String]) -> Result<()> {

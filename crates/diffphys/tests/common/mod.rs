@@ -4,8 +4,18 @@
 use pullback_diffphys::{Data, Model, Options, mjcf};
 
 /// Names of the files in `tests/models` that MuJoCo's numbers are known of.
-pub const MODELS: [&str; 9] =
-    ["shapes", "cones", "pile", "logs", "arm", "arm_implicit", "arm_rk", "spinner", "blocks"];
+pub const MODELS: [&str; 10] = [
+    "shapes",
+    "cones",
+    "pile",
+    "logs",
+    "arm",
+    "arm_implicit",
+    "arm_rk",
+    "spinner",
+    "blocks",
+    "tumbler",
+];
 
 /// Those of `tests/models/joints`: connect and weld, media, spatial tendons, transmissions.
 pub const JOINTS: [&str; 6] = [
