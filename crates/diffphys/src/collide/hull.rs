@@ -110,6 +110,11 @@ impl Hull {
         }
     }
 
+    /// The vertex that is farthest against a direction, the first of equal ones.
+    pub(crate) fn lowest(&self, up: Vec3) -> u32 {
+        self.support(scale(up, -1.0), None)
+    }
+
     /// The hull of points, or why there is none: fewer than 4, or all (nearly) in one plane.
     pub(crate) fn new(points: &[Vec3]) -> Result<Self, String> {
         let triangles = triangles(points)?;

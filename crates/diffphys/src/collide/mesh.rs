@@ -1,16 +1,11 @@
-//! A plane and the hull of a mesh: the corners of a face that lies on it, else the deepest corner and its neighbours (`mjc_PlaneConvex`).
-//! MuJoCo 4.0 chooses other corners of the same hull where none of its faces is nearly parallel to the plane.
+//! A plane and the hull of a mesh, as MuJoCo has it since 3.13 (`mjc_PlaneConvex`): the deepest corner, and of the face around it that is most
+//! nearly parallel to the plane up to three more corners, where they are below the mesh's centre and within the margin.
 
-use super::convex::{Solid, flat_corners};
+use super::Hull;
+use super::convex::Solid;
 use super::pairs::{Touch, Touches};
-use super::scalar::{Scalar, V, add, add_scaled, column, dot, rotate, rotate_back, sub};
+use super::scalar::{Scalar, V, add, add_scaled, column, cross, dot, rotate, rotate_back, sub};
 use crate::spatial::norm;
-
-/// Corners nearer to the first than this share of the bounding sphere's radius are left out.
-const APART: f64 = 0.3;
-
-/// Contacts of one pair.
-const MOST: usize = 4;
 
 pub(crate) fn plane_mesh<T: Scalar>(
     a: &Solid<'_, T>,
@@ -20,36 +15,56 @@ pub(crate) fn plane_mesh<T: Scalar>(
 ) {
     let Some(hull) = b.hull else { return };
     let normal = column(&a.shape.mat, 2);
-    let down = normal.map(|x| -x.value());
-    let corner = |v: u32| -> V<T> {
-        add(b.shape.pos, rotate(&b.shape.mat, hull.vertex(v).map(T::constant)))
-    };
-    let mut count = 0;
-    let mut touch = |point: V<T>| {
+    let up = rotate_back(&b.shape.mat, normal).map(T::value);
+    let mut touch = |v: u32, first: bool| {
+        let arm = rotate(&b.shape.mat, hull.vertex(v).map(T::constant));
+        let point: V<T> = add(b.shape.pos, arm);
         let dist = dot(normal, sub(point, a.shape.pos));
-        if dist.value() <= margin {
-            let pos = add_scaled(point, normal, dist.times(-0.5));
-            out.push(Touch { dist, pos, normal, tangent: [T::zero(); 3] });
-            count += 1;
+        if dist.value() > margin || (!first && dot(normal, arm).value() > 0.0) {
+            return false;
         }
-        count
+        let pos = add_scaled(point, normal, dist.times(-0.5));
+        out.push(Touch { dist, pos, normal, tangent: [T::zero(); 3] });
+        true
     };
-    if flat_corners(b, down, |p| {
-        touch(p);
-    }) {
+    let deepest = hull.lowest(up);
+    if !touch(deepest, true) {
         return;
     }
-    let values = b.shape.values();
-    let first = hull.support(rotate_back(&values.mat, down), None);
-    let place = corner(first).map(T::value);
-    if touch(corner(first)) == 0 {
-        return;
+    let slope = |f: u32| dot(hull.normal(f), up);
+    let faces = hull.faces_of(deepest).iter().copied();
+    let Some(face) = faces.min_by(|f, g| slope(*f).total_cmp(&slope(*g))) else { return };
+    for v in four(hull, hull.polygon(face), deepest).into_iter().flatten() {
+        touch(v, false);
     }
-    for &v in hull.neighbors(first) {
-        let point = corner(v);
-        let far = norm(sub(point.map(T::value), place)) >= APART * hull.reach();
-        if far && touch(point) == MOST {
-            return;
+}
+
+/// Up to three more corners of a polygon, which together with `first` enclose much area: from the first four corners on, the last of the four is
+/// moved along the polygon while that enlarges the area, then the ones before it.
+fn four(hull: &Hull, polygon: &[u32], first: u32) -> [Option<u32>; 3] {
+    let n = polygon.len();
+    let start = polygon.iter().position(|&v| v == first).unwrap_or(0);
+    let corner = |k: usize| polygon[(start + k) % n];
+    let mut best = [1, 2, 3];
+    if n > 4 {
+        let at = |k: usize| hull.vertex(corner(k));
+        let area = |[b, c, d]: [usize; 3]| norm(cross(sub(at(0), at(c)), sub(at(b), at(d))));
+        let mut most = area(best);
+        let mut enlarge = |best: &mut [usize; 3], which: usize| {
+            let mut moved = *best;
+            moved[which] += 1;
+            let larger = area(moved);
+            // The corner before the first one is the last.
+            let better = moved[which] < n && larger > most;
+            if better {
+                (most, *best) = (larger, moved);
+            }
+            better
+        };
+        while enlarge(&mut best, 2) {
+            while enlarge(&mut best, 1) {}
+            while enlarge(&mut best, 0) {}
         }
     }
+    best.map(|k| (k < n).then(|| corner(k)))
 }

@@ -4,7 +4,7 @@ mod file;
 mod text;
 
 use crate::collide::{Hull, moments};
-use crate::spatial::{Vec3, add_scaled, cross, eigen_symmetric, norm, quaternion, scale, sub};
+use crate::spatial::{Vec3, add_scaled, axes, cross, norm, principal_axes, quaternion, scale, sub};
 use crate::spec::Pose;
 use crate::{Error, Result};
 
@@ -118,9 +118,10 @@ impl Mesh {
         }
         let center = add_scaled(from, center, 1.0);
         let (again, _, second) = moments(triangles.iter().copied(), center, absolute);
-        let [xx, yy, zz, xy, xz, yz] = second.map(|m| m / again);
-        let (moments, axes) = eigen_symmetric([yy + zz, xx + zz, xx + yy, -xy, -xz, -yz]);
-        let quat = quaternion::normalize(quaternion::from_matrix(&axes));
+        let [xx, yy, zz, xy, xz, yz] = second;
+        let (moments, quat) =
+            principal_axes([yy + zz, xx + zz, xx + yy, -xy, -xz, -yz], axes::OF_MESHES);
+        let moments = moments.map(|m| m / again);
         let [a, b, c] = moments;
         let least = -1e-9 * (a + b + c);
         if moments.iter().any(|m| *m <= 0.0) || a > b + c - least {

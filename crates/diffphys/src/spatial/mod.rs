@@ -2,9 +2,12 @@
 //!
 //! Matrices of 3 × 3 are row-major; quaternions are (w, x, y, z); spatial vectors are (rotation; translation), forces (torque; force).
 
+pub(crate) mod axes;
 pub(crate) mod hyper;
 pub(crate) mod motion;
 pub(crate) mod quaternion;
+
+pub(crate) use axes::principal_axes;
 
 /// A vector of three.
 pub(crate) type Vec3 = [f64; 3];
@@ -106,56 +109,4 @@ pub(crate) fn linear(s: &Spatial) -> Vec3 {
 #[inline]
 pub(crate) fn spatial(rotation: Vec3, translation: Vec3) -> Spatial {
     [rotation[0], rotation[1], rotation[2], translation[0], translation[1], translation[2]]
-}
-
-/// Eigenvalues (decreasing) and eigenvectors (columns) of a symmetric matrix [xx, yy, zz, xy, xz, yz], by cyclic Jacobi rotations.
-pub(crate) fn eigen_symmetric(s: [f64; 6]) -> (Vec3, Mat3) {
-    let mut a = [[s[0], s[3], s[4]], [s[3], s[1], s[5]], [s[4], s[5], s[2]]];
-    let mut v = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
-    for _ in 0..60 {
-        let off = a[0][1].abs() + a[0][2].abs() + a[1][2].abs();
-        if off <= f64::EPSILON * (a[0][0].abs() + a[1][1].abs() + a[2][2].abs()) * 1e-2 {
-            break;
-        }
-        for (p, q) in [(0, 1), (0, 2), (1, 2)] {
-            if a[p][q] == 0.0 {
-                continue;
-            }
-            let theta = (a[q][q] - a[p][p]) / (2.0 * a[p][q]);
-            let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
-            let t = if theta == 0.0 { 1.0 } else { t };
-            let c = 1.0 / (t * t + 1.0).sqrt();
-            let s = t * c;
-            for k in 0..3 {
-                let (x, y) = (a[k][p], a[k][q]);
-                a[k][p] = c * x - s * y;
-                a[k][q] = s * x + c * y;
-            }
-            for k in 0..3 {
-                let (x, y) = (a[p][k], a[q][k]);
-                a[p][k] = c * x - s * y;
-                a[q][k] = s * x + c * y;
-            }
-            for row in &mut v {
-                let (x, y) = (row[p], row[q]);
-                row[p] = c * x - s * y;
-                row[q] = s * x + c * y;
-            }
-        }
-    }
-    let mut order = [0, 1, 2];
-    order.sort_by(|&i, &j| a[j][j].total_cmp(&a[i][i]));
-    let values = [a[order[0]][order[0]], a[order[1]][order[1]], a[order[2]][order[2]]];
-    let mut vectors = [0.0; 9];
-    for row in 0..3 {
-        for (to, &from) in order.iter().enumerate() {
-            vectors[3 * row + to] = v[row][from];
-        }
-    }
-    // A right-handed frame.
-    let third = cross(column(&vectors, 0), column(&vectors, 1));
-    for row in 0..3 {
-        vectors[3 * row + 2] = third[row];
-    }
-    (values, vectors)
 }

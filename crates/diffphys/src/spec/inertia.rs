@@ -4,7 +4,7 @@ use super::meshes::Meshes;
 use super::{Body, Geom, InertiaRules, Inertial, Pose};
 use crate::model::GeomType;
 use crate::spatial::motion::rotate_inertia;
-use crate::spatial::{MINVAL, add, add_scaled, eigen_symmetric, quaternion, scale, sub};
+use crate::spatial::{MINVAL, add, add_scaled, axes, principal_axes, quaternion, scale, sub};
 use std::f64::consts::PI;
 
 /// The volume, m³, of a shape; 0 for planes.
@@ -92,8 +92,7 @@ fn principal(given: &Inertial) -> Principal {
     if [xy, xz, yz] == [0.0; 3] {
         return (given.mass, given.pose, [xx, yy, zz]);
     }
-    let (values, axes) = eigen_symmetric(given.inertia);
-    let turn = quaternion::from_matrix(&axes);
+    let (values, turn) = principal_axes(given.inertia, axes::OF_BODIES);
     let quat = quaternion::normalize(quaternion::product(given.pose.quat, turn));
     (given.mass, Pose { pos: given.pose.pos, quat }, values)
 }
@@ -129,6 +128,6 @@ fn of_geoms(geoms: &[Geom], (low, high): (i32, i32), meshes: &Meshes) -> Princip
             full[k] += own[k] + m * shift[k];
         }
     }
-    let (values, axes) = eigen_symmetric(full);
-    (total, Pose { pos: add(center, [0.0; 3]), quat: quaternion::from_matrix(&axes) }, values)
+    let (values, quat) = principal_axes(full, axes::OF_BODIES);
+    (total, Pose { pos: add(center, [0.0; 3]), quat }, values)
 }

@@ -84,17 +84,6 @@ pub(crate) fn convex<T: Scalar>(
     out.push(Touch { dist, pos, normal, tangent: [T::zero(); 3] });
 }
 
-/// At most four corners of the flat of a solid that faces the unit direction `outward` of the world.
-pub(crate) fn flat_corners<T: Scalar>(
-    solid: &Solid<'_, T>,
-    outward: V<f64>,
-    mut visit: impl FnMut(V<T>),
-) -> bool {
-    let Some(flat) = patch::facing(&solid.values(), outward) else { return false };
-    patch::Polygon::of(flat, solid).four().as_slice().iter().for_each(|p| visit(*p));
-    true
-}
-
 /// Where no pair of features is the contact (parallel ones, say): the points as points of the solids, the normal as it is. The distance has
 /// its exact derivative, because it does not change with the normal to first order.
 fn frozen<T: Scalar>(solids: [&Solid<'_, T>; 2], guess: &Guess) -> (V<T>, T, [V<T>; 2]) {

@@ -158,15 +158,6 @@ fn flat_normal<T: Scalar>(solid: &Solid<'_, T>, feature: Feature) -> V<T> {
     rotate(&solid.shape.mat, n.map(T::constant))
 }
 
-/// The flat of a solid that faces the unit direction `outward` of the world, if one does.
-pub(super) fn facing(solid: &Solid<'_, f64>, outward: Vec3) -> Option<Feature> {
-    let wide = (2.0 * (1.0 - FACING)).sqrt();
-    let list = near(solid, rotate_back(&solid.shape.mat, outward), wide);
-    let cosine = |f: &Feature| dot(flat_normal(solid, *f), outward);
-    let flats = list.as_slice().iter().copied().filter(|f| f.dimension() == 2);
-    flats.max_by(|f, g| cosine(f).total_cmp(&cosine(g))).filter(|f| cosine(f) > FACING)
-}
-
 /// Flats and lines that touch along the unit normal.
 pub(super) fn patch(solids: [&Solid<'_, f64>; 2], normal: Vec3) -> Option<Patch> {
     let outward = [normal, reversed(normal)];
