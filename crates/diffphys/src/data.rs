@@ -139,6 +139,7 @@ pub(crate) struct Scratch {
     pub(crate) dof: Vec<f64>,
     pub(crate) stage: Stages,
     pub(crate) newton: crate::solve::Workspace,
+    pub(crate) noslip: crate::solve::NoSlip,
     pub(crate) broad: crate::collide::Broad,
     pub(crate) free: crate::dynamics::gyroscopic::Blocks,
 }

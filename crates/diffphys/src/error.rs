@@ -89,6 +89,14 @@ pub enum Error {
         /// What a derivative needs.
         needed: f64,
     },
+    /// What was asked for has no derivative.
+    #[error("{node}: no derivative with {what}")]
+    NotDifferentiable {
+        /// The function.
+        node: &'static str,
+        /// Why, with the option or element.
+        what: String,
+    },
 }
 
 impl Error {

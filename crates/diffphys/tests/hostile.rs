@@ -17,7 +17,6 @@ fn in_world(body: &str) -> String {
 fn unsupported_physics_is_named_with_its_line() {
     let table = [
         ("<mujoco><option integrator='implicit'/></mujoco>", "integrator"),
-        ("<mujoco><option noslip_iterations='3'/></mujoco>", "noslip"),
         ("<mujoco><option><flag override='enable'/></option></mujoco>", "override"),
         ("<mujoco><extension/></mujoco>", "extension"),
         ("<mujoco><deformable/></mujoco>", "deformable"),

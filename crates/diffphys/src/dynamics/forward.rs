@@ -43,6 +43,9 @@ pub(crate) fn acceleration(model: &Model, data: &mut Data) {
     data.qacc_smooth.copy_from_slice(&data.qfrc_smooth);
     inertia::solve(&model.dof_parentid, &data.qLD, &data.qLDiagInv, &mut data.qacc_smooth);
     solve::solve(model, data);
+    if model.opt.noslip_iterations > 0 {
+        solve::remove_slip(model, data);
+    }
 }
 
 /// Forward dynamics at `data`'s state, without checks.
@@ -66,7 +69,8 @@ impl Model {
     /// Inverse dynamics (`mj_inverse`): the generalized force `qfrc_inverse` that gives `data.qacc` at the present positions and
     /// velocities, beside passive and constraint forces:
     ///
-    /// τ = M·a + c − passive − Jᵀ·f, f = −∇s(J·a − aref) row by row. The model is invertible: no optimization is needed.
+    /// τ = M·a + c − passive − Jᵀ·f, f = −∇s(J·a − aref) row by row. The model is invertible: no optimization is needed. Forces are those of the
+    /// main solver: accelerations that `noslip_iterations` changed have no inverse.
     ///
     /// `qacc` (`nv`, m/s² and rad/s²) is the acceleration.
     ///

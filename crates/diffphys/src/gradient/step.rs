@@ -114,7 +114,7 @@ impl StepDerivative {
     ///
     /// # Errors
     /// As of [`Model::step`]; [`Error::NotConverged`] if the solver's scaled gradient is above 10⁻⁷: raise `opt.iterations` or lower
-    /// `opt.tolerance`.
+    /// `opt.tolerance`. [`Error::NotDifferentiable`] with `noslip_iterations`.
     pub fn evaluate(&mut self, model: &Model, data: &Data) -> Result<()> {
         const NODE: &str = "step derivative";
         (self.prepared, self.pulled) = (false, false);
@@ -351,6 +351,10 @@ impl StepDerivative {
 /// Forward dynamics at the state of `data`, solved as exactly as a derivative needs.
 pub(super) fn solved(model: &Model, data: &mut Data) -> Result<()> {
     const NODE: &str = "step derivative";
+    if model.opt.noslip_iterations > 0 {
+        let what = format!("noslip_iterations = {}", model.opt.noslip_iterations);
+        return Err(Error::NotDifferentiable { node: NODE, what });
+    }
     forward(model, data)?;
     if data.solve.gradient > POLISHED {
         // A step may stop earlier than a derivative can.

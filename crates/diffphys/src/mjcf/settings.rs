@@ -133,14 +133,17 @@ pub(crate) fn option(element: &Element, options: &mut Options) -> Result<()> {
         ("impratio", &mut options.impratio),
         ("tolerance", &mut options.tolerance),
         ("ls_tolerance", &mut options.ls_tolerance),
+        ("noslip_tolerance", &mut options.noslip_tolerance),
     ] {
         if let Some(x) = a.number(name)? {
             *slot = x;
         }
     }
-    for (name, slot) in
-        [("iterations", &mut options.iterations), ("ls_iterations", &mut options.ls_iterations)]
-    {
+    for (name, slot) in [
+        ("iterations", &mut options.iterations),
+        ("ls_iterations", &mut options.ls_iterations),
+        ("noslip_iterations", &mut options.noslip_iterations),
+    ] {
         if let Some(n) = a.integer(name)? {
             *slot = usize::try_from(n).map_err(|_| element.wrong(format!("{name} is {n}")))?;
         }
@@ -175,15 +178,9 @@ pub(crate) fn option(element: &Element, options: &mut Options) -> Result<()> {
     if let Some(wind) = a.exactly::<3>("wind")? {
         options.wind = wind;
     }
-    if let Some(n) = a.integer("noslip_iterations")?
-        && n > 0
-    {
-        return Err(element.unsupported("noslip_iterations"));
-    }
     // How matrices are stored, precision of unused algorithms, and numbers that count only with the flag `override`.
     a.finish(&[
         "jacobian",
-        "noslip_tolerance",
         "ccd_tolerance",
         "ccd_iterations",
         "mpr_tolerance",

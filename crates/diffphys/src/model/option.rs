@@ -54,6 +54,10 @@ pub struct Options {
     pub iterations: usize,
     /// Iterations of the line search. 50.
     pub ls_iterations: usize,
+    /// Sweeps of the pass that takes out slip after the solver. 0: none. With it there are no derivatives of steps.
+    pub noslip_iterations: usize,
+    /// Tolerance of that pass. 1e−6.
+    pub noslip_tolerance: f64,
     /// Integrator. Euler.
     pub integrator: Integrator,
     /// Friction cones. Pyramidal.
@@ -103,6 +107,8 @@ impl Default for Options {
             ls_tolerance: 0.01,
             iterations: 100,
             ls_iterations: 50,
+            noslip_iterations: 0,
+            noslip_tolerance: 1e-6,
             integrator: Integrator::Euler,
             cone: Cone::Pyramidal,
             solver: Solver::Newton,
@@ -155,6 +161,9 @@ impl Options {
         }
         if !(self.ls_tolerance.is_finite() && self.ls_tolerance >= 0.0) {
             return wrong("ls_tolerance", self.ls_tolerance);
+        }
+        if !(self.noslip_tolerance.is_finite() && self.noslip_tolerance >= 0.0) {
+            return wrong("noslip_tolerance", self.noslip_tolerance);
         }
         Ok(())
     }
