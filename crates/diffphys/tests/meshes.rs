@@ -43,6 +43,41 @@ fn wrong_meshes_are_named() {
     assert!(matches!(e, Error::Unknown { kind: "mesh", .. }), "{e}");
 }
 
+/// A body like a U: its volume under absolute signs depends on the point that it is seen from. Masses, moments and centres of MuJoCo 4.0.1.
+#[test]
+fn masses_of_hollow_bodies_are_those_of_mujoco() {
+    let vertex = "0 0 0 3 0 0 3 3 0 2 3 0 2 1 0 1 1 0 1 3 0 0 3 0 0 0 1 3 0 1 3 3 1 2 3 1 2 1 1 1 1 1 1 3 1 0 3 1";
+    let face = "0 6 5 0 7 6 0 4 1 0 5 4 1 3 2 1 4 3 8 13 14 8 14 15 8 9 12 8 12 13 9 10 11 9 11 12 0 1 9 0 9 8 1 2 10 1 10 9 \
+                2 3 11 2 11 10 3 4 12 3 12 11 4 5 13 4 13 12 5 6 14 5 14 13 6 7 15 6 15 14 7 0 8 7 8 15";
+    for (inertia, mass, moments, y) in [
+        (
+            "legacy",
+            8.617540091638032,
+            [12.832462462349513, 7.4617540091638, 6.699129129016179],
+            1.4263101374570448,
+        ),
+        (
+            "exact",
+            7.0,
+            [12.02380952380952, 7.166666666666664, 6.023809523809523],
+            1.3571428571428574,
+        ),
+    ] {
+        let text = format!(
+            "<mujoco><asset><mesh name='m' vertex='{vertex}' face='{face}' inertia='{inertia}'/></asset>\
+             <worldbody><body><freejoint/><geom type='mesh' mesh='m' density='1'/></body></worldbody></mujoco>"
+        );
+        let model = mjcf::parse(&text).unwrap();
+        assert!((model.body_mass()[1] - mass).abs() < 1e-12, "{inertia}");
+        for (got, want) in model.body_inertia()[1].iter().zip(moments) {
+            assert!((got - want).abs() < 1e-11, "{inertia}: {got} {want}");
+        }
+        for (got, want) in model.body_ipos()[1].iter().zip([1.5, y, 0.5]) {
+            assert!((got - want).abs() < 1e-12, "{inertia}: {got} {want}");
+        }
+    }
+}
+
 /// A folder of this test's own, empty.
 fn folder(name: &str) -> std::path::PathBuf {
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

@@ -134,7 +134,8 @@ impl Mesh {
             .collect();
         let half = [0, 1, 2].map(|k| local.iter().fold(0.0f64, |m, v| m.max(v[k].abs())));
         let hull = Hull::new(&local).map_err(|what| self.wrong(what))?;
-        Ok(Compiled { hull, pose: Pose { pos: center, quat }, volume, moments, half })
+        // Absolute volumes depend on where they are seen from; MuJoCo keeps those seen from the centre of mass.
+        Ok(Compiled { hull, pose: Pose { pos: center, quat }, volume: again, moments, half })
     }
 }
 
