@@ -9,8 +9,8 @@
 
 use super::medium;
 use crate::gradient::push_slopes;
+use crate::spatial::Spatial;
 use crate::spatial::motion::{Inertia, accumulate_scaled, add6, cross_force, dot6, multiply};
-use crate::spatial::{MINVAL, Spatial};
 use crate::{Data, Model};
 
 /// The force f of C(ω)·α.
@@ -29,10 +29,16 @@ pub(crate) fn rotation(data: &Data, first: usize, v: &[f64]) -> Spatial {
 }
 
 impl Model {
-    /// Is the body a free one with nothing jointed to it, or welded to such a one?
-    pub(crate) fn is_lone(&self, body: usize) -> bool {
+    /// Which of the free bodies with nothing jointed to them the body is, or is welded to.
+    pub(crate) fn lone(&self, body: usize) -> Option<usize> {
         let root = self.body_rootid[body];
-        self.body_dofnum[root] == 6 && self.free.contains(&self.body_dofadr[root])
+        let moves = self.body_dofnum[root] == 6;
+        moves.then(|| self.free.binary_search(&self.body_dofadr[root]).ok()).flatten()
+    }
+
+    /// Is it one?
+    pub(crate) fn is_lone(&self, body: usize) -> bool {
+        self.lone(body).is_some()
     }
 }
 
@@ -73,19 +79,6 @@ impl Blocks {
                     a[c][r] = a[r][c];
                 }
             }
-            medium::each_element(model, data, |element| {
-                if model.body_rootid[element.body] != model.dof_bodyid[first] {
-                    return;
-                }
-                let force = element.by_velocity(model, data);
-                for c in 0..6 {
-                    let local = element.local(&data.cdof[first + c]);
-                    let f = element.world(&push_slopes(&force, &local));
-                    for r in 0..6 {
-                        a[r][c] -= h * dot6(&data.cdof[first + r], &f);
-                    }
-                }
-            });
             let omega = rotation(data, first, &data.qvel);
             for c in 3..6 {
                 let f = force(inertia(model, data, first), &omega, &data.cdof[first + c]);
@@ -93,14 +86,30 @@ impl Blocks {
                     a[r][c] += h * dot6(&data.cdof[first + r], &f);
                 }
             }
-            let Some(pivot) = factor(&mut a) else { continue };
-            self.list.push(Block { first, lu: a, pivot });
-            for r in 0..6 {
-                for c in 0..=r {
-                    matrix[(first + r) * nv + first + c] = f64::from(u8::from(r == c));
+            self.list.push(Block { first, lu: a, pivot: [0; 6] });
+        }
+        medium::each_element(model, data, |element| {
+            let Some(block) = model.lone(element.body) else { return };
+            let Block { first, lu, .. } = &mut self.list[block];
+            let force = element.by_velocity(model, data);
+            for c in 0..6 {
+                let local = element.local(&data.cdof[*first + c]);
+                let f = element.world(&push_slopes(&force, &local));
+                for r in 0..6 {
+                    lu[r][c] -= h * dot6(&data.cdof[*first + r], &f);
                 }
             }
-        }
+        });
+        self.list.retain_mut(|Block { first, lu, pivot }| {
+            let Some(exchanged) = factor(lu) else { return false };
+            *pivot = exchanged;
+            for r in 0..6 {
+                for c in 0..=r {
+                    matrix[(*first + r) * nv + *first + c] = f64::from(u8::from(r == c));
+                }
+            }
+            true
+        });
     }
 
     /// The blocks' numbers of x become those of M̂⁻¹·x.
@@ -141,7 +150,7 @@ fn factor(a: &mut [[f64; 6]; 6]) -> Option<[usize; 6]> {
         let largest =
             |best: usize, r: usize| if a[r][k].abs() > a[best][k].abs() { r } else { best };
         let row = (k..6).fold(k, largest);
-        if a[row][k].abs() < MINVAL {
+        if a[row][k] == 0.0 {
             return None;
         }
         pivot[k] = row;
