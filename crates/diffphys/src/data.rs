@@ -131,6 +131,14 @@ pub struct SolveStats {
     pub gradient: f64,
 }
 
+/// `solved in 5 iterations to 1.0e-15`, the scaled gradient.
+impl std::fmt::Display for SolveStats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { iterations, gradient, .. } = self;
+        write!(f, "solved in {iterations} iterations to {gradient:.1e}")
+    }
+}
+
 /// Room for intermediate results of sweeps; kept so that a step allocates nothing.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scratch {

@@ -60,8 +60,10 @@ pub enum Error {
         got: usize,
     },
     /// No element of that name.
-    #[error("there is no {kind} '{name}'")]
+    #[error("{node}: there is no {kind} '{name}'")]
     Unknown {
+        /// The element, with its line, or the model that was asked.
+        node: String,
         /// Kind of element.
         kind: &'static str,
         /// The name.
@@ -102,6 +104,14 @@ pub enum Error {
 impl Error {
     pub(crate) fn invalid(node: impl Into<String>, what: impl Into<String>) -> Self {
         Error::Invalid { node: node.into(), what: what.into() }
+    }
+
+    /// An unknown name, with the element that has it.
+    pub(crate) fn of(self, element: impl Fn() -> String) -> Self {
+        match self {
+            Error::Unknown { kind, name, .. } => Error::Unknown { node: element(), kind, name },
+            other => other,
+        }
     }
 }
 

@@ -30,6 +30,6 @@ pub use model::{
 pub use node::Simulation;
 pub use rollout::Rollout;
 pub use spec::{
-    Actuator, Body, ContactPair, Equality, Geom, InertiaRules, Inertial, Joint, Pose, Site,
-    Softness, Spec, Target, Tendon, Via,
+    Actuator, Body, ContactPair, Equality, Exclude, Geom, InertiaRules, Inertial, Joint, Pose,
+    Site, Softness, Spec, Target, Tendon, Via,
 };

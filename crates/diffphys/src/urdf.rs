@@ -28,6 +28,7 @@ impl Default for Options {
 ///
 /// Joints: revolute, continuous, prismatic (with limits, damping and friction as dry friction), fixed, floating (of a child of the world).
 /// `mimic` becomes an equality of joints. The effort of limits clamps the total actuator force.
+/// A lower limit equal to the upper one stands for none, as in MuJoCo.
 ///
 /// # Errors
 /// [`crate::Error::File`], [`crate::Error::Parse`], [`crate::Error::Unsupported`] (planar joints), [`crate::Error::Invalid`].
@@ -282,7 +283,8 @@ fn joint(element: &Element) -> Result<Option<Joint>> {
         if limited {
             let (low, high) =
                 (a.number("lower")?.unwrap_or(0.0), a.number("upper")?.unwrap_or(0.0));
-            joint.range = Some([low, high]);
+            // Equal limits are none, as in MuJoCo.
+            joint.range = (low != high).then_some([low, high]);
         }
         if let Some(effort) = a.number("effort")?
             && effort > 0.0

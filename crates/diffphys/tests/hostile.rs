@@ -5,7 +5,8 @@ mod common;
 
 use common::{MODELS, model, states};
 use pullback_diffphys::{
-    Cotangent, Data, Error, Model, Options, Parameter, StepDerivative, mjcf, urdf,
+    Cotangent, Data, DynamicsDerivative, Error, Model, Options, Parameter, StepDerivative, mjcf,
+    urdf,
 };
 
 fn in_world(body: &str) -> String {
@@ -251,6 +252,109 @@ fn wrong_inputs_are_errors() {
     assert!(changed.set_options(Options { timestep: -1.0, ..*m.opt() }).is_err());
     assert!(m.joint("nobody").is_err() && m.joint("elbow").is_ok());
     assert!(Data::new(&m).reset_to_key(&m, 3).is_err());
+}
+
+/// The message names what the caller gave.
+#[test]
+fn numbers_that_are_none_are_named_as_the_caller_names_them() {
+    let m = model("arm");
+    let says = |outcome: Result<(), Error>, words: &str| match outcome {
+        Err(e @ Error::NotFinite { .. }) => assert!(e.to_string().contains(words), "{e}"),
+        other => panic!("{words}: {other:?}"),
+    };
+    let mut step = StepDerivative::new(&m);
+    step.evaluate(&m, &Data::new(&m)).unwrap();
+    let (mut next, mut out) = (Cotangent::zeros(&m), Cotangent::zeros(&m));
+    next.qvel[1] = f64::NAN;
+    says(step.pull(&m, &next, &mut out), "pull: next.qvel[1] = NaN");
+    assert_eq!(out, Cotangent::zeros(&m));
+    out.qpos[0] = f64::INFINITY;
+    next.qvel[1] = 0.0;
+    says(step.pull(&m, &next, &mut out), "pull: out.qpos[0] = inf");
+    next.ctrl[0] = f64::NAN;
+    says(step.push(&m, &next, &mut Cotangent::zeros(&m)), "push: here.ctrl[0] = NaN");
+    let mut dynamics = DynamicsDerivative::new(&m);
+    assert!(dynamics.dtau_dq().iter().chain(dynamics.minv()).all(|x| *x == 0.0));
+    let wrong = vec![f64::NAN; m.nv()];
+    says(dynamics.inverse(&m, &mut Data::new(&m), &wrong), "inverse derivative: qacc[0]");
+    says(dynamics.forward(&m, &mut Data::new(&m), &wrong), "forward derivative: tau[0]");
+    // Configurations.
+    let mut qpos = Data::new(&m).qpos;
+    let rest = qpos.clone();
+    says(m.integrate(&mut qpos, &wrong, 0.1), "integrate: qvel[0] = NaN");
+    says(m.integrate(&mut qpos, &vec![0.0; m.nv()], f64::INFINITY), "integrate: h[0] = inf");
+    assert_eq!(qpos, rest);
+    says(m.integrate(&mut qpos, &vec![1e300; m.nv()], 1e300), "integrate: the new qpos");
+    says(m.difference(&rest, &vec![f64::NAN; m.nq()], &mut vec![0.0; m.nv()]), "difference: q2[0]");
+}
+
+/// What moves keeps mass and moments.
+#[test]
+fn parameters_keep_bodies_heavy() {
+    let text = "<mujoco><worldbody><body name='a'><freejoint/><geom size='1'/><body name='b' pos='1 0 0'><geom size='1'/></body></body>
+        <body name='fixed'><geom size='1'/></body></worldbody></mujoco>";
+    let mut m = mjcf::parse(text).unwrap();
+    let masses = m.body_mass().to_vec();
+    for (mass, fits) in [
+        ([0.0, 0.0, 0.0, masses[3]], false),
+        ([0.0, -1.0, masses[2], masses[3]], false),
+        ([0.0, f64::NAN, masses[2], masses[3]], false),
+        // One of the two that are welded together is enough, and what is fixed needs none.
+        ([0.0, 0.0, masses[2], 0.0], true),
+        ([0.0, masses[1], 0.0, 0.0], true),
+    ] {
+        let outcome = m.set_parameter(Parameter::BodyMass, &mass);
+        assert_eq!(outcome.is_ok(), fits, "{mass:?}: {outcome:?}");
+    }
+    let e = m.set_parameter(Parameter::BodyMass, &[0.0; 4]).unwrap_err().to_string();
+    assert!(e.contains("body_mass[1] = 0: body 'a' moves"), "{e}");
+    assert_eq!(m.body_mass(), [0.0, masses[1], 0.0, 0.0]);
+    let e = m.set_parameter(Parameter::BodyInertia, &[0.0; 12]).unwrap_err().to_string();
+    assert!(e.contains("body_inertia[3] = 0: body 'a' moves"), "{e}");
+    let e = m.set_parameter(Parameter::GeomSize, &[0.0; 9]).unwrap_err().to_string();
+    assert!(e.contains("geom_size[0] = 0: a size must be positive"), "{e}");
+    m.set_parameter(Parameter::GeomSize, &[0.5, 0.0, 0.0, 0.5, 0.0, 0.0, 0.5, 0.0, 0.0]).unwrap();
+    m.step(&mut Data::new(&m)).unwrap();
+}
+
+/// Reports and solves print as one line; before a step there are none.
+#[test]
+fn reports_are_readable() {
+    let m = model("pile");
+    let mut step = StepDerivative::new(&m);
+    assert_eq!(step.report().to_string(), "0 contacts, 0 rows, solved in 0 iterations to 0.0e0");
+    assert!(step.next().1.iter().all(|v| *v == 0.0));
+    let data = states(&m, 1, 3).remove(0);
+    step.evaluate(&m, &data).unwrap();
+    let report = step.report();
+    let (contact, apart) = report.nearest_contact.unwrap();
+    let (row, distance) = report.nearest.unwrap();
+    let (ncon, nefc, text) = (report.ncon, report.nefc, report.to_string());
+    let begin = format!(
+        "{ncon} contacts (nearest: {contact} at {apart:.1e} m), {nefc} rows (nearest: {row} at {distance:.1e}), "
+    );
+    assert!(text.starts_with(&begin), "{text}");
+    let solve = step.data().solve();
+    assert!(solve.iterations > 0 && text.ends_with(&solve.to_string()), "{text} {solve}");
+}
+
+/// The dual solver's name stands for the same minimum.
+#[test]
+fn a_dual_solver_is_read_as_newtons() {
+    let text = |solver: &str| {
+        in_world("<geom type='plane' size='1 1 1'/><body pos='0 0 0.09'><freejoint/><geom type='box' size='.1 .1 .1'/></body>")
+        .replace("<mujoco>", &format!("<mujoco><option solver='{solver}'/>"))
+    };
+    let [mut a, mut b] = ["PGS", "Newton"].map(|solver| {
+        let m = mjcf::parse(&text(solver)).unwrap();
+        assert_eq!(m.opt().solver, pullback_diffphys::Solver::Newton);
+        let mut data = Data::new(&m);
+        data.qvel[0] = 1.0;
+        m.step(&mut data).unwrap();
+        data
+    });
+    assert!(a.contact().len() == 4 && a.solve().gradient < 1e-9);
+    assert_eq!(std::mem::take(&mut a.qvel), std::mem::take(&mut b.qvel));
 }
 
 /// A solve that may not iterate has no derivative.

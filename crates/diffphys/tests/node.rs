@@ -83,6 +83,22 @@ fn a_rollout_obeys_the_laws_in_parameters_too() {
     laws(&rollout, &x, &Tolerances::default()).unwrap();
 }
 
+/// A state that is none is told with the name of what was asked for.
+#[test]
+fn a_step_is_not_called_a_rollout() {
+    let model = Arc::new(model("pile"));
+    let mut row = states(&model, 1, 3).remove(0).qpos;
+    row.extend(vec![f64::NAN; model.nv()]);
+    let x = Tensor::new(row.as_slice(), &Device::Cpu).unwrap();
+    for (node, words) in [
+        (Simulation::step(model.clone()).build(), "step: qvel[0] = NaN"),
+        (Simulation::rollout(model, 1).build(), "rollout: qvel[0] = NaN"),
+    ] {
+        let message = node.eval(std::slice::from_ref(&x)).unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+    }
+}
+
 #[test]
 fn a_batch_is_its_items_for_any_number_of_threads() {
     let model = Arc::new(model("arm"));

@@ -51,7 +51,7 @@ pub enum RowState {
 }
 
 arrays! {
-    /// The rows of the constrained problem, with MuJoCo's names less `efc_`.
+    /// The rows of the constrained problem, with MuJoCo's names less `efc_`; each is read by a method.
     #[derive(Debug, Clone, Default)]
     Rows {
         /// What each row belongs to.

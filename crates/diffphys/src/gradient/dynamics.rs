@@ -12,6 +12,9 @@ use crate::{Data, Model, Result};
 /// more factorization for forward dynamics. Source: Singh, Russo and Wensing, "Efficient analytical derivatives of rigid-body
 /// dynamics using spatial vector algebra", RA-L 2022.
 ///
+/// Results are those of the last `inverse` or `forward` that returned `Ok`, and zeros before the first: [`DynamicsDerivative::dtau_dq`] and
+/// `dtau_dv` after `inverse`, [`DynamicsDerivative::dqacc_dq`], `dqacc_dv` and `minv` after `forward`.
+///
 /// ```
 /// use pullback_diffphys::{Data, DynamicsDerivative, mjcf};
 /// let model = mjcf::parse(r#"<mujoco><worldbody><body><joint name="j" axis="0 1 0"/><geom size="0.1" mass="2" pos="0 0 -1"/></body>
@@ -54,12 +57,12 @@ impl DynamicsDerivative {
         model: &Model,
         data: &mut Data,
         node: &'static str,
-        x: &[f64],
+        (name, x): (&'static str, &[f64]),
     ) -> Result<()> {
         data.check(model, node)?;
-        length(node, "the argument", x.len(), model.nv())?;
+        length(node, name, x.len(), model.nv())?;
         length(node, "this derivative's nv", self.force.len(), model.nv())?;
-        finite(node, "the argument", x)?;
+        finite(node, name, x)?;
         at_configuration(model, data);
         Ok(())
     }
@@ -78,7 +81,7 @@ impl DynamicsDerivative {
     /// # Errors
     /// [`crate::Error::Length`], [`crate::Error::NotFinite`].
     pub fn inverse(&mut self, model: &Model, data: &mut Data, qacc: &[f64]) -> Result<()> {
-        self.enter(model, data, "inverse derivative", qacc)?;
+        self.enter(model, data, "inverse derivative", ("qacc", qacc))?;
         self.acceleration.copy_from_slice(qacc);
         self.differentiate(model, data);
         for k in 0..model.nv() {
@@ -95,7 +98,7 @@ impl DynamicsDerivative {
     /// # Errors
     /// [`crate::Error::Length`], [`crate::Error::NotFinite`].
     pub fn forward(&mut self, model: &Model, data: &mut Data, tau: &[f64]) -> Result<()> {
-        self.enter(model, data, "forward derivative", tau)?;
+        self.enter(model, data, "forward derivative", ("tau", tau))?;
         let nv = model.nv();
         bias_force(model, data);
         for k in 0..nv {

@@ -96,6 +96,15 @@ impl StepDerivative {
         ] {
             length("push", what, got, want)?;
         }
+        for (what, list) in [
+            ("here.qpos", &here.qpos),
+            ("here.qvel", &here.qvel),
+            ("here.act", &here.act),
+            ("here.ctrl", &here.ctrl),
+            ("here.qfrc_applied", &here.qfrc_applied),
+        ] {
+            crate::data::finite("push", what, list)?;
+        }
         if self.runge_kutta.is_some() {
             return self.push_by_pulls(model, here, next);
         }

@@ -5,6 +5,7 @@ mod attachment;
 mod bend;
 mod contact;
 mod dense;
+mod display;
 mod dynamics;
 mod forces;
 mod gyroscopic;

@@ -207,17 +207,18 @@ impl StepDerivative {
         }
     }
 
-    /// The data of the step: forward dynamics at its start.
+    /// The data of the step: forward dynamics at its start. Of a new model's before the first `evaluate`.
     pub fn data(&self) -> &Data {
         self.runge_kutta.as_ref().map_or(&self.data, |r| r.data())
     }
 
-    /// The next positions, velocities and activations.
+    /// The next positions, velocities and activations, of the last [`StepDerivative::evaluate`] that returned `Ok`. Before that they are no
+    /// state: zeros, or what a failed step left.
     pub fn next(&self) -> (&[f64], &[f64], &[f64]) {
         (&self.next_qpos, &self.velocity, &self.next_act)
     }
 
-    /// How near the step is to where its derivative changes; of Runge-Kutta, its first stage.
+    /// How near the step is to where its derivative changes; of Runge-Kutta, its first stage. Without rows before the first `evaluate`.
     pub fn report(&self) -> GradientReport {
         GradientReport::new(self.data())
     }
@@ -244,6 +245,15 @@ impl StepDerivative {
         ] {
             length("pull", what, a.len(), want)?;
             length("pull", what, b.len(), want)?;
+        }
+        for (what, list) in [
+            ("next.qpos", &next.qpos),
+            ("next.qvel", &next.qvel),
+            ("next.act", &next.act),
+            ("out.qpos", &out.qpos),
+            ("out.qvel", &out.qvel),
+        ] {
+            crate::data::finite("pull", what, list)?;
         }
         length("pull", "ctrl cotangent", out.ctrl.len(), model.nu())?;
         length("pull", "qfrc_applied cotangent", out.qfrc_applied.len(), model.nv())?;

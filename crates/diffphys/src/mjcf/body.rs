@@ -3,20 +3,23 @@
 use super::Reader;
 use super::attributes::Attributes;
 use super::defaults::MAIN;
+use super::replicate;
 use super::xml::Element;
 use crate::Result;
 use crate::model::{GeomType, JointType};
 use crate::spatial::quaternion;
 use crate::spec::{Body, Geom, Inertial, Joint, Pose, Site};
 
-/// More replicas than this are refused.
-const MOST_REPLICAS: i64 = 1_000_000;
-
 /// Elements of a body that only draw.
 const DRAWN: [&str; 2] = ["camera", "light"];
 
 impl Reader {
     pub(super) fn worldbody(&mut self, element: &Element) -> Result<()> {
+        Attributes::new(element).finish(&[])?;
+        self.elements = self.elements.saturating_add(replicate::check(element)?);
+        if self.elements > 2 * replicate::MOST_REPLICAS {
+            return Err(element.wrong(format!("{} elements with replicas", self.elements)));
+        }
         self.children(element, 0, MAIN, &Pose::default(), 0)
     }
 
@@ -34,7 +37,8 @@ impl Reader {
                 "body" => self.body(child, body, class, around, level)?,
                 "frame" => {
                     let mut a = Attributes::new(child);
-                    let own = a.text("childclass").unwrap_or(class).to_string();
+                    let own = self.defaults.inside(child, a.text("childclass"), class)?;
+                    let own = own.to_string();
                     let pose = around.then(&a.pose(&self.settings)?);
                     a.finish(&["name"])?;
                     self.children(child, body, &own, &pose, level)?;
@@ -61,6 +65,12 @@ impl Reader {
                     let mut site = self.site(child, class)?;
                     site.pose = around.then(&site.pose);
                     self.spec.bodies[body].sites.push(site);
+                }
+                "inertial" if body == 0 => {
+                    return Err(child.wrong("the world has no inertia"));
+                }
+                "inertial" if self.spec.bodies[body].inertial.is_some() => {
+                    return Err(child.wrong("stands twice in its body"));
                 }
                 "inertial" => {
                     let inertial = self.inertial(child)?;
@@ -92,15 +102,7 @@ impl Reader {
         level: usize,
     ) -> Result<()> {
         let mut a = Attributes::new(element);
-        let Some(count) = a.integer("count")? else {
-            return Err(element.wrong("the attribute count is missing"));
-        };
-        let fits = (1..=MOST_REPLICAS).contains(&count);
-        if !fits {
-            return Err(
-                element.wrong(format!("count is {count}; 1 to {MOST_REPLICAS} are allowed"))
-            );
-        }
+        let count = replicate::count(element, &mut a)?;
         let sep = a.text("sep").unwrap_or_default();
         let pos = a.exactly::<3>("offset")?.unwrap_or_default();
         let angles = a.exactly::<3>("euler")?.unwrap_or_default();
@@ -115,11 +117,6 @@ impl Reader {
         let mut pose = *around;
         for k in 0..count {
             self.suffix = format!("{sep}{k:0digits$}{outer}");
-            self.replicas += element.children.len();
-            if self.replicas > MOST_REPLICAS as usize {
-                let what = format!("more than {MOST_REPLICAS} elements by replicas");
-                return Err(element.wrong(what));
-            }
             self.children(element, body, class, &pose, level)?;
             pose = pose.then(&step);
         }
@@ -141,7 +138,7 @@ impl Reader {
         body.pose = around.then(&a.pose(&self.settings)?);
         body.gravcomp = a.number("gravcomp")?.unwrap_or(0.0);
         body.mocap = a.boolean("mocap")?.unwrap_or(false);
-        let own = a.text("childclass").unwrap_or(class).to_string();
+        let own = self.defaults.inside(element, a.text("childclass"), class)?.to_string();
         a.finish(&["sleep"])?;
         let id = self.spec.add(parent, body)?;
         self.children(element, id, &own, &Pose::default(), level + 1)
@@ -292,7 +289,8 @@ impl Reader {
 
     fn site(&self, element: &Element, class: &str) -> Result<Site> {
         let mut a = Attributes::with_defaults(element, self.defaults.of(element, "site", class)?);
-        let mut site = Site { name: self.name(&mut a), pose: a.pose(&self.settings)? };
+        let mut site =
+            Site { name: self.name(&mut a), pose: a.pose(&self.settings)?, line: element.line };
         if let Some([a0, a1, a2, b0, b1, b2]) = a.exactly::<6>("fromto")? {
             site.pose = Pose::between([a0, a1, a2], [b0, b1, b2]).0;
         }

@@ -7,7 +7,7 @@ use super::xml::Element;
 use crate::Result;
 use crate::model::EqualityType;
 use crate::spatial::quaternion;
-use crate::spec::{ContactPair, Equality, Tendon, Via};
+use crate::spec::{ContactPair, Equality, Exclude, Tendon, Via};
 
 impl Reader {
     pub(super) fn contact(&mut self, element: &Element) -> Result<()> {
@@ -15,10 +15,9 @@ impl Reader {
             match child.tag.as_str() {
                 "exclude" => {
                     let mut a = Attributes::new(child);
-                    let bodies =
-                        (a.required("body1")?.to_string(), a.required("body2")?.to_string());
+                    let body = [a.required("body1")?.to_string(), a.required("body2")?.to_string()];
                     a.finish(&["name"])?;
-                    self.spec.excludes.push(bodies);
+                    self.spec.excludes.push(Exclude { body, line: child.line });
                 }
                 "pair" => {
                     let pair = self.pair(child)?;

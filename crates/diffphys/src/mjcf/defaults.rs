@@ -25,6 +25,9 @@ impl Defaults {
     /// Reads a top-level `default` and the classes in it.
     pub(crate) fn read(&mut self, element: &Element) -> Result<()> {
         let name = class_name(element).unwrap_or(MAIN);
+        if name != MAIN && self.classes.contains_key(name) {
+            return Err(element.wrong(format!("the class '{name}' stands twice")));
+        }
         let lists = self.classes.remove(MAIN).unwrap_or_default();
         // A class under another name at the top is the main class, renamed.
         self.class(element, name, lists)?;
@@ -56,16 +59,17 @@ impl Defaults {
                 list.push((attribute.clone(), value.clone()));
             }
         }
+        // Before the classes in it, so that none of them has its name.
+        self.classes.insert(name.to_string(), lists.clone());
         for child in element.children.iter().filter(|c| c.tag == "default") {
             let Some(inner) = class_name(child) else {
                 return Err(child.wrong("a nested default needs a class"));
             };
-            if self.classes.contains_key(inner) {
+            if inner == MAIN || self.classes.contains_key(inner) {
                 return Err(child.wrong(format!("the class '{inner}' stands twice")));
             }
             self.class(child, inner, lists.clone())?;
         }
-        self.classes.insert(name.to_string(), lists);
         Ok(())
     }
 
@@ -77,10 +81,28 @@ impl Defaults {
         around: &str,
     ) -> Result<&[(String, String)]> {
         let name = class_name(element).unwrap_or(around);
-        match self.classes.get(name) {
-            Some(lists) => Ok(lists.get(tag).map_or(&[], Vec::as_slice)),
-            None if name == MAIN => Ok(&[]),
-            None => Err(element.wrong(format!("there is no default class '{name}'"))),
+        self.known(element, name)?;
+        Ok(self.classes.get(name).and_then(|lists| lists.get(tag)).map_or(&[], Vec::as_slice))
+    }
+
+    /// The class that the elements of a body or frame take: its `childclass`, or that around it.
+    pub(crate) fn inside<'a>(
+        &self,
+        element: &'a Element,
+        own: Option<&'a str>,
+        around: &'a str,
+    ) -> Result<&'a str> {
+        if let Some(name) = own {
+            self.known(element, name)?;
+        }
+        Ok(own.unwrap_or(around))
+    }
+
+    fn known(&self, element: &Element, name: &str) -> Result<()> {
+        if name == MAIN || self.classes.contains_key(name) {
+            Ok(())
+        } else {
+            Err(element.wrong(format!("there is no default class '{name}'")))
         }
     }
 }

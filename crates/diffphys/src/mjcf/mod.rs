@@ -2,6 +2,8 @@
 //!
 //! What only draws, measures or labels (visual, statistic, materials, lights, cameras, sensors, custom data) is skipped. Everything else that
 //! this crate does not simulate is an [`crate::Error::Unsupported`] that names element and line.
+//!
+//! A file has at most 64 MiB, 200 levels and 10⁶ elements, and 10⁶ more by `replicate`; 1,000 files may be included. What a model may have at most, [`crate::Spec`] says.
 
 mod actuator;
 mod asset;
@@ -9,6 +11,7 @@ mod attributes;
 mod body;
 mod constraint;
 mod defaults;
+mod replicate;
 mod settings;
 mod xml;
 
@@ -20,8 +23,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use asset::mesh_file;
 pub(crate) use attributes::Attributes;
-pub use xml::Limits;
-pub(crate) use xml::{Element, read as read_file};
+pub(crate) use xml::{Element, Limits, read as read_file};
 
 /// XML from text, without includes.
 pub(crate) fn read_xml(name: &str, text: &str) -> Result<Element> {
@@ -72,8 +74,8 @@ pub(crate) struct Reader {
     folder: Option<PathBuf>,
     /// What replicas add to names.
     suffix: String,
-    /// Elements made by replicas so far.
-    replicas: usize,
+    /// Elements of bodies so far, replicas counted.
+    elements: u64,
 }
 
 /// Top-level elements that only draw, measure, label, or size buffers.
@@ -100,7 +102,7 @@ fn read(root: &Element, folder: Option<&Path>) -> Result<Spec> {
     }
     let folder = folder.map(Path::to_path_buf);
     let mut reader =
-        Reader { settings, defaults, spec, folder, suffix: String::new(), replicas: 0 };
+        Reader { settings, defaults, spec, folder, suffix: String::new(), elements: 0 };
     for child in &root.children {
         match child.tag.as_str() {
             "compiler" | "option" | "default" => {}
@@ -137,6 +139,7 @@ impl Reader {
             let mut a = Attributes::new(child);
             let name = a.text("name").unwrap_or_default().to_string();
             let frame = Keyframe {
+                line: child.line,
                 time: a.number("time")?.unwrap_or(0.0),
                 qpos: a.numbers("qpos")?.unwrap_or_default(),
                 qvel: a.numbers("qvel")?.unwrap_or_default(),

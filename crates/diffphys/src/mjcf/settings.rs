@@ -165,7 +165,7 @@ pub(crate) fn option(element: &Element, options: &mut Options) -> Result<()> {
         Some(other) => return Err(element.wrong(format!("cone: '{other}'"))),
     }
     match a.text("solver") {
-        // The same minimum, reached on another way.
+        // PGS solves the dual of the same problem: the same minimum, which Newton's method reaches exactly.
         None | Some("Newton" | "PGS") => {}
         Some("CG") => options.solver = Solver::ConjugateGradient,
         Some(other) => return Err(element.wrong(format!("solver: '{other}'"))),

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 /// Limits on files from elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Bytes of one file. 64 MiB.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Nesting of elements. 200.
-    pub depth: usize,
+    pub(crate) depth: usize,
     /// Elements of a model, includes counted. 10⁶.
-    pub elements: usize,
+    pub(crate) elements: usize,
     /// Files included. 1,000.
-    pub files: usize,
+    pub(crate) files: usize,
 }
 
 impl Default for Limits {

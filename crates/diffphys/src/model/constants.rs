@@ -23,16 +23,30 @@ impl Model {
         explicit.map_or_else(|| self.geom_gap[geom[0]] + self.geom_gap[geom[1]], |p| p.gap)
     }
 
-    pub(crate) fn set_constants(&mut self) -> Result<()> {
+    /// `lines` are the joints', for messages.
+    pub(crate) fn set_constants(&mut self, lines: &[u32]) -> Result<()> {
         self.set_derived();
         for k in 0..self.dof_bodyid.len() {
             self.dof_invweight0[k] = 0.0;
         }
         let mut data = Data::new(self);
         dynamics::at_reference(self, &mut data);
+        let of = |dof: usize| {
+            let joint = self.dof_jntid[dof];
+            let place = match lines.get(joint) {
+                None | Some(0) => String::new(),
+                Some(line) => format!(", line {line}"),
+            };
+            Self::label("joint", &self.jnt_names, joint) + &place
+        };
+        if let Some(k) = data.qLDiagInv.iter().position(|x| !x.is_finite()) {
+            return Err(Error::invalid(of(k), "the inertia that it moves is not finite"));
+        }
         if let Some(k) = data.qLDiagInv.iter().position(|&x| x >= 1.0 / MINVAL) {
-            let joint = Self::label("joint", &self.jnt_names, self.dof_jntid[k]);
-            return Err(Error::invalid(joint, "nothing that it moves has an inertia"));
+            return Err(Error::invalid(
+                of(k),
+                "nothing that it moves has an inertia, or rounding takes it away",
+            ));
         }
         self.set_inverse_weights(&data);
         self.set_tendons(&mut data);

@@ -15,6 +15,7 @@ macro_rules! by_name {
                 pub fn $kind(&self, name: &str) -> Result<usize> {
                     let found = self.$names.iter().position(|n| n == name);
                     found.ok_or_else(|| Error::Unknown {
+                        node: format!("model '{}'", self.name),
                         kind: stringify!($kind),
                         name: name.to_string(),
                     })

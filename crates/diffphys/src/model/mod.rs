@@ -311,7 +311,7 @@ arrays! {
 }
 
 /// A stored state.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Keyframe {
     /// Time, s.
     pub time: f64,
@@ -327,6 +327,8 @@ pub struct Keyframe {
     pub mpos: Vec<[f64; 3]>,
     /// Orientations of bodies moved from outside.
     pub mquat: Vec<[f64; 4]>,
+    /// Line of the file; 0 for none.
+    pub line: u32,
 }
 
 /// An explicit contact pair with its own parameters.

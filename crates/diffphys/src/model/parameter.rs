@@ -3,6 +3,7 @@
 use super::Model;
 use crate::data::finite;
 use crate::error::length;
+use crate::spatial::MINVAL;
 use crate::{Error, Result};
 
 /// A group of numbers of a model, by MuJoCo's field name.
@@ -206,7 +207,8 @@ impl Model {
     /// Sets the numbers of a parameter.
     ///
     /// # Errors
-    /// [`Error::Length`], [`Error::NotFinite`], and [`Error::Invalid`] for a negative mass, inertia, damping, armature, friction or size.
+    /// [`Error::Length`], [`Error::NotFinite`], and [`Error::Invalid`] for a negative mass, inertia, damping, armature, friction or size, for
+    /// a mass or moment of 0 that leaves a moving body without, and for a geom's size of 0.
     pub fn set_parameter(&mut self, parameter: Parameter, values: &[f64]) -> Result<()> {
         let old = self.parameter(parameter);
         length("set_parameter", parameter.name(), values.len(), old.len())?;
@@ -240,8 +242,51 @@ impl Model {
             let what = format!("{}[{k}] = {} is negative", parameter.name(), values[k]);
             return Err(Error::invalid("set_parameter", what));
         }
+        self.massive(parameter, values)?;
         self.slot(parameter).copy_from_slice(values);
         self.set_derived();
+        Ok(())
+    }
+
+    /// What moves keeps a mass and moments, in its own body or in one that is welded to it; shapes keep an extent.
+    fn massive(&self, parameter: Parameter, values: &[f64]) -> Result<()> {
+        let old = self.parameter(parameter);
+        let stride = match parameter {
+            Parameter::BodyMass => 1,
+            Parameter::BodyInertia | Parameter::GeomSize => 3,
+            _ => return Ok(()),
+        };
+        let wrong = |k: usize, what: &str| {
+            let what = format!("{}[{k}] = {}: {what}", parameter.name(), values[k]);
+            Err(Error::invalid("set_parameter", what))
+        };
+        if parameter == Parameter::GeomSize {
+            return match (0..values.len()).find(|&k| {
+                let plane = self.geom_type[k / stride] == super::GeomType::Plane;
+                values[k] == 0.0 && old[k] > 0.0 && !plane
+            }) {
+                Some(k) => wrong(k, "a size must be positive"),
+                None => Ok(()),
+            };
+        }
+        let heavy = |numbers: &[f64], body: usize| {
+            numbers[body * stride..(body + 1) * stride].iter().all(|&x| x >= MINVAL)
+        };
+        let mut carried = vec![false; self.nbody()];
+        for body in 0..self.nbody() {
+            carried[self.body_weldid[body]] |= heavy(values, body);
+        }
+        for body in 0..self.nbody() {
+            let moving = self.body_weldid[body];
+            if moving != 0 && !carried[moving] && heavy(old, body) {
+                let least = (body * stride..(body + 1) * stride).find(|&k| values[k] < MINVAL);
+                let label = Self::label("body", &self.body_names, body);
+                return wrong(
+                    least.unwrap_or(body * stride),
+                    &format!("{label} moves, and must keep a mass and moments"),
+                );
+            }
+        }
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use super::{JointType, Model};
 use crate::Result;
+use crate::data::finite;
 use crate::error::length;
 use crate::spatial::quaternion::{self, conjugate, exponential, logarithm, product};
 use crate::spatial::{add, rotate, rotate_back, scale};
@@ -31,12 +32,15 @@ impl Model {
     /// q ⊕ h·v: `qpos` moved along the velocity `qvel` for `h` seconds (`mj_integratePos`).
     ///
     /// # Errors
-    /// [`crate::Error::Length`].
+    /// [`crate::Error::Length`]; [`crate::Error::NotFinite`] of an argument, or of the result, which is then of no use.
     pub fn integrate(&self, qpos: &mut [f64], qvel: &[f64], h: f64) -> Result<()> {
         length("integrate", "qpos", qpos.len(), self.nq())?;
         length("integrate", "qvel", qvel.len(), self.nv())?;
+        finite("integrate", "qpos", qpos)?;
+        finite("integrate", "qvel", qvel)?;
+        finite("integrate", "h", &[h])?;
         self.move_along(qpos, qvel, h);
-        Ok(())
+        finite("integrate", "the new qpos", qpos)
     }
 
     pub(crate) fn move_along(&self, qpos: &mut [f64], qvel: &[f64], h: f64) {
@@ -57,11 +61,13 @@ impl Model {
     /// v with q1 ⊕ v = q2 (`mj_differentiatePos` with a time step of 1 s).
     ///
     /// # Errors
-    /// [`crate::Error::Length`].
+    /// [`crate::Error::Length`], [`crate::Error::NotFinite`].
     pub fn difference(&self, q1: &[f64], q2: &[f64], v: &mut [f64]) -> Result<()> {
         length("difference", "q1", q1.len(), self.nq())?;
         length("difference", "q2", q2.len(), self.nq())?;
         length("difference", "v", v.len(), self.nv())?;
+        finite("difference", "q1", q1)?;
+        finite("difference", "q2", q2)?;
         for joint in 0..self.njnt() {
             let (q, d) = (self.jnt_qposadr[joint], self.jnt_dofadr[joint]);
             match self.jnt_type[joint] {

@@ -105,6 +105,7 @@ impl Simulation {
             .map(|item| {
                 let mut data = Data::new(&model);
                 call.state_into(&model, item, &mut data);
+                data.check(&model, if self.steps.is_none() { "step" } else { "rollout" })?;
                 let mut rollout = Rollout::new(&model);
                 if model.nu() == 0 {
                     rollout.run_free(&model, &data, steps)?;

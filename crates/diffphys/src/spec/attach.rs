@@ -1,6 +1,6 @@
 //! Compiling what refers to bodies, joints and geoms by name: tendons, actuators, equalities, contact pairs, keyframes.
 
-use super::compile::{at_least_zero, finite, label, range, softness};
+use super::checks::{at_least_zero, finite, label, limits, range, softness};
 use super::{Target, Via};
 use crate::data::of_moved;
 use crate::model::{
@@ -12,7 +12,7 @@ pub(super) fn add_tendon(model: &mut Model, tendon: &super::Tendon) -> Result<()
     let node = || label("tendon", &tendon.name, tendon.line);
     let mut terms = Vec::with_capacity(tendon.terms.len());
     for (name, coefficient) in &tendon.terms {
-        let joint = model.joint(name)?;
+        let joint = model.joint(name).map_err(|e| e.of(node))?;
         finite(node, "a coefficient", &[*coefficient])?;
         if !matches!(model.jnt_type[joint], JointType::Slide | JointType::Hinge) {
             return Err(Error::invalid(node(), format!("joint '{name}' has no scalar position")));
@@ -51,7 +51,7 @@ pub(super) fn add_tendon(model: &mut Model, tendon: &super::Tendon) -> Result<()
     model.tendon_names.push(tendon.name.clone());
     model.tendon_terms.push(terms);
     model.tendon_limited.push(tendon.range.is_some());
-    model.tendon_range.push(range(node, "the range", tendon.range)?);
+    model.tendon_range.push(limits(node, "the range", tendon.range)?);
     model.tendon_margin.push(tendon.margin);
     model.tendon_solref_lim.push(tendon.limit.solref);
     model.tendon_solimp_lim.push(tendon.limit.solimp);
@@ -92,15 +92,16 @@ fn tendon_path(model: &Model, tendon: &super::Tendon) -> Result<Vec<Wrap>> {
                 if known.filter(|other| !matches!(other, Via::Pulley(_))).count() == 0 {
                     return Err(Error::invalid(node(), "a branch needs two sites"));
                 }
-                path.push(Wrap::Site(model.site(name)?));
+                path.push(Wrap::Site(model.site(name).map_err(|e| e.of(node))?));
             }
             Via::Geom(name, side) => {
                 if !(site(before) && site(after)) {
                     let what = format!("geom '{name}' must stand between two sites");
                     return Err(Error::invalid(node(), what));
                 }
-                let geom = model.geom(name)?;
-                let side = side.as_ref().map(|name| model.site(name)).transpose()?;
+                let geom = model.geom(name).map_err(|e| e.of(node))?;
+                let side = side.as_ref().map(|name| model.site(name)).transpose();
+                let side = side.map_err(|e| e.of(node))?;
                 path.push(match model.geom_type[geom] {
                     GeomType::Sphere => Wrap::Sphere { geom, side },
                     GeomType::Cylinder => Wrap::Cylinder { geom, side },
@@ -151,11 +152,12 @@ fn moved_by(model: &Model, bodies: Vec<usize>) -> Vec<usize> {
 pub(super) fn add_actuator(model: &mut Model, actuator: &super::Actuator) -> Result<()> {
     let node = || label("actuator", &actuator.name, actuator.line);
     let (kind, id) = match &actuator.target {
-        Target::Joint(name) => (Transmission::Joint, model.joint(name)?),
-        Target::JointInParent(name) => (Transmission::JointInParent, model.joint(name)?),
-        Target::Tendon(name) => (Transmission::Tendon, model.tendon(name)?),
-        Target::Site(name) => (Transmission::Site, model.site(name)?),
+        Target::Joint(name) => (Transmission::Joint, model.joint(name)),
+        Target::JointInParent(name) => (Transmission::JointInParent, model.joint(name)),
+        Target::Tendon(name) => (Transmission::Tendon, model.tendon(name)),
+        Target::Site(name) => (Transmission::Site, model.site(name)),
     };
+    let id = id.map_err(|e| e.of(node))?;
     let dofs = match kind {
         Transmission::Tendon => model.tendon_dofs[id].clone(),
         Transmission::Site => moved_by(model, vec![model.site_bodyid[id]]),
@@ -199,11 +201,11 @@ pub(super) fn add_actuator(model: &mut Model, actuator: &super::Actuator) -> Res
     model.actuator_biasprm.push(actuator.biasprm);
     model.actuator_gear.push(actuator.gear);
     model.actuator_ctrllimited.push(ctrlrange.is_some());
-    model.actuator_ctrlrange.push(range(node, "ctrlrange", ctrlrange)?);
+    model.actuator_ctrlrange.push(limits(node, "ctrlrange", ctrlrange)?);
     model.actuator_forcelimited.push(actuator.forcerange.is_some());
-    model.actuator_forcerange.push(range(node, "forcerange", actuator.forcerange)?);
+    model.actuator_forcerange.push(limits(node, "forcerange", actuator.forcerange)?);
     model.actuator_actlimited.push(actrange.is_some());
-    model.actuator_actrange.push(range(node, "actrange", actrange)?);
+    model.actuator_actrange.push(limits(node, "actrange", actrange)?);
     model.actuator_actearly.push(actuator.actearly);
     if actuator.dynamics == Dynamics::None {
         model.actuator_actadr.push(usize::MAX);
@@ -218,15 +220,17 @@ pub(super) fn add_equality(model: &mut Model, equality: &super::Equality) -> Res
     let node = || label("equality of", &equality.first, equality.line);
     let find = |name: &String| match equality.kind {
         EqualityType::Joint => {
-            let joint = model.joint(name)?;
+            let joint = model.joint(name).map_err(|e| e.of(node))?;
             match model.jnt_type[joint] {
                 JointType::Slide | JointType::Hinge => Ok(joint),
                 _ => Err(Error::invalid(node(), format!("joint '{name}' has no scalar position"))),
             }
         }
-        EqualityType::Tendon => model.tendon(name),
-        EqualityType::Connect | EqualityType::Weld if equality.sites => model.site(name),
-        EqualityType::Connect | EqualityType::Weld => model.body(name),
+        EqualityType::Tendon => model.tendon(name).map_err(|e| e.of(node)),
+        EqualityType::Connect | EqualityType::Weld if equality.sites => {
+            model.site(name).map_err(|e| e.of(node))
+        }
+        EqualityType::Connect | EqualityType::Weld => model.body(name).map_err(|e| e.of(node)),
     };
     let first = find(&equality.first)?;
     let second = match (&equality.second, equality.kind) {
@@ -238,6 +242,10 @@ pub(super) fn add_equality(model: &mut Model, equality: &super::Equality) -> Res
         // The world.
         (None, _) => 0,
     };
+    if first == second {
+        let what = format!("'{}' is repeated: nothing is tied to itself", equality.first);
+        return Err(Error::invalid(node(), what));
+    }
     finite(node, "a coefficient", &equality.data)?;
     softness(node, equality.softness)?;
     model.eq_type.push(equality.kind);
@@ -251,9 +259,24 @@ pub(super) fn add_equality(model: &mut Model, equality: &super::Equality) -> Res
     Ok(())
 }
 
+/// `pair of 'a' and 'b', line 12`.
+fn label_of_two(kind: &str, [a, b]: &[String; 2], line: u32) -> String {
+    let place = if line > 0 { format!(", line {line}") } else { String::new() };
+    format!("{kind} of '{a}' and '{b}'{place}")
+}
+
+pub(super) fn exclude(model: &mut Model, exclude: &super::Exclude) -> Result<()> {
+    let node = || label_of_two("exclude", &exclude.body, exclude.line);
+    let find = |name: &str| model.body(name).map_err(|e| e.of(node));
+    let (a, b) = (find(&exclude.body[0])?, find(&exclude.body[1])?);
+    model.exclude.push((a.min(b), a.max(b)));
+    Ok(())
+}
+
 pub(super) fn add_pair(model: &mut Model, pair: &super::ContactPair) -> Result<()> {
-    let node = || format!("pair of '{}' and '{}'", pair.geom[0], pair.geom[1]);
-    let (mut g1, mut g2) = (model.geom(&pair.geom[0])?, model.geom(&pair.geom[1])?);
+    let node = || label_of_two("pair", &pair.geom, pair.line);
+    let find = |name: &str| model.geom(name).map_err(|e| e.of(node));
+    let (mut g1, mut g2) = (find(&pair.geom[0])?, find(&pair.geom[1])?);
     if model.geom_type[g1] > model.geom_type[g2] {
         (g1, g2) = (g2, g1);
     }
@@ -292,7 +315,8 @@ pub(super) fn add_pair(model: &mut Model, pair: &super::ContactPair) -> Result<(
 
 /// A keyframe with everything filled in.
 pub(super) fn keyframe(model: &Model, name: &str, frame: &Keyframe) -> Result<Keyframe> {
-    let node = || format!("keyframe '{name}'");
+    let node = || label("keyframe", name, frame.line);
+    finite(node, "time", &[frame.time])?;
     let fill = |what: &str, given: &[f64], rest: &[f64]| {
         finite(node, what, given)?;
         if given.is_empty() {
@@ -305,24 +329,26 @@ pub(super) fn keyframe(model: &Model, name: &str, frame: &Keyframe) -> Result<Ke
         }
     };
     fn moved<const N: usize>(
+        node: impl Fn() -> String,
         what: &str,
         given: &[[f64; N]],
         rest: Vec<[f64; N]>,
     ) -> Result<Vec<[f64; N]>> {
         if given.is_empty() || given.len() == rest.len() {
-            finite(|| "keyframe".to_string(), what, given.as_flattened())?;
+            finite(node, what, given.as_flattened())?;
             return Ok(if given.is_empty() { rest } else { given.to_vec() });
         }
         let what = format!("{what} is of {} bodies, the model has {}", given.len(), rest.len());
-        Err(Error::invalid("keyframe", what))
+        Err(Error::invalid(node(), what))
     }
     Ok(Keyframe {
+        line: frame.line,
         time: frame.time,
         qpos: fill("qpos", &frame.qpos, &model.qpos0)?,
         qvel: fill("qvel", &frame.qvel, &vec![0.0; model.nv()])?,
         act: fill("act", &frame.act, &vec![0.0; model.na])?,
         ctrl: fill("ctrl", &frame.ctrl, &vec![0.0; model.nu()])?,
-        mpos: moved("mpos", &frame.mpos, of_moved(model, &model.body_pos))?,
-        mquat: moved("mquat", &frame.mquat, of_moved(model, &model.body_quat))?,
+        mpos: moved(node, "mpos", &frame.mpos, of_moved(model, &model.body_pos))?,
+        mquat: moved(node, "mquat", &frame.mquat, of_moved(model, &model.body_quat))?,
     })
 }

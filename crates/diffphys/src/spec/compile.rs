@@ -1,52 +1,23 @@
 //! From a tree of bodies to the arrays of a model.
 
-use super::attach::{add_actuator, add_equality, add_pair, add_tendon, keyframe};
+use super::attach::{add_actuator, add_equality, add_pair, add_tendon, exclude, keyframe};
+use super::checks::{
+    at_least_zero, bounded, finite, joint_range, joints, label, limits, masses, softness, solid,
+    unique,
+};
 use super::inertia::of_body;
 use super::meshes::Meshes;
 use super::{Body, Spec};
 use crate::dynamics::medium;
 use crate::model::{GeomType, JointType};
-use crate::spatial::{MINVAL, normalize, quaternion};
+use crate::spatial::{normalize, quaternion};
 use crate::{Error, Model, Result, collide};
 
-/// More bodies or geoms than this are refused.
-const MOST: usize = 20_000;
+/// More bodies or geoms than this are refused; [`Spec`] says so.
+pub(crate) const MOST: usize = 20_000;
 
 /// More degrees of freedom than this are refused: matrices are dense.
-const MOST_DEGREES: usize = 2_000;
-
-/// `joint 'knee', line 12`.
-pub(super) fn label(kind: &str, name: &str, line: u32) -> String {
-    if line > 0 { format!("{kind} '{name}', line {line}") } else { format!("{kind} '{name}'") }
-}
-
-pub(super) fn finite(node: impl Fn() -> String, what: &str, values: &[f64]) -> Result<()> {
-    match values.iter().find(|v| !v.is_finite()) {
-        None => Ok(()),
-        Some(v) => Err(Error::invalid(node(), format!("{what} is {v}"))),
-    }
-}
-
-pub(super) fn at_least_zero(node: impl Fn() -> String, what: &str, value: f64) -> Result<()> {
-    if value.is_finite() && value >= 0.0 {
-        Ok(())
-    } else {
-        Err(Error::invalid(node(), format!("{what} is {value}; it must be at least 0")))
-    }
-}
-
-pub(super) fn range(
-    node: impl Fn() -> String,
-    what: &str,
-    range: Option<[f64; 2]>,
-) -> Result<[f64; 2]> {
-    let Some([low, high]) = range else { return Ok([0.0; 2]) };
-    if low.is_finite() && high.is_finite() && low <= high {
-        Ok([low, high])
-    } else {
-        Err(Error::invalid(node(), format!("{what} is {low} to {high}")))
-    }
-}
+pub(crate) const MOST_DEGREES: usize = 2_000;
 
 pub(super) fn compile(spec: &Spec) -> Result<Model> {
     spec.options.check()?;
@@ -66,12 +37,16 @@ pub(super) fn compile(spec: &Spec) -> Result<Model> {
         body(&mut model, spec, &spec.bodies[old], parent, &meshes)?;
     }
     model.mesh = meshes.into_hulls();
-    masses(&mut model, spec)?;
+    let lines = of_bodies(spec, &order, |b| vec![b.line]);
+    masses(&mut model, &spec.inertia, &lines)?;
     model.free = lone(&model);
-    unique("body", &model.body_names)?;
-    unique("joint", &model.jnt_names)?;
-    unique("geom", &model.geom_names)?;
-    unique("site", &model.site_names)?;
+    unique("body", &model.body_names, &lines)?;
+    let joint_lines = of_bodies(spec, &order, |b| b.joints.iter().map(|j| j.line).collect());
+    unique("joint", &model.jnt_names, &joint_lines)?;
+    let lines = of_bodies(spec, &order, |b| b.geoms.iter().map(|g| g.line).collect());
+    unique("geom", &model.geom_names, &lines)?;
+    let lines = of_bodies(spec, &order, |b| b.sites.iter().map(|s| s.line).collect());
+    unique("site", &model.site_names, &lines)?;
     if model.ngeom() > MOST || model.nv() > MOST_DEGREES {
         let what = format!(
             "{} geoms and {} degrees of freedom; at most {MOST} and {MOST_DEGREES} are supported",
@@ -83,17 +58,18 @@ pub(super) fn compile(spec: &Spec) -> Result<Model> {
     for tendon in &spec.tendons {
         add_tendon(&mut model, tendon)?;
     }
-    unique("tendon", &model.tendon_names)?;
+    let lines: Vec<u32> = spec.tendons.iter().map(|t| t.line).collect();
+    unique("tendon", &model.tendon_names, &lines)?;
     for actuator in &spec.actuators {
         add_actuator(&mut model, actuator)?;
     }
-    unique("actuator", &model.actuator_names)?;
+    let lines: Vec<u32> = spec.actuators.iter().map(|a| a.line).collect();
+    unique("actuator", &model.actuator_names, &lines)?;
     for equality in &spec.equalities {
         add_equality(&mut model, equality)?;
     }
-    for (a, b) in &spec.excludes {
-        let (a, b) = (model.body(a)?, model.body(b)?);
-        model.exclude.push((a.min(b), a.max(b)));
+    for pair in &spec.excludes {
+        exclude(&mut model, pair)?;
     }
     for pair in &spec.pairs {
         add_pair(&mut model, pair)?;
@@ -103,8 +79,10 @@ pub(super) fn compile(spec: &Spec) -> Result<Model> {
         model.key_names.push(name.clone());
         model.key.push(frame);
     }
+    let lines: Vec<u32> = spec.keyframes.iter().map(|(_, frame)| frame.line).collect();
+    unique("keyframe", &model.key_names, &lines)?;
     model.candidates = collide::candidates(&model)?;
-    model.set_constants()?;
+    model.set_constants(&joint_lines)?;
     let joints = order.iter().flat_map(|&old| &spec.bodies[old].joints);
     model.set_servos(joints.map(|j| j.springdamper));
     Ok(model)
@@ -137,19 +115,15 @@ fn lone(model: &Model) -> Vec<usize> {
         .collect()
 }
 
-fn unique(kind: &str, names: &[String]) -> Result<()> {
-    let mut sorted: Vec<_> = names.iter().filter(|n| !n.is_empty()).collect();
-    sorted.sort_unstable();
-    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        None => Ok(()),
-        Some(pair) => Err(Error::invalid(format!("{kind} '{}'", pair[0]), "stands twice")),
-    }
+/// Lines of the bodies' elements, in the model's order.
+fn of_bodies(spec: &Spec, order: &[usize], of: impl Fn(&Body) -> Vec<u32>) -> Vec<u32> {
+    order.iter().flat_map(|&old| of(&spec.bodies[old])).collect()
 }
 
 fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize, meshes: &Meshes) -> Result<()> {
     let id = model.nbody();
     let node = || label("body", &body.name, body.line);
-    finite(node, "pos", &body.pose.pos)?;
+    bounded(node, "pos", &body.pose.pos)?;
     finite(node, "quat", &body.pose.quat)?;
     finite(node, "gravcomp", &[body.gravcomp])?;
     // Only geoms that take something from a mesh differ from the given ones.
@@ -161,13 +135,14 @@ fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize, meshes: &Mes
     } else {
         body
     };
+    body.geoms.iter().try_for_each(solid)?;
     let (mass, frame, inertia) = of_body(body, &spec.inertia, meshes);
     at_least_zero(node, "the mass", mass)?;
     finite(node, "a principal moment of inertia", &inertia)?;
     for moment in inertia.into_iter().filter(|_| !spec.inertia.as_given) {
         at_least_zero(node, "a principal moment of inertia", moment)?;
     }
-    finite(node, "the centre of mass", &frame.pos)?;
+    bounded(node, "the centre of mass", &frame.pos)?;
     let free = body.joints.iter().any(|j| j.kind == JointType::Free);
     if free && (body.joints.len() > 1 || parent != 0) {
         return Err(Error::invalid(node(), "a free joint must be alone, in a child of the world"));
@@ -179,6 +154,7 @@ fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize, meshes: &Mes
         let what = "a body that is moved from outside must be a child of the world without joints";
         return Err(Error::invalid(node(), what));
     }
+    joints(node, &body.joints)?;
     model.body_mocapid.push(if body.mocap { model.nmocap() } else { usize::MAX });
     model.body_names.push(body.name.clone());
     model.body_parentid.push(parent);
@@ -212,7 +188,7 @@ fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize, meshes: &Mes
         model.geom_dataid.push(meshes.number(g));
     }
     for site in &body.sites {
-        finite(|| label("site", &site.name, 0), "pos", &site.pose.pos)?;
+        bounded(|| label("site", &site.name, site.line), "pos", &site.pose.pos)?;
         model.site_names.push(site.name.clone());
         model.site_bodyid.push(id);
         model.site_pos.push(site.pose.pos);
@@ -223,11 +199,12 @@ fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize, meshes: &Mes
 
 fn joint(model: &mut Model, body: usize, joint: &super::Joint) -> Result<()> {
     let node = || label("joint", &joint.name, joint.line);
-    finite(node, "pos", &joint.pos)?;
+    bounded(node, "pos", &joint.pos)?;
+    bounded(node, "ref", &[joint.reference])?;
     finite(
         node,
-        "ref, springref, stiffness or margin",
-        &[joint.reference, joint.springref, joint.stiffness, joint.margin],
+        "springref, stiffness or margin",
+        &[joint.springref, joint.stiffness, joint.margin],
     )?;
     for (what, value) in [
         ("damping", joint.damping),
@@ -260,12 +237,12 @@ fn joint(model: &mut Model, body: usize, joint: &super::Joint) -> Result<()> {
     }
     model.jnt_stiffnesspoly.push(joint.stiffnesspoly);
     model.jnt_limited.push(joint.range.is_some() && !free);
-    model.jnt_range.push(range(node, "the range", joint.range)?);
+    model.jnt_range.push(joint_range(node, joint.kind, joint.range)?);
     model.jnt_margin.push(joint.margin);
     model.jnt_solref.push(joint.limit.solref);
     model.jnt_solimp.push(joint.limit.solimp);
     model.jnt_actfrclimited.push(joint.actuatorfrcrange.is_some());
-    model.jnt_actfrcrange.push(range(node, "actuatorfrcrange", joint.actuatorfrcrange)?);
+    model.jnt_actfrcrange.push(limits(node, "actuatorfrcrange", joint.actuatorfrcrange)?);
     model.jnt_actgravcomp.push(joint.actuatorgravcomp);
     softness(node, joint.limit)?;
     softness(node, joint.friction)?;
@@ -313,35 +290,11 @@ fn joint(model: &mut Model, body: usize, joint: &super::Joint) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn softness(node: impl Fn() -> String, soft: super::Softness) -> Result<()> {
-    finite(&node, "solref", &soft.solref)?;
-    finite(&node, "solimp", &soft.solimp)?;
-    let [time, ratio] = soft.solref;
-    if (time > 0.0) != (ratio > 0.0) {
-        let what = format!("solref is {time} {ratio}; both must be positive, or neither");
-        return Err(Error::invalid(node(), what));
-    }
-    Ok(())
-}
-
 fn geom(model: &mut Model, body: usize, geom: &super::Geom) -> Result<()> {
     let node = || label("geom", &geom.name, geom.line);
-    finite(node, "pos", &geom.pose.pos)?;
-    finite(node, "quat", &geom.pose.quat)?;
     finite(node, "margin or gap", &[geom.margin, geom.gap])?;
     at_least_zero(node, "solmix", geom.solmix)?;
     softness(node, geom.softness)?;
-    let sizes = match geom.kind {
-        GeomType::Plane | GeomType::Mesh => 0,
-        GeomType::Sphere => 1,
-        GeomType::Capsule | GeomType::Cylinder => 2,
-        GeomType::Ellipsoid | GeomType::Box => 3,
-    };
-    for &size in &geom.size[..sizes] {
-        if !(size.is_finite() && size > 0.0) {
-            return Err(Error::invalid(node(), format!("a size is {size}; it must be positive")));
-        }
-    }
     if geom.kind == GeomType::Plane && model.body_weldid[body] != 0 {
         return Err(Error::invalid(node(), "a plane must belong to a body that does not move"));
     }
@@ -376,57 +329,5 @@ fn geom(model: &mut Model, body: usize, geom: &super::Geom) -> Result<()> {
         Ok(medium::coefficients(medium::half_axes(geom.kind, geom.size), given))
     })?;
     model.geom_fluid.push(fluid);
-    Ok(())
-}
-
-/// Bounds, balance and total of masses; a moving body needs mass.
-fn masses(model: &mut Model, spec: &Spec) -> Result<()> {
-    let rules = &spec.inertia;
-    for id in 1..model.nbody() {
-        model.body_mass[id] = model.body_mass[id].max(rules.boundmass);
-        let inertia = &mut model.body_inertia[id];
-        if rules.boundinertia > 0.0 {
-            *inertia = inertia.map(|moment| moment.max(rules.boundinertia));
-        }
-        if rules.as_given && !rules.balanceinertia {
-            continue;
-        }
-        let [a, b, c] = *inertia;
-        // No body has a principal moment larger than the sum of the other two.
-        let slack = 1e-10 * (a + b + c);
-        if a + b + slack < c || a + c + slack < b || b + c + slack < a {
-            if !rules.balanceinertia {
-                let what =
-                    format!("moments of inertia {a}, {b}, {c}: one exceeds the sum of the others");
-                return Err(Error::invalid(format!("body '{}'", model.body_names[id]), what));
-            }
-            *inertia = [(a + b + c) / 3.0; 3];
-        }
-    }
-    let total: f64 = model.body_mass.iter().sum();
-    if rules.settotalmass > 0.0 && total > 0.0 {
-        let by = rules.settotalmass / total;
-        for id in 1..model.nbody() {
-            model.body_mass[id] *= by;
-            model.body_inertia[id] = model.body_inertia[id].map(|m| m * by);
-        }
-    }
-    for id in 1..model.nbody() {
-        if model.body_jntnum[id] == 0 || rules.as_given {
-            continue;
-        }
-        // What is welded to the body moves with it.
-        let welded = (1..model.nbody()).filter(|&b| model.body_weldid[b] == id);
-        let heavy = |b: usize| {
-            model.body_mass[b] >= MINVAL && model.body_inertia[b].iter().all(|&m| m >= MINVAL)
-        };
-        if !welded.clone().any(heavy) {
-            let what = format!(
-                "mass {} and moments {:?} of a moving body must be positive",
-                model.body_mass[id], model.body_inertia[id]
-            );
-            return Err(Error::invalid(format!("body '{}'", model.body_names[id]), what));
-        }
-    }
     Ok(())
 }

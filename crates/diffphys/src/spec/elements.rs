@@ -45,7 +45,7 @@ pub struct Joint {
     pub armature: f64,
     /// Dry friction.
     pub frictionloss: f64,
-    /// Limits, if on.
+    /// Limits, if on, the lower below the upper; a ball's begin at 0.
     pub range: Option<[f64; 2]>,
     /// Distance from a limit at which it becomes active.
     pub margin: f64,
@@ -124,9 +124,9 @@ pub struct Geom {
     pub fitscale: f64,
     /// Pose in the body's frame.
     pub pose: Pose,
-    /// Mass, kg; else from the density.
+    /// Mass, kg, at least 0; else from the density.
     pub mass: Option<f64>,
-    /// Density, kg/m³.
+    /// Density, kg/m³, at least 0.
     pub density: f64,
     /// Bits: see `Model::geom_contype`.
     pub contype: u32,
@@ -220,6 +220,17 @@ pub struct Site {
     pub name: String,
     /// Pose in the body's frame.
     pub pose: Pose,
+    /// Line of the file; 0 for none.
+    pub line: u32,
+}
+
+/// A pair of bodies that never touch.
+#[derive(Debug, Clone)]
+pub struct Exclude {
+    /// Names of the bodies.
+    pub body: [String; 2],
+    /// Line of the file; 0 for none.
+    pub line: u32,
 }
 
 /// An explicit contact pair; what is `None` is mixed from the geoms.

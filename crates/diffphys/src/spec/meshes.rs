@@ -1,6 +1,6 @@
 //! The meshes of a model, compiled, and what geoms take from them.
 
-use super::compile::label;
+use super::checks::label;
 use super::{Geom, Pose, Spec};
 use crate::mesh::Compiled;
 use crate::model::GeomType;
@@ -20,8 +20,11 @@ impl Meshes {
         let mut out = Self::default();
         let mut named: HashMap<&str, &crate::Mesh> = HashMap::new();
         for mesh in &spec.meshes {
-            if named.insert(&mesh.name, mesh).is_some() {
-                let what = "stands twice";
+            if let Some(first) = named.insert(&mesh.name, mesh) {
+                let what = match first.line {
+                    0 => "stands twice".to_string(),
+                    line => format!("stands twice, first in line {line}"),
+                };
                 return Err(Error::invalid(label("mesh", &mesh.name, mesh.line), what));
             }
         }
@@ -31,7 +34,8 @@ impl Meshes {
                 continue;
             }
             let Some(mesh) = named.get(name.as_str()) else {
-                return Err(Error::Unknown { kind: "mesh", name: name.clone() });
+                let node = label("geom", &geom.name, geom.line);
+                return Err(Error::Unknown { node, kind: "mesh", name: name.clone() });
             };
             out.number.insert(name.clone(), out.list.len());
             out.list.push(mesh.compile()?);
