@@ -9,8 +9,8 @@ pub enum Integrator {
     Euler,
     /// Runge-Kutta of order 4.
     RungeKutta4,
-    /// Implicit in the velocity derivative of passive and actuator forces, made symmetric. MuJoCo turns free bodies without children by a
-    /// midpoint rule of its own, from which ours differs by some 10⁻⁴ rad per step of a fast tumble.
+    /// Implicit in the velocity derivative of passive and actuator forces, made symmetric. Free bodies to which nothing is jointed
+    /// keep the slopes of their gyroscopic forces, as in MuJoCo since 3.11.
     ImplicitFast,
 }
 
