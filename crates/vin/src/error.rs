@@ -47,8 +47,8 @@ pub enum Error {
         /// How the solve ended.
         status: crate::solve::Status,
     },
-    /// The implicit way of differentiating needs a contraction.
-    #[error("{node}: no implicit derivative: {why}")]
+    /// I − γ·P_π has no inverse that rounding would leave anything of: no derivative at the fixed point, no value of the policy.
+    #[error("{node}: the policy's equations (I − γ·P)x = b have no solution to trust: {why}")]
     NotContracting {
         /// The process.
         node: String,
@@ -56,7 +56,7 @@ pub enum Error {
         why: String,
     },
     /// A line of a file that is not what it should be.
-    #[error("{path}, line {line}: {what}")]
+    #[error("{path}{}: {what}", at_line(*.line))]
     File {
         /// The file.
         path: String,
@@ -78,6 +78,11 @@ pub enum Error {
     Network(Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// Where in a file; nothing for the file as a whole.
+fn at_line(line: usize) -> String {
+    if line == 0 { String::new() } else { format!(", line {line}") }
+}
+
 impl Error {
     /// An argument outside its domain.
     pub(crate) fn invalid(node: impl Into<String>, what: impl Into<String>) -> Self {
@@ -95,6 +100,24 @@ pub(crate) fn check_len(
     match got == expected {
         true => Ok(()),
         false => Err(Error::Length { node: node.into(), argument, expected, got }),
+    }
+}
+
+/// Checks that so many numbers could be held: `None` for more than can be counted.
+pub(crate) fn check_room<T>(node: &str, what: &str, count: Option<usize>) -> Result<()> {
+    let fits = |n: usize| Vec::<T>::new().try_reserve_exact(n).is_ok();
+    match count {
+        Some(n) if n < 1 << 20 || fits(n) => Ok(()),
+        Some(n) => {
+            let size = size_of::<T>();
+            Err(Error::invalid(
+                node,
+                format!("{what} would take {n} numbers of {size} bytes: there is no such memory"),
+            ))
+        }
+        None => {
+            Err(Error::invalid(node, format!("{what} would take more than {} numbers", usize::MAX)))
+        }
     }
 }
 

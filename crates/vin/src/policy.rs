@@ -101,7 +101,7 @@ pub fn occupancy<P: Process + ?Sized>(
 /// A walk under a policy: (state, action) pairs until an end, a state where nothing is done, or `limit` steps; and where it ended.
 ///
 /// # Errors
-/// A first state that there is not.
+/// A first state that there is not; a policy for another number of states or actions, or with an action that cannot be taken.
 pub fn rollout<P: Process + ?Sized>(
     process: &P,
     policy: &Policy,
@@ -110,13 +110,29 @@ pub fn rollout<P: Process + ?Sized>(
     random: &mut impl Rng,
 ) -> Result<(Vec<(usize, usize)>, usize)> {
     if start >= process.states() {
-        let what = format!("a walk from state {start} of {}", process.states());
+        let what = format!("a walk from state {start}, which is none of {}", process.states());
+        return Err(Error::invalid(process.name(), what));
+    }
+    if (policy.states(), policy.actions()) != (process.states(), process.actions()) {
+        let what = format!(
+            "a policy of {} states and {} actions for {} and {}",
+            policy.states(),
+            policy.actions(),
+            process.states(),
+            process.actions()
+        );
         return Err(Error::invalid(process.name(), what));
     }
     let (mut pairs, mut state) = (vec![], start);
     while pairs.len() < limit && process.terminal(state).is_none() {
         let row = policy.row(state);
         let Some(action) = draw(random, row.iter().copied().enumerate()) else { break };
+        if process.reward(state, action).is_none() {
+            let what = format!(
+                "the policy takes action {action} in state {state}, where it cannot be taken"
+            );
+            return Err(Error::invalid(process.name(), what));
+        }
         let mut next = vec![];
         process.successors(state, action, &mut |to, p| next.push((to, p)));
         pairs.push((state, action));

@@ -10,8 +10,11 @@ use pullback_nn::data::{Batch, Dataset};
 use pullback_nn::layer::Layer;
 use pullback_nn::parameters::Parameters;
 use pullback_nn::train::Task;
+use pullback_vin::gradient::Plan;
+use pullback_vin::grid::{GridMap, GridProcess, GridSpec};
 use pullback_vin::learn::{ProblemSet, Protocol};
 use pullback_vin::network::{Gppn, GppnSpec, PlanningData, PlanningTask, Vin, VinSpec};
+use pullback_vin::node::{IterationOptions, PlanNode, value_iteration};
 use serde_json::Value;
 
 /// Element i is scale·sin(0.7·i + 1.3·stream); tools/reference/generate_vin.py has the same function.
@@ -137,4 +140,30 @@ fn the_penalty_on_blending_is_its_formula_and_part_of_the_loss() {
         task.loss(&graph, &here.bind(&graph), &batch).unwrap().to_f64().unwrap()
     };
     assert!((loss(true) - loss(false) - 0.5 * value(&here)).abs() < 1e-12);
+}
+
+#[test]
+fn sizes_and_inputs_that_cannot_be() {
+    let large = VinSpec::of_size(usize::MAX);
+    assert!(large.iterations > 1 << 60);
+    let mut parameters = Parameters::new(1, DType::F32, &Device::Cpu);
+    let untied = VinSpec { iterations: usize::MAX, untied: true, ..VinSpec::default() };
+    let error = Vin::new(&mut parameters.root(), untied).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("more than 2³⁶ weights"), "{error}");
+    for (iterations, untied) in [(1 << 60, false), (usize::MAX, false), (usize::MAX, true)] {
+        let graph = Graph::new();
+        let r = graph.constant(&fill(0, &[1, 4, 4], 1.0));
+        let w = graph.constant(&fill(1, if untied { &[1, 2, 3, 3] } else { &[2, 3, 3] }, 1.0));
+        let options = IterationOptions { iterations, pad: 0.0, untied };
+        let error = value_iteration(r, w, w, options).and_then(|q| q.value()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("the tape of") || untied && text.contains("K + 1"), "{text}");
+    }
+    let map = GridMap::new(3, 3, vec![false; 9]).unwrap();
+    let process = GridProcess::new(map, GridSpec::default(), &[(8, 0.0)]).unwrap();
+    let node = || PlanNode::new(vec![process.clone()], Plan::default()).unwrap();
+    let error = node().fill(f64::NAN).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("fill is NaN"), "{error}");
+    let error = node().build().eval(&[fill(0, &[1, 3, 3], 1.0)]).unwrap_err().to_string();
+    assert!(error.contains("1 inputs where there must be 3: cost, slip, stay"), "{error}");
 }

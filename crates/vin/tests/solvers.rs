@@ -319,7 +319,9 @@ fn bad_input_is_an_error_with_its_place() -> Result<()> {
     let spec = GridSpec::default();
     let grid =
         |spec: GridSpec, goals: &[(usize, f64)]| GridProcess::new(map()?, spec, goals).map(|_| ());
-    assert!(text(grid(spec, &[(1, 0.0)])).contains("goal at cell 1 of 4, a wall,"));
+    assert!(
+        text(grid(spec, &[(1, 0.0)])).contains("a goal at cell 1 with value 0: the cell is a wall")
+    );
     assert!(text(grid(GridSpec { slip: 1.5, ..spec }, &[(0, 0.0)])).contains("slip is 1.5"));
     let heading = GridSpec { connectivity: Connectivity::Heading, slip: 0.1, ..spec };
     assert!(text(grid(heading, &[(0, 0.0)])).contains("heading"));

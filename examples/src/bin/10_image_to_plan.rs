@@ -89,7 +89,8 @@ fn plan<'g>(
     let map = painted.map.with_cost(vec![1.0; size * size])?;
     let process = GridProcess::new(map, spec(), &painted.goals)?;
     let solver = Settings { tolerance: 1e-9, ..Settings::by(Method::Prioritized) };
-    let node = PlanNode::new(vec![process], Plan { solver, ..Plan::default() })?.fill(-1e3).build();
+    let node =
+        PlanNode::new(vec![process], Plan { solver, ..Plan::default() })?.fill(-1e3)?.build();
     let cost = costs(bound, graph.constant(&image(size, pixels)?))?;
     let none = graph.constant(&Tensor::zeros((1, 1), DType::F64, &Device::Cpu)?);
     let out = graph.apply(&node, &[cost, none, none])?;

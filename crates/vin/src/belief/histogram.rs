@@ -58,7 +58,7 @@ fn check<P: Process + ?Sized>(
     check_len(process.name(), argument, numbers.len(), process.states())?;
     check_finite(process.name(), argument, numbers)?;
     if action >= process.actions() {
-        let what = format!("action {action} of {}", process.actions());
+        let what = format!("action {action}, there are {}", process.actions());
         return Err(Error::invalid(process.name(), what));
     }
     Ok(())
@@ -76,13 +76,17 @@ pub struct Updated {
 /// Bayes' rule with ln p(z | s) for each state. Shifted by the largest, so that no likelihood is too small.
 ///
 /// # Errors
-/// Lengths that differ, NaN; a reading that is impossible in every state of the belief, which is a model that is wrong.
+/// Lengths that differ, NaN; a belief with numbers that are negative or not finite; a reading that is impossible in every state of the belief, which is a model that is wrong.
 pub fn update(belief: &[f64], log_likelihood: &[f64]) -> Result<Updated> {
     const NODE: &str = "belief update";
     check_len(NODE, "log-likelihood", log_likelihood.len(), belief.len())?;
     check_finite(NODE, "belief", belief)?;
     if let Some(s) = log_likelihood.iter().position(|l| l.is_nan() || *l == f64::INFINITY) {
         let what = format!("the log-likelihood of state {s} is {}", log_likelihood[s]);
+        return Err(Error::invalid(NODE, what));
+    }
+    if let Some(s) = belief.iter().position(|b| !b.is_finite() || *b < 0.0) {
+        let what = format!("the belief is {} at state {s}, must be finite and ≥ 0", belief[s]);
         return Err(Error::invalid(NODE, what));
     }
     let pairs = || belief.iter().zip(log_likelihood).filter(|(b, _)| **b > 0.0);

@@ -36,13 +36,17 @@ impl Particles {
     /// `count` particles drawn from a belief, all of one weight.
     ///
     /// # Errors
-    /// A count of 0, a belief without mass or with negative numbers.
+    /// A count of 0 or above 2²⁸, a belief without mass or with negative numbers.
     pub fn from_belief(belief: &[f64], count: usize, random: &mut impl Rng) -> Result<Self> {
         let total: f64 = belief.iter().sum();
-        if count == 0 || !(total > 0.0 && total.is_finite()) || belief.iter().any(|b| *b < 0.0) {
-            let what = format!("{count} particles from a belief of mass {total}");
+        let fits = (1..=1 << 28).contains(&count) && total > 0.0 && total.is_finite();
+        if !fits || belief.iter().any(|b| *b < 0.0) {
+            let what = format!(
+                "{count} particles from a belief of mass {total}: must be 1 to 2²⁸, and numbers ≥ 0 of a positive, finite sum"
+            );
             return Err(Error::invalid(NODE, what));
         }
+        crate::error::check_room::<f64>(NODE, "the particles", Some(count))?;
         let states = systematic(belief, total, count, random);
         Ok(Self { states, weights: vec![1.0 / count as f64; count] })
     }
@@ -59,7 +63,12 @@ impl Particles {
     ) -> Result<()> {
         let beyond = self.states.iter().find(|s| **s >= process.states());
         if action >= process.actions() || beyond.is_some() {
-            let what = format!("action {action}, particle at {beyond:?}, in {}", process.name());
+            let what = match beyond {
+                Some(s) => {
+                    format!("a particle at {s}, which is none of {} states", process.states())
+                }
+                None => format!("action {action}, there are {}", process.actions()),
+            };
             return Err(Error::invalid(NODE, what));
         }
         for state in &mut self.states {
@@ -81,8 +90,9 @@ impl Particles {
     /// Bayes' rule with ln p(z | s) for each particle; ln p(z).
     ///
     /// # Errors
-    /// As [`update`](super::update).
+    /// As [`update`](super::update); weights that are none.
     pub fn update(&mut self, log_likelihood: &[f64]) -> Result<f64> {
+        self.check()?;
         let updated = super::update(&self.weights, log_likelihood)?;
         self.weights = updated.belief;
         Ok(updated.log_evidence)
@@ -97,13 +107,12 @@ impl Particles {
     /// Draws particles anew; the index of the parent of each.
     ///
     /// # Errors
-    /// α outside (0, 1].
+    /// α outside (0, 1]; no particles, another number of weights, weights that are none.
     pub fn resample(&mut self, how: Resampling, random: &mut impl Rng) -> Result<Vec<usize>> {
+        self.check()?;
         let n = self.weights.len();
         let alpha = if let Resampling::Soft { alpha } = how { alpha } else { 1.0 };
-        if !(alpha > 0.0 && alpha <= 1.0) {
-            return Err(Error::invalid(NODE, format!("α is {alpha}, must be in (0, 1]")));
-        }
+        check_alpha(alpha)?;
         let share = |w: f64| alpha * w + (1.0 - alpha) / n as f64;
         let q: Vec<f64> = self.weights.iter().map(|w| share(*w)).collect();
         let total: f64 = q.iter().sum();
@@ -118,15 +127,48 @@ impl Particles {
         Ok(parents)
     }
 
-    /// The mass on each state.
-    #[must_use]
-    pub fn belief(&self, states: usize) -> Vec<f64> {
+    /// The mass on each of `states` states.
+    ///
+    /// # Errors
+    /// A particle that is none of them, another number of weights, weights that are none.
+    pub fn belief(&self, states: usize) -> Result<Vec<f64>> {
+        self.check()?;
         let mut all = vec![0.0; states];
         for (&s, w) in self.states.iter().zip(&self.weights) {
-            all[s] += w;
+            let Some(mass) = all.get_mut(s) else {
+                let what = format!("a particle at {s}, which is none of {states} states");
+                return Err(Error::invalid(NODE, what));
+            };
+            *mass += w;
         }
-        all
+        Ok(all)
     }
+
+    /// The fields are open to all: what they hold must be particles.
+    fn check(&self) -> Result<()> {
+        crate::error::check_len(NODE, "weights", self.weights.len(), self.states.len())?;
+        check_weights(&self.weights)
+    }
+}
+
+fn check_alpha(alpha: f64) -> Result<()> {
+    if alpha > 0.0 && alpha <= 1.0 {
+        return Ok(());
+    }
+    Err(Error::invalid(NODE, format!("α is {alpha}, must be in (0, 1]")))
+}
+
+fn check_weights(weights: &[f64]) -> Result<()> {
+    if let Some(i) = weights.iter().position(|w| !w.is_finite() || *w < 0.0) {
+        let what = format!("the weight of particle {i} is {}, must be finite and ≥ 0", weights[i]);
+        return Err(Error::invalid(NODE, what));
+    }
+    let total: f64 = weights.iter().sum();
+    if !(total > 0.0 && total.is_finite()) {
+        let what = format!("{} weights with the sum {total}, must be positive", weights.len());
+        return Err(Error::invalid(NODE, what));
+    }
+    Ok(())
 }
 
 /// w′ ∝ w/q of the parents.
@@ -141,9 +183,16 @@ fn soft_weights(weights: &[f64], parents: &[usize], alpha: f64) -> Vec<f64> {
 /// The backward chain rule of soft resampling with the drawn parents held: dL/dw from dL/dw′.
 ///
 /// # Errors
-/// Lengths that differ.
+/// Lengths that differ, a parent that there is not, α outside (0, 1], weights that are none, a cotangent that is not finite.
 pub fn pull_soft(weights: &[f64], parents: &[usize], alpha: f64, of: &[f64]) -> Result<Vec<f64>> {
     crate::error::check_len(NODE, "cotangent", of.len(), parents.len())?;
+    crate::error::check_finite(NODE, "cotangent", of)?;
+    check_weights(weights)?;
+    check_alpha(alpha)?;
+    if let Some(parent) = parents.iter().find(|p| **p >= weights.len()) {
+        let what = format!("parent {parent} is none of {} particles", weights.len());
+        return Err(Error::invalid(NODE, what));
+    }
     let n = weights.len() as f64;
     let after = soft_weights(weights, parents, alpha);
     let floor = (1.0 - alpha) / n;

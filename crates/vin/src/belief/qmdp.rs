@@ -48,7 +48,10 @@ impl Qmdp {
     /// [`Error::NotSolved`]; a penalty that is not finite. `penalty` is what it costs to try an action where it cannot be taken.
     pub fn new<P: Process + ?Sized>(process: &P, penalty: f64) -> Result<Self> {
         if !penalty.is_finite() {
-            return Err(Error::invalid(process.name(), format!("the penalty is {penalty}")));
+            return Err(Error::invalid(
+                process.name(),
+                format!("the penalty is {penalty}, must be finite"),
+            ));
         }
         let solution = solve(process, &Settings::by(Method::PolicyIteration))?.solved(process)?;
         let actions = process.actions();
@@ -93,7 +96,7 @@ impl Qmdp {
     /// Filters and acts from a state that the robot does not know, until a goal or `limit` steps.
     ///
     /// # Errors
-    /// Those of the filter: a first belief that excludes the truth ends with an impossible reading.
+    /// A start that there is not, a process of another size; those of the filter: a first belief that excludes the truth ends with an impossible reading.
     pub fn run<S: Sensor>(
         &self,
         process: &GridProcess,
@@ -103,6 +106,11 @@ impl Qmdp {
         limit: usize,
         random: &mut impl Rng,
     ) -> Result<Run> {
+        if start >= process.states() {
+            let what = format!("a run from state {start}, which is none of {}", process.states());
+            return Err(Error::invalid("QMDP", what));
+        }
+        check_len("QMDP", "Q of the process", self.q.len(), process.states() * process.actions())?;
         let mut run = Run {
             arrived: false,
             steps: 0,

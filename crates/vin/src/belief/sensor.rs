@@ -12,10 +12,10 @@ pub trait Sensor: Send + Sync {
     /// One reading.
     type Reading;
 
-    /// ln p(reading | cell).
+    /// ln p(reading | cell); −∞ off the map, where no robot is.
     fn log_likelihood(&self, cell: usize, reading: &Self::Reading) -> f64;
 
-    /// A reading in a cell.
+    /// A reading in a cell; off the map, that of walls on all sides.
     fn draw(&self, cell: usize, random: &mut impl Rng) -> Self::Reading;
 
     /// ln p(reading | cell) of every cell.
@@ -39,14 +39,27 @@ impl WallSensing {
     /// A probability outside [0, 1].
     pub fn new(map: impl Into<Arc<GridMap>>, right: f64) -> Result<Self> {
         if !(0.0..=1.0).contains(&right) {
-            return Err(Error::invalid("wall sensing", format!("the probability {right}")));
+            return Err(Error::invalid(
+                "wall sensing",
+                format!("the probability that a bit is right is {right}, must be in [0, 1]"),
+            ));
         }
         Ok(Self { map: map.into(), right })
     }
 
     /// The bits that are right in a cell: 1 north, 2 east, 4 south, 8 west. The edge of the map is a wall.
-    #[must_use]
-    pub fn truth(&self, cell: usize) -> u8 {
+    ///
+    /// # Errors
+    /// No such cell.
+    pub fn truth(&self, cell: usize) -> Result<u8> {
+        check_cell("wall sensing", cell, self.map.cells())?;
+        Ok(self.bits(cell))
+    }
+
+    fn bits(&self, cell: usize) -> u8 {
+        if cell >= self.map.cells() {
+            return 15;
+        }
         (0..4).fold(0, |bits, side| bits | u8::from(self.wall(cell, side)) << side)
     }
 
@@ -60,14 +73,17 @@ impl Sensor for WallSensing {
     type Reading = u8;
 
     fn log_likelihood(&self, cell: usize, reading: &u8) -> f64 {
-        let wrong = ((self.truth(cell) ^ reading) & 15).count_ones() as i32;
+        if cell >= self.map.cells() {
+            return f64::NEG_INFINITY;
+        }
+        let wrong = ((self.bits(cell) ^ reading) & 15).count_ones() as i32;
         // 0·ln 0 is 0.
         let times = |n: i32, p: f64| if n == 0 { 0.0 } else { f64::from(n) * p.ln() };
         times(4 - wrong, self.right) + times(wrong, 1.0 - self.right)
     }
 
     fn draw(&self, cell: usize, random: &mut impl Rng) -> u8 {
-        (0..4).fold(self.truth(cell), |bits, side| {
+        (0..4).fold(self.bits(cell), |bits, side| {
             bits ^ (u8::from(random.random::<f64>() >= self.right) << side)
         })
     }
@@ -88,7 +104,9 @@ impl RangeScan {
     /// A deviation or range that is not positive.
     pub fn new(map: &GridMap, deviation: f64, range: f64) -> Result<Self> {
         if !(deviation > 0.0 && deviation.is_finite() && range > 0.0 && range.is_finite()) {
-            let what = format!("deviation {deviation}, range {range}");
+            let what = format!(
+                "the deviation is {deviation} and the range {range}, both must be positive"
+            );
             return Err(Error::invalid("range scan", what));
         }
         let beam = |cell: usize, d: usize| {
@@ -108,9 +126,12 @@ impl RangeScan {
     }
 
     /// The distances without noise.
-    #[must_use]
-    pub fn truth(&self, cell: usize) -> [f64; 8] {
-        self.truth[cell]
+    ///
+    /// # Errors
+    /// No such cell.
+    pub fn truth(&self, cell: usize) -> Result<[f64; 8]> {
+        check_cell("range scan", cell, self.truth.len())?;
+        Ok(self.truth[cell])
     }
 }
 
@@ -118,14 +139,23 @@ impl Sensor for RangeScan {
     type Reading = [f64; 8];
 
     fn log_likelihood(&self, cell: usize, reading: &[f64; 8]) -> f64 {
+        let Some(truth) = self.truth.get(cell) else { return f64::NEG_INFINITY };
         let scale = -0.5 * (2.0 * std::f64::consts::PI * self.deviation * self.deviation).ln();
-        let beams = self.truth[cell].iter().zip(reading);
+        let beams = truth.iter().zip(reading);
         beams.map(|(t, z)| scale - 0.5 * ((z - t) / self.deviation).powi(2)).sum()
     }
 
     fn draw(&self, cell: usize, random: &mut impl Rng) -> [f64; 8] {
         let limit = self.range + 4.0 * self.deviation;
-        self.truth[cell].map(|t| (t + self.deviation * normal(random)).clamp(-limit, limit))
+        let truth = self.truth.get(cell).copied().unwrap_or_default();
+        truth.map(|t| (t + self.deviation * normal(random)).clamp(-limit, limit))
+    }
+}
+
+fn check_cell(node: &str, cell: usize, cells: usize) -> Result<()> {
+    match cell < cells {
+        true => Ok(()),
+        false => Err(Error::invalid(node, format!("cell {cell} is none of {cells}"))),
     }
 }
 

@@ -58,7 +58,10 @@ impl Fixed {
             let sum = |row: usize| chain.row(row).map(|(_, p)| p).sum::<f64>() * chain.discount;
             return match (0..n).find(|&row| sum(row) >= 1.0 + 1e-9) {
                 None => Ok(()),
-                Some(row) => self.refuse(process, row, format!("γ·ΣP is {}", sum(row))),
+                Some(row) => {
+                    let what = format!("γ·ΣP is {}, must be below 1", sum(row));
+                    self.refuse(process, row, what)
+                }
             };
         }
         let mut before: Vec<Vec<u32>> = vec![vec![]; n];
@@ -84,7 +87,11 @@ impl Fixed {
         }
         match comes.iter().position(|c| !c) {
             None => Ok(()),
-            Some(row) => self.refuse(process, row, "the policy never ends, and γ is 1".into()),
+            Some(row) => {
+                let what =
+                    "the policy never ends (nowhere with a probability above 10⁻¹²), and γ is 1";
+                self.refuse(process, row, what.into())
+            }
         }
     }
 
@@ -95,18 +102,31 @@ impl Fixed {
 
     /// x of (I − γ·P)·x = b or its transpose, or the first terms of its series.
     fn series(&self, node: &str, direction: Direction, b: &[f64]) -> Result<Vec<f64>> {
-        let Some(terms) = self.terms else { return solve_chain(node, &self.chain, direction, b) };
+        // More terms than rounding can tell from all of them: γᵏ < 10⁻⁴⁴, or beyond counting.
+        let all = |terms: usize| {
+            terms as f64 * -self.chain.discount.ln() > 100.0 || terms > u32::MAX as usize
+        };
+        let terms = match self.terms {
+            Some(terms) if !all(terms) => terms,
+            _ => return solve_chain(node, &self.chain, direction, b),
+        };
         let transposed = direction == Direction::Transposed;
         let (mut term, mut sum) = (b.to_vec(), b.to_vec());
         let mut image = vec![0.0; b.len()];
         if terms == 0 {
             return Ok(vec![0.0; b.len()]);
         }
+        let largest = |v: &[f64]| v.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        let nothing = 1e-40 * largest(b);
         for _ in 1..terms {
             // γ·P·x = x − (I − γ·P)·x.
             self.chain.apply(transposed, &term, &mut image);
             term.iter_mut().zip(&image).for_each(|(t, i)| *t -= i);
             sum.iter_mut().zip(&term).for_each(|(s, t)| *s += t);
+            if largest(&term) <= nothing {
+                // The series of a forest ends by itself.
+                break;
+            }
         }
         Ok(sum)
     }

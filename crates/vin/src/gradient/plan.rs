@@ -13,12 +13,12 @@ pub enum Way {
     /// Through each of `sweeps` Jacobi sweeps from V₀. Memory: 8 bytes a state and sweep for the values; with the hard maximum one more for the
     /// action taken.
     Unrolled {
-        /// K.
+        /// K, at most 2²⁴.
         sweeps: usize,
     },
     /// The same derivative from values kept at √K sweeps only; the others are computed once more. With the hard maximum it is the same to the bit.
     Checkpointed {
-        /// K.
+        /// K, at most 2²⁴.
         sweeps: usize,
     },
     /// At the fixed point, by the implicit function theorem: one pass over the tree of a deterministic policy, Krylov's method elsewhere. The
@@ -27,7 +27,7 @@ pub enum Way {
     Implicit,
     /// The last `terms` sweeps at the fixed point only: the first terms of the Neumann series of (I − γ·P_π)⁻¹, off by O(γ^terms).
     Truncated {
-        /// Sweeps differentiated.
+        /// Sweeps differentiated. So many that rounding cannot tell them from all are the implicit way.
         terms: usize,
     },
 }
@@ -267,6 +267,15 @@ impl<P: Parametric> Planned<'_, P> {
     /// # Errors
     /// Wrong lengths, numbers that are not finite.
     pub fn push(&self, tangent: &Tangent) -> Result<Vec<f64>> {
+        let full = self.filled(tangent)?;
+        match &self.trace {
+            Trace::Unrolled(tape) => Ok(tape.push(self, &full)),
+            Trace::Fixed(fixed) => fixed.push(self, &full),
+        }
+    }
+
+    /// A direction with its zeros written down, checked.
+    fn filled(&self, tangent: &Tangent) -> Result<Tangent> {
         let (node, n) = (self.process.name(), self.process.states());
         let len: usize = self.process.blocks().iter().map(Block::len).sum();
         let mut full = tangent.clone();
@@ -282,16 +291,18 @@ impl<P: Parametric> Planned<'_, P> {
             check_finite(node, name, numbers)?;
         }
         check_finite(node, "direction of γ and τ", &[full.discount, full.temperature])?;
-        match &self.trace {
-            Trace::Unrolled(tape) => Ok(tape.push(self, &full)),
-            Trace::Fixed(fixed) => fixed.push(self, &full),
-        }
+        Ok(full)
     }
 
     /// dQ from a direction and the dV that [`Planned::push`] gave for it; 0 where there is no value.
-    #[must_use]
-    pub fn push_action_values(&self, tangent: &Tangent, along: &[f64]) -> Vec<f64> {
-        let actions = self.process.actions();
+    ///
+    /// # Errors
+    /// Wrong lengths, numbers that are not finite.
+    pub fn push_action_values(&self, tangent: &Tangent, along: &[f64]) -> Result<Vec<f64>> {
+        let (node, actions) = (self.process.name(), self.process.actions());
+        check_len(node, "direction of V", along.len(), self.process.states())?;
+        check_finite(node, "direction of V", along)?;
+        let tangent = &self.filled(tangent)?;
         let mut all = vec![0.0; self.process.states() * actions];
         let mut pi = vec![0.0; actions];
         for (i, dq) in all.iter_mut().enumerate() {
@@ -303,7 +314,7 @@ impl<P: Parametric> Planned<'_, P> {
                 *dq = self.moved(s, &pi, 0.0, &self.values, along, tangent);
             }
         }
-        all
+        Ok(all)
     }
 
     /// Gives a weight on Q(s, a), computed from `values`, to θ and γ, and its share to the cotangents of V.

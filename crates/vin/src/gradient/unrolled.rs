@@ -1,8 +1,12 @@
 //! K sweeps, kept whole or at checkpoints.
 
 use super::plan::{Gradient, Handle, Planned, Tangent, Trace, start};
-use crate::Result;
+use crate::error::check_room;
 use crate::process::{Backup, Parametric};
+use crate::{Error, Result};
+
+/// Sweeps at most: further ones only cost time, and the fixed point has ways of its own.
+const MOST: usize = 1 << 24;
 
 /// Values at the beginning of each segment of sweeps; within a segment they are computed again when they are needed.
 pub(super) struct Tape {
@@ -21,6 +25,13 @@ pub(super) fn plan<'p, P: Parametric>(
     sweeps: usize,
     segments: usize,
 ) -> Result<Planned<'p, P>> {
+    if sweeps > MOST {
+        let what =
+            format!("{sweeps} sweeps, at most {MOST}: the implicit way is the limit of them");
+        return Err(Error::invalid(process.name(), what));
+    }
+    let kept = segments.min(sweeps).checked_mul(process.states());
+    check_room::<f64>(process.name(), "the values of the sweeps", kept)?;
     let (mut values, held) = start(&*process, initial)?;
     let length = sweeps.div_ceil(segments).max(1);
     let whole = length == 1 && backup == Backup::Hard;

@@ -40,7 +40,7 @@ pub enum Corners {
 pub enum Walls {
     /// The robot stays, and pays for the move as in its own cell.
     Stay,
-    /// The robot stays and pays as much and this, a reward ≤ 0 in size: the number is subtracted.
+    /// The robot stays and pays as much and this number ≥ 0: it is subtracted from the reward.
     Penalty(f64),
     /// The action cannot be taken. Where noise drives the robot into a wall, it stays.
     #[default]

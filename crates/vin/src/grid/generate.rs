@@ -5,6 +5,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::GridMap;
+use super::map::check_cells;
 use crate::{Error, Result};
 
 /// Rectangular obstacles in a ring of walls: the maps of the VIN paper (Tamar and others 2016).
@@ -32,7 +33,10 @@ impl Obstacles {
             8 => Ok(Self { size, most: 15, side: 1 }),
             16 => Ok(Self { size, most: 20, side: 4 }),
             28 => Ok(Self { size, most: 25, side: 7 }),
-            _ => Err(Error::invalid("obstacle map", format!("size {size}: 8, 16 or 28"))),
+            _ => Err(Error::invalid(
+                "obstacle map",
+                format!("the size is {size}, must be 8, 16 or 28"),
+            )),
         }
     }
 }
@@ -40,23 +44,27 @@ impl Obstacles {
 /// A map with a ring of walls and random rectangles.
 ///
 /// # Errors
-/// Less than 3 cells on a side, an obstacle side of 0.
+/// Less than 3 cells on a side or more than 2¹⁴, an obstacle side of 0, more obstacles than cells.
 pub fn obstacle_map(spec: Obstacles, seed: u64) -> Result<GridMap> {
     let Obstacles { size, most, side } = spec;
-    if size < 3 || side == 0 {
-        return Err(Error::invalid("obstacle map", format!("size {size}, obstacles of {side}")));
+    let cells = check_cells("obstacle map", size, size)?;
+    if size < 3 || side == 0 || most > cells {
+        let what = format!(
+            "size {size}, up to {most} obstacles of side {side}: must be 3 or more, at most one for each cell, 1 or more"
+        );
+        return Err(Error::invalid("obstacle map", what));
     }
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let ring = |i: usize| {
         let (y, x) = (i / size, i % size);
         y == 0 || x == 0 || y == size - 1 || x == size - 1
     };
-    let mut solid: Vec<bool> = (0..size * size).map(ring).collect();
+    let mut solid: Vec<bool> = (0..cells).map(ring).collect();
     for _ in 0..random.random_range(0..=most) {
         let [h, w] = [(); 2].map(|()| random.random_range(1..=side));
         let [y, x] = [(); 2].map(|()| random.random_range(0..size));
-        for y in y..(y + h).min(size) {
-            solid[y * size + x..y * size + (x + w).min(size)].fill(true);
+        for y in y..y.saturating_add(h).min(size) {
+            solid[y * size + x..y * size + x.saturating_add(w).min(size)].fill(true);
         }
     }
     GridMap::new(size, size, solid)
@@ -77,15 +85,18 @@ pub struct Maze {
 /// A maze; sides that are even get a second wall at the end.
 ///
 /// # Errors
-/// Sides below 3, a probability outside [0, 1].
+/// Sides below 3, more than 2²⁸ cells, a probability outside [0, 1].
 pub fn carved_maze(spec: Maze, seed: u64) -> Result<GridMap> {
     let Maze { height, width, most_open } = spec;
     if height < 3 || width < 3 || !(0.0..=1.0).contains(&most_open) {
-        let what = format!("{height} by {width}, opened with up to {most_open}");
+        let what = format!(
+            "{height} by {width} cells, opened with up to {most_open}: sides must be 3 or more, that a probability"
+        );
         return Err(Error::invalid("maze", what));
     }
+    let cells = check_cells("maze", height, width)?;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut solid = vec![true; height * width];
+    let mut solid = vec![true; cells];
     solid[width + 1] = false;
     let mut stack = vec![[1usize, 1usize]];
     while let Some(&[y, x]) = stack.last() {
@@ -124,31 +135,38 @@ pub fn carved_maze(spec: Maze, seed: u64) -> Result<GridMap> {
 /// Cells that are solid with this probability, each for itself.
 ///
 /// # Errors
-/// No cells, a probability outside [0, 1].
+/// No cells or more than 2²⁸, a probability outside [0, 1].
 pub fn random_map(height: usize, width: usize, solid: f64, seed: u64) -> Result<GridMap> {
     if !(0.0..=1.0).contains(&solid) {
-        return Err(Error::invalid("random map", format!("the probability {solid}")));
+        return Err(Error::invalid(
+            "random map",
+            format!("the probability of a solid cell is {solid}, must be in [0, 1]"),
+        ));
     }
+    let cells = check_cells("random map", height, width)?;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let cells =
-        (0..height.saturating_mul(width).min(1 << 28)).map(|_| random.random::<f64>() < solid);
-    GridMap::new(height, width, cells.collect())
+    let drawn = (0..cells).map(|_| random.random::<f64>() < solid);
+    GridMap::new(height, width, drawn.collect())
 }
 
 /// Rooms of `room` × `room` cells behind walls with a door of one cell between any two neighbours, each closed with the probability `closed`.
 ///
 /// # Errors
-/// A room of 0 cells, no rooms, a probability outside [0, 1].
+/// A room of 0 cells, no rooms, more than 2²⁸ cells, a probability outside [0, 1].
 pub fn rooms([down, across]: [usize; 2], room: usize, closed: f64, seed: u64) -> Result<GridMap> {
     if room == 0 || down == 0 || across == 0 || !(0.0..=1.0).contains(&closed) {
-        let what = format!("{down} by {across} rooms of {room}, doors closed with {closed}");
+        let what = format!(
+            "{down} by {across} rooms of {room}, doors closed with {closed}: must be 1 or more each, and a probability"
+        );
         return Err(Error::invalid("rooms", what));
     }
+    let side = |rooms: usize| room.saturating_add(1).saturating_mul(rooms).saturating_add(1);
+    let cells = check_cells("rooms", side(down), side(across))?;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (height, width) = (down * (room + 1) + 1, across * (room + 1) + 1);
     let wall =
         |i: usize| (i / width).is_multiple_of(room + 1) || (i % width).is_multiple_of(room + 1);
-    let mut solid: Vec<bool> = (0..height * width).map(wall).collect();
+    let mut solid: Vec<bool> = (0..cells).map(wall).collect();
     for r in 0..down {
         for c in 0..across {
             let (y, x) = (r * (room + 1) + 1, c * (room + 1) + 1);

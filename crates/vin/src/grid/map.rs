@@ -13,33 +13,41 @@ pub struct GridMap {
     open: Option<Vec<f64>>,
 }
 
+/// The number of cells of a map that is neither empty nor larger than 2²⁸ cells.
+pub(super) fn check_cells(node: &str, height: usize, width: usize) -> Result<usize> {
+    height.checked_mul(width).filter(|n| (1..=1 << 28).contains(n)).ok_or_else(|| {
+        Error::invalid(node, format!("{height} by {width} cells: there must be 1 to 2²⁸"))
+    })
+}
+
 impl GridMap {
     /// A map with a cost of 1 for each cell. `solid` says where walls are: `true` is a wall, whatever the file format calls it.
     ///
     /// # Errors
     /// No cells, or a wrong length.
     pub fn new(height: usize, width: usize, solid: Vec<bool>) -> Result<Self> {
-        const NODE: &str = "grid map";
-        let cells = height.checked_mul(width).filter(|&n| n > 0 && n <= 1 << 28);
-        let Some(cells) = cells else {
-            return Err(Error::invalid(NODE, format!("{height} by {width} cells")));
-        };
-        check_len(NODE, "solid", solid.len(), cells)?;
+        let cells = check_cells("grid map", height, width)?;
+        check_len("grid map", "solid", solid.len(), cells)?;
         Ok(Self { height, width, solid, cost: vec![1.0; cells], open: None })
     }
 
-    /// A map from a picture in characters: `#`, `@`, `T`, `O`, `W` are solid, everything else is free. Lines are rows of one length.
+    /// A map from a picture in characters: `#`, `@`, `T`, `O`, `W` and `█` are solid, everything else is free, spaces, too. Lines are rows of one length; an
+    /// empty first line, as a raw string has it, is none.
     ///
     /// # Errors
     /// No lines, or lines of different lengths.
     pub fn from_text(text: &str) -> Result<Self> {
+        let text = text.strip_prefix("\r\n").or_else(|| text.strip_prefix('\n')).unwrap_or(text);
         let lines: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
         let width = lines.first().map_or(0, Vec::len);
         if let Some(row) = lines.iter().position(|line| line.len() != width) {
-            let what = format!("row {row} has {} cells, row 0 {width}", lines[row].len());
+            let what = format!(
+                "row {row} has {} cells, row 0 has {width}; a space is a cell, too",
+                lines[row].len()
+            );
             return Err(Error::invalid("grid map", what));
         }
-        let solid = lines.iter().flatten().map(|c| "#@TOW".contains(*c)).collect();
+        let solid = lines.iter().flatten().map(|c| "#@TOW█".contains(*c)).collect();
         Self::new(lines.len(), width, solid)
     }
 
@@ -93,7 +101,10 @@ impl GridMap {
         if y < self.height && x < self.width {
             return Ok(y * self.width + x);
         }
-        let what = format!("row {y}, column {x} of {} by {}", self.height, self.width);
+        let what = format!(
+            "row {y}, column {x} lies off the map of {} rows and {} columns",
+            self.height, self.width
+        );
         Err(Error::invalid("grid map", what))
     }
 

@@ -51,10 +51,19 @@ fn read(path: impl AsRef<Path>) -> Result<(String, String)> {
     }
 }
 
+/// A piece of a file as an error shows it, not longer than a line.
+fn shown(text: &str) -> String {
+    const MOST: usize = 40;
+    match text.char_indices().nth(MOST) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+    }
+}
+
 /// A map from the text of a `.map` file; `name` is for errors.
 ///
 /// # Errors
-/// [`Error::File`]: another header, rows that are missing or of another length, an unknown character.
+/// [`Error::File`]: another header or type, rows that are missing, too many or of another length, an unknown character.
 pub fn parse_map(name: &str, text: &str) -> Result<GridMap> {
     let fail = |line: usize, what: String| Err(Error::File { path: name.into(), line, what });
     let mut lines = text.lines().map(|l| l.trim_end_matches('\r')).enumerate();
@@ -66,33 +75,55 @@ pub fn parse_map(name: &str, text: &str) -> Result<GridMap> {
         let mut words = line.split_whitespace();
         match (words.next(), words.next()) {
             (Some("map"), None) => break,
-            (Some("type"), Some(_)) => {}
+            (Some("type"), Some("octile")) => {}
+            (Some("type"), Some(other)) => {
+                return fail(at + 1, format!("the type is {}, must be octile", shown(other)));
+            }
             (Some(key @ ("height" | "width")), Some(number)) => match number.parse::<usize>() {
                 Ok(n) if key == "height" => height = Some(n),
                 Ok(n) => width = Some(n),
-                Err(_) => return fail(at + 1, format!("{key} is {number:?}")),
+                Err(_) => {
+                    return fail(
+                        at + 1,
+                        format!("{key} is {}, must be a whole number", shown(number)),
+                    );
+                }
             },
-            _ => return fail(at + 1, format!("{line:?} in the header")),
+            _ => {
+                let what = format!(
+                    "{} in the header, which has the lines type, height, width, map",
+                    shown(line)
+                );
+                return fail(at + 1, what);
+            }
         }
     }
     let (Some(height), Some(width)) = (height, width) else {
-        return fail(0, "no height or no width".into());
+        return fail(0, "the header has no height or no width".into());
     };
     let mut solid = Vec::new();
     for row in 0..height {
         let Some((at, line)) = lines.next() else {
-            return fail(0, format!("{row} rows, the header says {height}"));
+            return fail(0, format!("there are {row} rows, the header says {height}"));
         };
         if line.len() != width {
-            return fail(at + 1, format!("{} cells, the header says {width}", line.len()));
+            let what = format!("the row has {} cells, the header says {width}", line.len());
+            return fail(at + 1, what);
         }
         for (x, c) in line.chars().enumerate() {
             match c {
                 '.' | 'G' | 'S' => solid.push(false),
                 '@' | 'O' | 'T' | 'W' => solid.push(true),
-                _ => return fail(at + 1, format!("{c:?} at column {x}")),
+                _ => {
+                    let what = format!("{c:?} at column {x} is none of . G S @ O T W");
+                    return fail(at + 1, what);
+                }
             }
         }
+    }
+    if let Some((at, line)) = lines.find(|(_, line)| !line.trim().is_empty()) {
+        let what = format!("{} after the last of {height} rows", shown(line));
+        return fail(at + 1, what);
     }
     GridMap::new(height, width, solid)
 }
@@ -105,23 +136,27 @@ pub fn parse_scenarios(name: &str, text: &str) -> Result<Vec<Scenario>> {
     let fail = |line: usize, what: String| Error::File { path: name.into(), line, what };
     let mut lines = text.lines().enumerate();
     match lines.next().map(|(_, line)| line.trim()) {
-        Some(line) if line.starts_with("version") => {}
-        other => return Err(fail(1, format!("{:?}, not a version", other.unwrap_or_default()))),
+        Some("version 1" | "version 1.0") => {}
+        other => {
+            let what = format!("{} where `version 1` must be", shown(other.unwrap_or_default()));
+            return Err(fail(1, what));
+        }
     }
     let mut all = vec![];
     for (at, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [bucket, map, w, h, x0, y0, x1, y1, length] = words[..] else {
-            return Err(fail(at + 1, format!("{} columns, not 9", words.len())));
+            return Err(fail(at + 1, format!("the row has {} columns, not 9", words.len())));
         };
         let number = |word: &str| {
-            word.parse::<usize>().map_err(|_| fail(at + 1, format!("{word:?} is no number")))
+            word.parse::<usize>()
+                .map_err(|_| fail(at + 1, format!("{} is no whole number", shown(word))))
         };
         let length = length
             .parse::<f64>()
             .ok()
             .filter(|l| l.is_finite() && *l >= 0.0)
-            .ok_or_else(|| fail(at + 1, format!("{length:?} is no length")))?;
+            .ok_or_else(|| fail(at + 1, format!("{} is no length", shown(length))))?;
         let scenario = Scenario {
             bucket: number(bucket)?,
             map: map.into(),

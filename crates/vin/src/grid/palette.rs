@@ -54,12 +54,23 @@ impl Palette {
     /// Colours with their meanings; a pixel has the meaning of the nearest one, if no channel is further off than `tolerance`.
     ///
     /// # Errors
-    /// No colours, or the same colour twice.
+    /// No colours, the same colour twice, a cost or value that is not finite.
     pub fn new(colors: Vec<([u8; 3], Meaning)>, tolerance: u8) -> Result<Self> {
         let twice = (1..colors.len()).find(|&i| colors[..i].iter().any(|c| c.0 == colors[i].0));
+        let unclear = colors.iter().find(|(_, meaning)| match meaning {
+            Meaning::Terrain(number) | Meaning::Goal(number) => !number.is_finite(),
+            Meaning::Wall | Meaning::Start => false,
+        });
+        if let Some((color, meaning)) = unclear {
+            let what = format!("the colour {color:?} means {meaning:?}, must be a finite number");
+            return Err(Error::invalid("palette", what));
+        }
         match twice {
-            _ if colors.is_empty() => Err(Error::invalid("palette", "no colours")),
-            Some(i) => Err(Error::invalid("palette", format!("{:?} twice", colors[i].0))),
+            _ if colors.is_empty() => Err(Error::invalid("palette", "there are no colours")),
+            Some(i) => Err(Error::invalid(
+                "palette",
+                format!("the colour {:?} has two meanings", colors[i].0),
+            )),
             None => Ok(Self { colors, tolerance }),
         }
     }

@@ -58,7 +58,7 @@ impl GridProcess {
     /// Checks and makes the process. `goals` are cells with their terminal values; several are allowed.
     ///
     /// # Errors
-    /// Probabilities outside [0, 1] or with a sum above 1, slip with headings, a penalty that is not finite, a discount outside (0, 1] or of 1
+    /// Probabilities outside [0, 1] or with a sum above 1, slip with headings, a penalty that is negative or not finite, a discount outside (0, 1] or of 1
     /// without a goal, a goal off the map or in a wall or of a value that is not finite.
     pub fn new(
         map: impl Into<Arc<GridMap>>,
@@ -93,20 +93,22 @@ impl GridProcess {
             return fail(format!("slip is {slip}, must be 0 where the robot has a heading"));
         }
         if let Walls::Penalty(penalty) = spec.walls
-            && !penalty.is_finite()
+            && !(penalty >= 0.0 && penalty.is_finite())
         {
-            return fail(format!("the penalty is {penalty}"));
+            return fail(format!(
+                "the penalty of walls is {penalty}, must be finite and ≥ 0: it is subtracted, and a wall that pays has no best value"
+            ));
         }
         crate::process::check_discount(NODE, spec.discount, !goals.is_empty())?;
         let mut goal_value = vec![f64::NAN; map.cells()];
         for &(cell, value) in goals {
             if cell >= map.cells() || map.solid()[cell] || !value.is_finite() {
-                let wall = map.solid().get(cell).is_some_and(|s| *s);
-                return fail(format!(
-                    "goal at cell {cell} of {}{} with value {value}",
-                    map.cells(),
-                    if wall { ", a wall," } else { "" }
-                ));
+                let why = match map.solid().get(cell) {
+                    None => format!("there are {} cells", map.cells()),
+                    Some(true) => "the cell is a wall".into(),
+                    Some(false) => "its value must be finite".into(),
+                };
+                return fail(format!("a goal at cell {cell} with value {value}: {why}"));
             }
             goal_value[cell] = value;
         }
@@ -214,7 +216,7 @@ impl GridProcess {
 
     fn can(&self, state: usize, action: usize) -> bool {
         let cell = self.cell_of(state);
-        if self.map.solid()[cell] {
+        if self.map.solid()[cell] || action >= self.spec.connectivity.actions() {
             return false;
         }
         let direction = match self.spec.connectivity {
@@ -293,6 +295,10 @@ impl Process for GridProcess {
     }
     fn reversible(&self) -> bool {
         self.is_certain()
+    }
+    fn loses(&self) -> bool {
+        // Every piece of a move has a length, and pays for the cell where it ends.
+        self.map.cost().iter().zip(self.map.solid()).all(|(cost, solid)| *solid || *cost > 0.0)
     }
     fn best_ways(&self, until: Option<usize>) -> Option<(Vec<f64>, Vec<u32>)> {
         super::shortest::best_ways(self, until)

@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 
 use super::{LoopTape, Real};
-use crate::error::check_len;
+use crate::error::{check_len, check_room};
 use crate::lanes::vectorized;
 use crate::{Error, Result};
 
@@ -33,6 +33,13 @@ impl DynamicShape {
         self.height * self.width
     }
 
+    /// Numbers in the values of all iterations and in the kernels of every cell, if they can be counted.
+    fn counted(&self) -> Option<usize> {
+        let cells = self.batch.checked_mul(self.height)?.checked_mul(self.width)?;
+        cells.checked_mul(self.actions)?.checked_mul(TAPS)?;
+        cells.checked_mul(self.iterations)
+    }
+
     fn check<T>(&self, kernels: &[T], r: &[T], stages: &[usize]) -> Result<()> {
         let Self { batch, actions, height, width, iterations } = *self;
         let rising = stages.windows(2).all(|w| w[0] < w[1]);
@@ -40,10 +47,12 @@ impl DynamicShape {
         let positive = batch > 0 && height > 0 && width > 0 && iterations > 0;
         if !positive || actions == 0 || actions > 255 || !rising || !within {
             let what = format!(
-                "{self:?}, stages {stages:?}: sizes > 0, ≤ 255 actions, rising stages of 1 to K"
+                "{self:?}, stages {stages:?}: sizes must be > 0, actions at most 255, stages rise from 1 to K"
             );
             return Err(Error::invalid(NODE, what));
         }
+        let what = format!("the tape of {iterations} iterations");
+        check_room::<T>(NODE, &what, self.counted())?;
         check_len(NODE, "T", kernels.len(), batch * actions * TAPS * self.cells())?;
         check_len(NODE, "r", r.len(), batch * self.cells())
     }

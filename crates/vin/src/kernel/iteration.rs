@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::Real;
 use super::backward::Backward;
 use super::plane::{LANES, Layout, correlate, correlate_window, flipped, window};
-use crate::error::check_len;
+use crate::error::{check_len, check_room};
 use crate::{Error, Result};
 
 /// Sizes of the loop.
@@ -81,15 +81,28 @@ impl LoopShape {
         from..from + self.taps()
     }
 
+    /// Numbers in the values of all iterations, if they can be counted; the other sizes are no larger, but for those that are checked.
+    fn counted(&self) -> Option<usize> {
+        let sets = self.iterations.checked_add(1)?;
+        let cells = self.batch.checked_mul(self.height)?.checked_mul(self.width)?;
+        cells.checked_mul(self.channels)?;
+        sets.checked_mul(self.channels)?.checked_mul(self.taps())?;
+        cells.checked_mul(sets)
+    }
+
     fn check<T>(&self, r: &[T], w: &[T], u: &[T]) -> Result<()> {
         let Self { batch, height, width, channels, kernel, iterations, .. } = *self;
         let positive = batch > 0 && height > 0 && width > 0 && iterations > 0;
         if !positive || channels == 0 || channels > 255 || !matches!(kernel, 3 | 5 | 7 | 9 | 11) {
             return Err(Error::invalid(
                 NODE,
-                format!("{self:?}: sizes > 0, ≤ 255 channels, an odd kernel of 3 to 11"),
+                format!(
+                    "{self:?}: sizes must be > 0, channels at most 255, the kernel odd and 3 to 11"
+                ),
             ));
         }
+        let what = format!("the tape of {iterations} iterations");
+        check_room::<T>(NODE, &what, self.counted())?;
         check_len(NODE, "r", r.len(), batch * self.rewards())?;
         check_len(NODE, "W", w.len(), if self.per_action { 0 } else { self.weights() })?;
         check_len(NODE, "U", u.len(), self.weights())

@@ -122,7 +122,7 @@ fn check<T>([batch, actions, cells]: [usize; 3], logits: &[T], sets: &[u8]) -> R
     if let Some(i) = sets.iter().position(|s| usize::from(*s) >> actions != 0) {
         return Err(Error::invalid(
             NODE,
-            format!("set {:#b} at {i}, with {actions} actions", sets[i]),
+            format!("the set {:#b} at {i} has an action beyond the {actions}", sets[i]),
         ));
     }
     match sets.iter().filter(|s| **s != 0).count() {

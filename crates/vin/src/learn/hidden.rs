@@ -82,7 +82,10 @@ impl HiddenProblem {
         let HiddenSpec { size, solid, moves, sees } = spec;
         let probabilities = [solid, moves, sees].iter().all(|p| (0.0..=1.0).contains(p));
         if !(4..=1 << 12).contains(&size) || !probabilities {
-            return Err(Error::invalid(NODE, format!("{spec:?}: 4 to 4096 cells, probabilities")));
+            return Err(Error::invalid(
+                NODE,
+                format!("{spec:?}: the size must be 4 to 4096, the others probabilities"),
+            ));
         }
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(index);
@@ -120,7 +123,7 @@ impl HiddenProblem {
             let sensor = WallSensing::new(map, sees)?;
             return Ok(Self { process, sensor, goal, start, belief });
         }
-        Err(Error::invalid(NODE, format!("{spec:?}: no cell leads to another")))
+        Err(Error::invalid(NODE, format!("{spec:?}: in 1000 draws no cell led to a goal")))
     }
 
     /// The paper's limit of steps: 4·(height + width).
@@ -208,7 +211,7 @@ impl HiddenWalker<'_> {
         let process = &self.problem.process;
         let action = usize::from(action);
         if action >= process.actions() {
-            let what = format!("action {action} of {}", process.actions());
+            let what = format!("action {action}, there are {}", process.actions());
             return Err(Error::invalid(process.name(), what));
         }
         self.run.steps += 1;

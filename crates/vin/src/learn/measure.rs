@@ -62,33 +62,49 @@ pub struct Report {
 pub enum Walk {
     /// At the goal, after this length.
     Arrived(f64),
-    /// Into a wall, or longer than the limit.
+    /// Into a wall, longer than the limit, or in a circle.
     Lost,
 }
 
-/// Follows an action for each state from `start` until the goal, a move that cannot be made, or a length above `limit`.
-#[must_use]
-pub fn walk(process: &GridProcess, actions: &[u8], start: usize, limit: f64) -> Walk {
+/// Follows an action for each state from `start` until the goal, a move that cannot be made, a length above `limit`, or as many steps as there are states:
+/// then it goes in a circle.
+///
+/// # Errors
+/// A start that there is not, another number of actions than of states, an action on the way that there is not, a limit that is not finite.
+pub fn walk(process: &GridProcess, actions: &[u8], start: usize, limit: f64) -> Result<Walk> {
+    let (node, states) = (process.name(), process.states());
+    crate::error::check_len(node, "actions", actions.len(), states)?;
+    if start >= states || !limit.is_finite() {
+        let what = format!(
+            "a walk from state {start} with the limit {limit}: must be one of {states} states and a finite length"
+        );
+        return Err(Error::invalid(node, what));
+    }
     let (mut state, mut length) = (start, 0.0);
-    loop {
+    for _ in 0..states {
         if process.terminal(state).is_some() {
-            return Walk::Arrived(length);
+            return Ok(Walk::Arrived(length));
         }
         let action = actions[state] as usize;
-        let Some(reward) = process.reward(state, action) else { return Walk::Lost };
+        if action >= process.actions() {
+            let what = format!("action {action} in state {state}, there are {}", process.actions());
+            return Err(Error::invalid(node, what));
+        }
+        let Some(reward) = process.reward(state, action) else { return Ok(Walk::Lost) };
         length -= reward;
         if length > limit {
-            return Walk::Lost;
+            return Ok(Walk::Lost);
         }
         process.successors(state, action, &mut |next, _| state = next);
     }
+    Ok(Walk::Lost)
 }
 
 /// Measures greedy policies, one action for each state of each problem. `everywhere`: walks from every state with a way, as the GPPN paper does;
 /// else from the problem's start.
 ///
 /// # Errors
-/// Another number of policies, a policy of another length.
+/// Another number of policies, a policy of another length, an action on the way that there is not; a set without walks.
 pub fn measure(set: &ProblemSet, policies: &[Vec<u8>], everywhere: bool) -> Result<Report> {
     const BINS: usize = 10;
     const NODE: &str = "measure";
@@ -122,7 +138,7 @@ pub fn measure(set: &ProblemSet, policies: &[Vec<u8>], everywhere: bool) -> Resu
             if everywhere { everyone.collect() } else { vec![problem.start * per] };
         for start in starts {
             let best = problem.lengths[start];
-            let end = walk(&process, actions, start, 2.0 * best + 1e-9);
+            let end = walk(&process, actions, start, 2.0 * best + 1e-9)?;
             let arrived = matches!(end, Walk::Arrived(_));
             count(&mut report.success, arrived);
             count(&mut report.by_length[((best / bin) as usize).min(BINS)], arrived);
@@ -134,7 +150,7 @@ pub fn measure(set: &ProblemSet, policies: &[Vec<u8>], everywhere: bool) -> Resu
         }
     }
     if report.success.of == 0 {
-        return Err(Error::invalid(NODE, "no walks"));
+        return Err(Error::invalid(NODE, "there is no walk to measure: the set has no problems"));
     }
     report.cost_ratio /= report.success.hits as f64;
     Ok(report)

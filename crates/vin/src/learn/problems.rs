@@ -100,9 +100,10 @@ impl ProblemSet {
             random.set_stream(index as u64);
             match pose(&map, connectivity, goals, index, &mut random)? {
                 Some(problems) => Ok((Arc::new(map), problems)),
-                None => {
-                    Err(Error::invalid("problems", format!("map {index} has no two joined cells")))
-                }
+                None => Err(Error::invalid(
+                    "problems",
+                    format!("map {index} has no two cells with a way between them"),
+                )),
             }
         };
         let all: Vec<_> = maps.into_par_iter().enumerate().map(one).collect::<Result<_>>()?;
@@ -181,7 +182,7 @@ impl ProblemSet {
     /// No such problem; none that could not be solved before.
     pub fn hindsight(&self, problem: usize) -> Result<Vec<Problem>> {
         let Some(problem) = self.problems.get(problem) else {
-            let what = format!("problem {problem} of {}", self.problems.len());
+            let what = format!("problem {problem} is none of {}", self.problems.len());
             return Err(Error::invalid("problems", what));
         };
         let process = process_of(&self.maps[problem.map], self.connectivity, problem.goal)?;
@@ -223,6 +224,10 @@ fn pose(
     index: usize,
     random: &mut ChaCha8Rng,
 ) -> Result<Option<Vec<Problem>>> {
+    if goals > 1 << 20 {
+        let what = format!("{goals} goals on a map, at most 2²⁰");
+        return Err(Error::invalid("problems", what));
+    }
     let map = Arc::new(map.clone());
     let free: Vec<usize> = (0..map.cells()).filter(|&c| !map.solid()[c]).collect();
     let mut problems = vec![];

@@ -25,7 +25,7 @@ const OVER: u8 = u8::MAX;
 /// No problems, or maps of different sizes.
 pub fn hidden_images(problems: &[&HiddenProblem]) -> Result<[Tensor; 2]> {
     let Some(first) = problems.first() else {
-        return Err(Error::invalid("hidden images", "no problems"));
+        return Err(Error::invalid("hidden images", "there are no problems to draw"));
     };
     let (h, w) = (first.process.map().height(), first.process.map().width());
     let (mut pixels, mut beliefs) = (vec![], vec![]);

@@ -24,7 +24,7 @@ const GOAL: f32 = 10.0;
 /// Maps of different sizes, no problems.
 pub fn images(set: &ProblemSet, problems: &[&Problem]) -> Result<Tensor> {
     let Some(first) = problems.first() else {
-        return Err(Error::invalid("images", "no problems"));
+        return Err(Error::invalid("images", "there are no problems to draw"));
     };
     let map = &set.maps[first.map];
     let (h, w) = (map.height(), map.width());
@@ -53,7 +53,10 @@ impl PlanningData {
     pub fn new(set: impl Into<Arc<ProblemSet>>) -> Result<Self> {
         let set = set.into();
         if set.connectivity.states_per_cell() != 1 {
-            return Err(Error::invalid("planning data", "one state for each cell, no headings"));
+            return Err(Error::invalid(
+                "planning data",
+                "a problem has several states for each cell, as headings make them: networks have one",
+            ));
         }
         Ok(Self(set))
     }

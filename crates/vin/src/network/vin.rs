@@ -58,7 +58,7 @@ impl VinSpec {
             8 => 10,
             16 => 20,
             28 => 36,
-            n => (4 * n).div_ceil(3).max(1),
+            n => n.saturating_mul(4).div_ceil(3).max(1),
         };
         Self { iterations, ..Self::default() }
     }
@@ -80,16 +80,25 @@ impl Vin {
     /// Makes the parameters: uniform on ±1/√fan_in as PyTorch's layers start, U at 0.
     ///
     /// # Errors
-    /// As [`Scope::parameter`]; symmetric with neither 4 nor 8 actions.
+    /// As [`Scope::parameter`]; symmetric with neither 4 nor 8 actions; untied with more weights than can be counted.
     pub fn new(scope: &mut Scope<'_>, spec: VinSpec) -> pullback_nn::Result<Self> {
         let VinSpec { inputs, hidden, channels, kernel, iterations, actions, .. } = spec;
         if spec.symmetric && !matches!(actions, 4 | 8) {
-            let what = format!("{actions} actions, symmetric with 4 or 8");
+            let what =
+                format!("there are {actions} actions, with symmetric weights there must be 4 or 8");
             return Err(pullback_core_graph::Error::invalid("VIN", what).into());
         }
         let start = Initialization::Pytorch;
         let h = [hidden, inputs, 3, 3];
-        let sets = if spec.untied { iterations + 1 } else { 1 };
+        let sets = if spec.untied { iterations.saturating_add(1) } else { 1 };
+        // f32 or f64, in memory that has an end.
+        let countable = kernel.checked_mul(kernel).and_then(|taps| taps.checked_mul(channels));
+        if countable.and_then(|n| n.checked_mul(sets)).is_none_or(|n| n > 1 << 36) {
+            let what = format!(
+                "{sets} sets of {channels} kernels of side {kernel}: more than 2³⁶ weights"
+            );
+            return Err(pullback_core_graph::Error::invalid("VIN", what).into());
+        }
         let q = [sets * channels, 1, kernel, kernel];
         let mut make = |part: &str, name: &str, dims: &[usize], first| {
             if part.is_empty() {
@@ -154,7 +163,9 @@ impl Vin {
     fn check_directions(&self) -> pullback_nn::Result<()> {
         let VinSpec { channels, actions, .. } = self.spec;
         if channels < 8 || !matches!(actions, 4 | 8) {
-            let what = format!("{channels} channels and {actions} actions: 8 or more, 4 or 8");
+            let what = format!(
+                "{channels} channels and {actions} actions: there must be 8 channels or more, and 4 or 8 actions"
+            );
             return Err(pullback_core_graph::Error::invalid("VIN", what).into());
         }
         Ok(())

@@ -88,7 +88,7 @@ impl<P: Parametric + Clone + 'static> PlanNode<P> {
     /// No processes, or blocks of different shapes.
     pub fn new(processes: Vec<P>, plan: Plan) -> Result<Self> {
         let Some(first) = processes.first() else {
-            return Err(Error::invalid(NODE, "no processes"));
+            return Err(Error::invalid(NODE, "there are no processes"));
         };
         let blocks = first.blocks();
         let same = |p: &P| {
@@ -127,9 +127,14 @@ impl<P: Parametric + Clone + 'static> PlanNode<P> {
     }
 
     /// What stands for a value that there is not; −10⁴ unless said otherwise.
-    #[must_use]
-    pub fn fill(self, fill: f64) -> Self {
-        Self { fill, ..self }
+    ///
+    /// # Errors
+    /// A number that is not finite: nodes give finite numbers.
+    pub fn fill(self, fill: f64) -> Result<Self> {
+        if !fill.is_finite() {
+            return Err(Error::invalid(NODE, format!("fill is {fill}, must be finite")));
+        }
+        Ok(Self { fill, ..self })
     }
 
     /// The node.
@@ -144,6 +149,16 @@ impl<P: Parametric + Clone + 'static> PlanNode<P> {
     }
 
     fn planned(&self, x: &[Tensor]) -> NetworkResult<Vec<Planned<'static, P>>> {
+        if x.len() != self.blocks.len() {
+            let names: Vec<&str> = self.blocks.iter().map(|b| b.name).collect();
+            let what = format!(
+                "{} inputs where there must be {}: {}",
+                x.len(),
+                names.len(),
+                names.join(", ")
+            );
+            return Err(NetworkError::invalid(NODE, what));
+        }
         alike(NODE, x, self.blocks.len())?;
         let batch = self.processes.len();
         let mut columns = vec![];
@@ -256,7 +271,7 @@ impl<P: Parametric> LinearMap for At<P> {
             let numbers = self.blocks.iter().zip(&columns).flat_map(part).collect();
             let tangent = self.extras.split(plan.values.len(), numbers);
             let values = plan.push(&tangent)?;
-            let q = plan.push_action_values(&tangent, &values);
+            let q = plan.push_action_values(&tangent, &values)?;
             Ok((values, q))
         };
         let all: Vec<_> = self

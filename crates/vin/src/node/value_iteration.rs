@@ -73,7 +73,7 @@ impl Iteration {
         let weights = x[x.len() - 1].dims();
         let tied = match (untied, weights) {
             (false, tied) => tied,
-            (true, [sets, tied @ ..]) if *sets == iterations + 1 => tied,
+            (true, [sets, tied @ ..]) if sets.checked_sub(1) == Some(iterations) => tied,
             _ => return Err(fail()),
         };
         let &[channels, kernel, other] = tied else { return Err(fail()) };

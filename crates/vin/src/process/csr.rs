@@ -22,11 +22,26 @@ pub struct Csr {
     probability: Vec<f64>,
     terminal: Vec<Option<f64>>,
     tolerance: f64,
+    /// The least and the largest sum of a row.
+    sums: [f64; 2],
 }
 
 impl Csr {
     /// Checks and takes the numbers: `starts` has states·actions + 1 entries, row r is `starts[r]..starts[r + 1]` of `next` and
     /// `probability`. Rows of terminal states are ignored.
+    ///
+    /// ```
+    /// # fn main() -> pullback_vin::Result<()> {
+    /// use pullback_vin::process::Csr;
+    /// use pullback_vin::solve::{Method, Settings, solve};
+    /// // From state 0: action 0 tries (half of the time it arrives), action 1 walks for sure and costs more. State 1 is the end, its rows are empty.
+    /// let rows = (vec![0, 2, 3, 3, 3], vec![0, 1, 1], vec![0.5, 0.5, 1.0]);
+    /// let process = Csr::new([2, 2], vec![-1.0, -3.0, 0.0, 0.0], rows, 1.0, &[(1, 0.0)])?;
+    /// let solution = solve(&process, &Settings::by(Method::PolicyIteration))?;
+    /// assert_eq!(solution.value(0), Some(-2.0));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Wrong lengths, decreasing starts, a successor that is no state; more than 255 actions; a discount outside (0, 1], or 1 without a
@@ -41,10 +56,12 @@ impl Csr {
         Self::with_tolerance(sizes, reward, rows, discount, terminal, ROW_SUM)
     }
 
-    /// As [`Csr::new`], with another distance of row sums from 1; infinity asks for none, and then nothing promises that γ·P contracts.
+    /// As [`Csr::new`], with another distance of row sums from 1; infinity lets every row through. What a row lacks is lost, as if it led to an end of value
+    /// 0. Bounds are those of the modulus γ·(largest sum); where that is 1 or more there is none, and values that grow without end are
+    /// [`Status::Diverged`](crate::solve::Status::Diverged).
     ///
     /// # Errors
-    /// As [`Csr::new`].
+    /// As [`Csr::new`]; a tolerance that is negative or NaN.
     pub fn with_tolerance(
         [states, actions]: [usize; 2],
         reward: Vec<f64>,
@@ -55,27 +72,38 @@ impl Csr {
     ) -> Result<Self> {
         const NODE: &str = "sparse process";
         let terminal = check_frame(NODE, [states, actions], discount, terminal)?;
+        if tolerance.is_nan() || tolerance < 0.0 {
+            let what = format!("the tolerance of row sums is {tolerance}, must be 0 or more");
+            return Err(Error::invalid(NODE, what));
+        }
         check_len(NODE, "reward", reward.len(), states * actions)?;
         check_len(NODE, "starts", starts.len(), states * actions + 1)?;
         check_len(NODE, "probability", probability.len(), next.len())?;
         check_finite(NODE, "reward", &reward)?;
         if starts[0] != 0 || starts[states * actions] != next.len() {
             let (first, last) = (starts[0], starts[states * actions]);
-            let what = format!("rows begin at {first} and end at {last} of {}", next.len());
+            let what = format!(
+                "starts begin at {first} and end at {last}, must be 0 and the {} transitions",
+                next.len()
+            );
             return Err(Error::invalid(NODE, what));
         }
         if let Some(row) = starts.windows(2).position(|w| w[1] < w[0]) {
             return Err(Error::invalid(NODE, format!("row {row} ends before it begins")));
         }
         if let Some(i) = next.iter().position(|&s| s as usize >= states) {
-            let what = format!("successor {} at entry {i}, with {states} states", next[i]);
+            let what = format!("successor {} at entry {i} is none of {states} states", next[i]);
             return Err(Error::invalid(NODE, what));
         }
+        let mut sums = [1.0f64; 2];
         for row in 0..states * actions {
             let (state, action) = (row / actions, row % actions);
             let p = &probability[starts[row]..starts[row + 1]];
             if terminal[state].is_none() && !p.is_empty() {
-                check_row(NODE, state, action, p, tolerance)?;
+                let sum = check_row(NODE, state, action, p, tolerance)?;
+                if (sum - 1.0).abs() > ROW_SUM {
+                    sums = [sums[0].min(sum), sums[1].max(sum)];
+                }
             }
         }
         Ok(Self {
@@ -88,6 +116,7 @@ impl Csr {
             probability,
             terminal,
             tolerance,
+            sums,
         })
     }
 
@@ -215,6 +244,9 @@ impl Process for Csr {
                 f(next, p);
             }
         }
+    }
+    fn row_sums(&self) -> [f64; 2] {
+        self.sums
     }
     fn action_value(&self, state: usize, action: usize, values: &[f64]) -> f64 {
         self.row_value(state * self.actions + action, values)

@@ -131,14 +131,18 @@ pub(super) fn check_frame(
     terminal: &[(usize, f64)],
 ) -> Result<Vec<Option<f64>>> {
     if states == 0 || actions == 0 || actions > 255 || states > u32::MAX as usize {
-        let what = format!("{states} states and {actions} actions: 1 to 2³² and 1 to 255");
+        let what = format!(
+            "{states} states and {actions} actions: there must be 1 to 2³² states and 1 to 255 actions"
+        );
         return Err(Error::invalid(node, what));
     }
     check_discount(node, discount, !terminal.is_empty())?;
     let mut values = vec![None; states];
     for &(state, value) in terminal {
         if state >= states || !value.is_finite() {
-            let what = format!("terminal state {state} of value {value}, with {states} states");
+            let what = format!(
+                "terminal state {state} of value {value}: must be one of {states} states, with a finite value"
+            );
             return Err(Error::invalid(node, what));
         }
         values[state] = Some(value);
@@ -157,21 +161,21 @@ pub(crate) fn check_discount(node: &str, discount: f64, ends: bool) -> Result<()
     Ok(())
 }
 
-/// One row of P.
+/// One row of P; its sum.
 pub(super) fn check_row(
     node: &str,
     state: usize,
     action: usize,
     p: &[f64],
     tolerance: f64,
-) -> Result<()> {
+) -> Result<f64> {
     let fail = |what: String| Err(Error::Distribution { node: node.into(), state, action, what });
     if let Some(p) = p.iter().find(|p| !(p.is_finite() && **p >= 0.0)) {
-        return fail(format!("one is {p}"));
+        return fail(format!("one is {p}, must be finite and not negative"));
     }
     let sum: f64 = p.iter().sum();
     if (sum - 1.0).abs() > tolerance {
-        return fail(format!("their sum is {sum}"));
+        return fail(format!("their sum is {sum}, must be 1"));
     }
-    Ok(())
+    Ok(sum)
 }

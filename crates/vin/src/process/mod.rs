@@ -24,7 +24,8 @@ use crate::Result;
 /// States that a thread takes at a time in a sweep.
 const CHUNK: usize = 2048;
 
-/// A decision process, known by its transitions. States and actions are numbered from 0; there are at most 255 actions.
+/// A decision process, known by its transitions. States and actions are numbered from 0; there are at most 255 actions. Functions of this crate check
+/// the numbers that they are given; these methods need not, and may panic for a state that there is not.
 pub trait Process: Send + Sync {
     /// A short name, which errors show.
     fn name(&self) -> &str;
@@ -59,6 +60,20 @@ pub trait Process: Send + Sync {
     /// Calls `f(s, a)` for all that may lead to `state`, and tells whether the process knows them; else they are looked up in a table.
     fn predecessors(&self, _state: usize, _f: &mut dyn FnMut(usize, usize)) -> bool {
         false
+    }
+
+    /// The least and the largest Σ P(s′ | s, a) of a row: 1 and 1 for probabilities. A process that lets other rows through says so: γ times the largest
+    /// is the modulus in every bound.
+    fn row_sums(&self) -> [f64; 2] {
+        [1.0; 2]
+    }
+
+    /// Whether every action that can be taken costs something: then no loop is free, and with γ = 1 there is one solution of V = T(V) only.
+    fn loses(&self) -> bool {
+        (0..self.states()).into_par_iter().all(|s| {
+            self.terminal(s).is_some()
+                || (0..self.actions()).all(|a| self.reward(s, a).is_none_or(|r| r < 0.0))
+        })
     }
 
     /// Whether every action leads to one state for certain, and from there some action leads back: then the best ways say what each state can hope for, and

@@ -1,6 +1,6 @@
 //! Policies, and their exact value.
 
-use super::{Chain, Direction, solve_chain};
+use super::{Chain, Direction, newton, solve_chain};
 use crate::error::check_len;
 use crate::process::{Process, Prospects, frame};
 use crate::{Error, Result};
@@ -20,14 +20,19 @@ impl Policy {
     pub fn new(actions: usize, probability: Vec<f64>) -> Result<Self> {
         const NODE: &str = "policy";
         if actions == 0 || !probability.len().is_multiple_of(actions) {
-            let what = format!("{} numbers for {actions} actions", probability.len());
+            let what = format!(
+                "{} probabilities are no whole number of rows of {actions} actions",
+                probability.len()
+            );
             return Err(Error::invalid(NODE, what));
         }
         for (state, row) in probability.chunks_exact(actions).enumerate() {
             let sum: f64 = row.iter().sum();
             let fits = row.iter().all(|p| *p >= 0.0) && (sum == 0.0 || (sum - 1.0).abs() <= 1e-9);
             if !fits {
-                let what = format!("the probabilities of state {state} are {row:?}");
+                let what = format!(
+                    "the probabilities of state {state} are {row:?}, with a sum of {sum}, not 1"
+                );
                 return Err(Error::invalid(NODE, what));
             }
         }
@@ -60,13 +65,14 @@ impl Policy {
 /// V^π exactly: the solution of V = r_π + γ·P_π·V. −∞ where the policy may come into a state without a value, or does nothing.
 ///
 /// # Errors
-/// A policy for another number of states or actions; an action that cannot be taken; with γ = 1, a policy that may never end
-/// ([`Error::NotContracting`]).
+/// A policy for another number of states or actions; an action that cannot be taken; with γ = 1, a policy that may never end,
+/// and rows of P so long that γ·P does not contract ([`Error::NotContracting`]).
 pub fn evaluate_policy<P: Process + ?Sized>(process: &P, policy: &Policy) -> Result<Vec<f64>> {
     let (node, n) = (process.name(), process.states());
     check_len(node, "policy", policy.probability.len(), n * process.actions())?;
     if policy.actions != process.actions() {
-        return Err(Error::invalid(node, format!("a policy of {} actions", policy.actions)));
+        let what = format!("a policy of {} actions, not {}", policy.actions, process.actions());
+        return Err(Error::invalid(node, what));
     }
     // What the policy itself makes of the process decides which states have a value.
     let followed = Followed { process, policy };
@@ -84,6 +90,12 @@ pub fn evaluate_policy<P: Process + ?Sized>(process: &P, policy: &Policy) -> Res
     let (mut values, held) = frame(&followed, &prospects, |_| 0.0);
     let order: Vec<u32> = (0..n as u32).filter(|&s| !held[s as usize]).collect();
     let chain = Chain::new(&followed, order, |_, pi| pi[0] = 1.0);
+    if process.row_sums()[1] > 1.0 && !newton::ends(node, &chain) {
+        // Such equations may have a solution that is no limit of anything.
+        let why =
+            format!("γ·P does not contract, rows have sums of up to {}", process.row_sums()[1]);
+        return Err(Error::NotContracting { node: node.into(), why });
+    }
     let b: Vec<f64> =
         chain.states.iter().map(|&s| followed.action_value(s as usize, 0, &values)).collect();
     let x = solve_chain(node, &chain, Direction::Forward, &b)?;

@@ -53,8 +53,9 @@ fn functional(node: &str, chain: &Chain, direction: Direction, b: &[f64]) -> Res
             return Ok(1.0 / (1.0 - around));
         }
         let states: Vec<u32> = ring.iter().take(4).map(|(r, _)| chain.states[*r]).collect();
-        let why =
-            format!("the policy goes around the states {states:?} for ever, without discount");
+        let why = format!(
+            "the policy goes around the states {states:?} for ever, each time worth {around} of the last"
+        );
         Err(Error::NotContracting { node: node.into(), why })
     };
     match direction {
@@ -163,8 +164,7 @@ fn stabilized(node: &str, chain: &Chain, transposed: bool, b: &[f64]) -> Result<
             }
         }
     }
-    let why =
-        format!("(I − γ·P)x = b: relative residual {:e} after {RESTARTS} starts", best / size);
+    let why = format!("a relative residual of {:e} is left after {RESTARTS} starts", best / size);
     Err(Error::NotContracting { node: node.into(), why })
 }
 

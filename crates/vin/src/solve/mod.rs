@@ -35,9 +35,10 @@ pub enum Method {
     /// Newton's method on V = T(V): exact evaluation of the policy that V suggests, until V stays (Puterman and Brumelle 1979). With the hard
     /// maximum that is policy iteration.
     PolicyIteration,
-    /// As policy iteration, with so many sweeps of the policy's own operator in place of exact evaluation (Puterman and Shin 1978).
+    /// As policy iteration, with so many sweeps of the policy's own operator in place of exact evaluation (Puterman and Shin 1978); fewer where they change
+    /// nothing more.
     ModifiedPolicyIteration {
-        /// Sweeps for each improvement.
+        /// Sweeps for each improvement, at most 2²⁰.
         sweeps: usize,
     },
 }
@@ -72,7 +73,15 @@ impl Settings {
     pub(crate) fn check(&self, node: &str) -> Result<()> {
         self.backup.check(node)?;
         if !(self.tolerance > 0.0 && self.tolerance.is_finite()) {
-            let what = format!("the tolerance is {}, must be positive", self.tolerance);
+            let what = format!("the tolerance is {}, must be positive and finite", self.tolerance);
+            return Err(Error::invalid(node, what));
+        }
+        if let Method::ModifiedPolicyIteration { sweeps } = self.method
+            && sweeps > 1 << 20
+        {
+            let what = format!(
+                "{sweeps} sweeps for each improvement, at most 2²⁰: policy iteration evaluates exactly"
+            );
             return Err(Error::invalid(node, what));
         }
         if self.method == Method::Prioritized && self.backup != Backup::Hard {
@@ -84,8 +93,12 @@ impl Settings {
 
 /// V*, with its status. What goes wrong in the iteration is a status; errors are misuse.
 ///
+/// With γ = 1 and the hard maximum V* is the best of the policies that surely end, by every method: a loop that costs nothing is no way out of a goal that
+/// costs something. (Where some reward is not negative V = T(V) has further solutions; sweeps then begin at the value of such a policy, in place of 0 or a
+/// guess, and rise to V*: Bertsekas and Yu 2016, proposition 1.)
+///
 /// # Errors
-/// A temperature or tolerance that is not positive; [`Method::Prioritized`] with another backup, with moves that are not deterministic, or with
+/// A temperature or tolerance that is not positive; more than 2²⁰ sweeps for each improvement; [`Method::Prioritized`] with another backup, with moves that are not deterministic, or with
 /// moves that gain value.
 pub fn solve<P: Process + ?Sized>(process: &P, settings: &Settings) -> Result<Solution> {
     settings.check(process.name())?;
@@ -131,7 +144,12 @@ fn solve_with<P: Process + ?Sized>(
     guess: Option<&[f64]>,
 ) -> Result<Solution> {
     let (values, held) = frame(process, &prospects, |s| guess.map_or(0.0, |g| g[s]));
-    let start = sweeps::State { values, held };
+    let mut start = sweeps::State { values, held };
+    let by_sweeps = !matches!(settings.method, Method::Prioritized | Method::PolicyIteration);
+    if by_sweeps && settings.backup == Backup::Hard && process.discount() == 1.0 && !process.loses()
+    {
+        newton::proper(process, &prospects, &mut start)?;
+    }
     let ended = match settings.method {
         Method::Jacobi => sweeps::jacobi(process, settings, start),
         Method::GaussSeidel => sweeps::gauss_seidel(process, settings, start),

@@ -1,9 +1,9 @@
 //! Policies improved and evaluated in turns.
 
-use super::sweeps::{Ended, State, bound, changes, size, threshold};
+use super::sweeps::{Ended, State, bound, changes, modulus, size, threshold};
 use super::{Chain, Direction, Settings, solve_chain};
-use crate::Result;
 use crate::process::{Backup, Process, Prospects};
+use crate::{Error, Result};
 
 /// Free states, the largest value first: what a good policy leads to comes before.
 pub(crate) fn by_value(values: &[f64], held: &[bool]) -> Vec<u32> {
@@ -23,13 +23,21 @@ pub(super) fn solve<P: Process + ?Sized>(
     State { mut values, held }: State,
 ) -> Result<Ended> {
     let (n, actions, discount) = (process.states(), process.actions(), process.discount());
-    let limit = threshold(discount, settings.tolerance);
+    let modulus = modulus(process);
+    let limit = threshold(modulus, settings.tolerance);
     let mut policy = vec![0u8; n];
     let hard = settings.backup == Backup::Hard;
     if discount == 1.0 {
         policy.copy_from_slice(prospects.proper_policy());
         let order: Vec<u32> = (0..n as u32).filter(|&s| !held[s as usize]).collect();
-        evaluate_pure(process, &policy, &order, &mut values)?;
+        let evaluated = evaluate_pure(process, &policy, &order, &mut values);
+        if let Err(Error::NotContracting { .. }) = evaluated {
+            // Only rows longer than 1 do that to a policy that ends.
+            let residual = f64::INFINITY;
+            let (iterations, converged, diverged) = (0, false, false);
+            return Ok(Ended { values, iterations, residual, converged, bound: None, diverged });
+        }
+        evaluated?;
     } else if hard {
         let mut q = vec![0.0; actions];
         for s in (0..n).filter(|&s| !held[s]) {
@@ -38,12 +46,15 @@ pub(super) fn solve<P: Process + ?Sized>(
         }
     }
     let (mut iterations, mut residual, mut converged) = (0, f64::INFINITY, false);
+    let mut diverged = false;
     while iterations < settings.iterations {
         let mut next = values.clone();
         process.sweep(&values, &held, settings.backup, &mut next, None);
         residual = size(changes(&values, &next, &held));
         if !residual.is_finite() {
             values = next;
+            // With γ < 1 numbers may be too large for their sum; else what grows so far has no end.
+            diverged = modulus >= 1.0;
             break;
         }
         let order = by_value(&values, &held);
@@ -64,7 +75,14 @@ pub(super) fn solve<P: Process + ?Sized>(
                 converged = true;
                 break;
             }
-            evaluate_pure(process, &policy, &order, &mut values)?;
+            match evaluate_pure(process, &policy, &order, &mut values) {
+                Err(Error::NotContracting { .. }) => {
+                    // Each policy is better than the one before: one that never ends gains for ever.
+                    diverged = modulus >= 1.0;
+                    break;
+                }
+                evaluated => evaluated?,
+            }
         } else {
             if residual <= limit {
                 (values, converged) = (next, true);
@@ -77,14 +95,57 @@ pub(super) fn solve<P: Process + ?Sized>(
             });
             let gap: Vec<f64> =
                 chain.states.iter().map(|&s| next[s as usize] - values[s as usize]).collect();
-            let step = solve_chain(process.name(), &chain, Direction::Forward, &gap)?;
+            let step = match solve_chain(process.name(), &chain, Direction::Forward, &gap) {
+                Err(Error::NotContracting { .. }) => {
+                    diverged = modulus >= 1.0;
+                    break;
+                }
+                step => step?,
+            };
             for (&s, step) in chain.states.iter().zip(step) {
                 values[s as usize] += step;
             }
         }
         iterations += 1;
     }
-    Ok(Ended { values, iterations, residual, converged, bound: bound(discount, residual) })
+    // A small residual proves nothing where the values are so large that their rounding hides what a step earns, or where P is longer than 1/γ.
+    let largest = (0..n).filter(|&s| !held[s]).fold(0.0f64, |m, s| m.max(values[s].abs()));
+    let hidden = !hard && 16.0 * f64::EPSILON * largest > limit;
+    if converged && modulus >= 1.0 && (hidden || process.row_sums()[1] > 1.0) {
+        let mut q = vec![0.0; actions];
+        let chain = Chain::new(process, by_value(&values, &held), |s, pi| {
+            process.action_values(s, &values, &mut q);
+            settings.backup.weights(&q, pi);
+        });
+        diverged = !ends(process.name(), &chain);
+        converged = !diverged;
+    }
+    let bound = bound(modulus, residual);
+    Ok(Ended { values, iterations, residual, converged, bound, diverged })
+}
+
+/// Whether every row comes to an end within 10¹² expected steps: N = (I − γ·P)⁻¹·1. For P ≥ 0 an N ≥ 1 exists if and only if γ·P has a spectral radius below 1
+/// (Berman and Plemmons 1994, theorem 6.2.3), and N·ε is the relative error that rounding leaves in V.
+pub(super) fn ends(node: &str, chain: &Chain) -> bool {
+    match solve_chain(node, chain, Direction::Forward, &vec![1.0; chain.len()]) {
+        Ok(steps) => steps.iter().all(|n| (0.999..=1e12).contains(n)),
+        Err(_) => false,
+    }
+}
+
+/// The value of a policy that surely ends, into the free values: a lower bound of V* from which sweeps rise to it.
+pub(super) fn proper<P: Process + ?Sized>(
+    process: &P,
+    prospects: &Prospects,
+    state: &mut State,
+) -> Result<()> {
+    let n = process.states() as u32;
+    let order: Vec<u32> = (0..n).filter(|&s| !state.held[s as usize]).collect();
+    match evaluate_pure(process, prospects.proper_policy(), &order, &mut state.values) {
+        // Rows longer than 1 alone can do that; then sweeps begin where they did.
+        Err(Error::NotContracting { .. }) => Ok(()),
+        evaluated => evaluated,
+    }
 }
 
 /// V of a policy of one action for each state, into `values` of the states in `order`.
@@ -117,8 +178,8 @@ pub(super) fn modified<P: Process + ?Sized>(
     State { mut values, held }: State,
     sweeps: usize,
 ) -> Ended {
-    let discount = process.discount();
-    let limit = threshold(discount, settings.tolerance);
+    let (discount, modulus) = (process.discount(), modulus(process));
+    let limit = threshold(modulus, settings.tolerance);
     let order: Vec<u32> = (0..process.states() as u32).filter(|&s| !held[s as usize]).collect();
     let (mut iterations, mut residual, mut converged) = (0, f64::INFINITY, false);
     let mut q = vec![0.0; process.actions()];
@@ -146,10 +207,15 @@ pub(super) fn modified<P: Process + ?Sized>(
             };
             change = (0..chain.len()).map(moved).collect();
             total.iter_mut().zip(&change).for_each(|(t, c)| *t += c);
+            // What is left of the series cannot be seen any more.
+            if change.iter().all(|c| c.abs() <= 1e-20 * limit) {
+                break;
+            }
         }
         for (&s, t) in chain.states.iter().zip(&total) {
             values[s as usize] += t;
         }
     }
-    Ended { values, iterations, residual, converged, bound: bound(discount, residual) }
+    let bound = bound(modulus, residual);
+    Ended { values, iterations, residual, converged, bound, diverged: false }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use super::sweeps::{Ended, State, bound};
+use super::sweeps::{Ended, State, bound, modulus};
 use super::{Settings, Solution, newton, sweeps};
 use crate::process::{Process, Prospects, frame, is_deterministic};
 use crate::{Error, Result};
@@ -138,8 +138,13 @@ pub(super) fn direct<P: Process + ?Sized>(
         let (values, held) = frame(process, &prospects, start);
         repaired(process, settings, &prospects, &ways, State { values, held })?
     } else {
-        let (iterations, converged, bound) = (1, true, Some(residual));
-        Ended { values: ways, iterations, residual, converged, bound }
+        let largest = ways.iter().filter(|v| v.is_finite()).fold(1.0f64, |m, v| m.max(v.abs()));
+        if residual > settings.tolerance.max(4.0 * f64::EPSILON * largest) {
+            // There is more to gain than the best ways: by the general method.
+            return Ok(None);
+        }
+        let bound = Some(residual);
+        Ended { values: ways, iterations: 1, residual, converged: true, bound, diverged: false }
     };
     Ok(Some(ended.into_solution(process, settings, prospects)))
 }
@@ -149,8 +154,12 @@ pub(super) fn direct<P: Process + ?Sized>(
 /// # Errors
 /// As [`Method::Prioritized`](super::Method::Prioritized) has them; γ < 1; no such state.
 pub fn best_way<P: Process + ?Sized>(process: &P, from: usize) -> Result<f64> {
-    if process.discount() != 1.0 || from >= process.states() {
-        let what = format!("the best way from state {from} with γ = {}", process.discount());
+    if process.discount() != 1.0 {
+        let what = format!("best ways need γ = 1, here it is {}: use `solve`", process.discount());
+        return Err(Error::invalid(process.name(), what));
+    }
+    if from >= process.states() {
+        let what = format!("state {from} is none of {} states", process.states());
         return Err(Error::invalid(process.name(), what));
     }
     let (values, _) = match process.best_ways(Some(from)) {
@@ -191,7 +200,7 @@ fn repaired<P: Process + ?Sized>(
     ways: &[f64],
     State { mut values, held }: State,
 ) -> Result<Ended> {
-    let discount = process.discount();
+    let (discount, modulus) = (process.discount(), modulus(process));
     let lost = |s: usize| !held[s] && !ways[s].is_finite();
     let mut iterations = 1;
     if discount < 1.0 && (0..values.len()).any(lost) {
@@ -205,10 +214,10 @@ fn repaired<P: Process + ?Sized>(
     let residual = sweeps::size(sweeps::changes(&values, &next, &held));
     // Rounding may leave a last bit.
     let largest = values.iter().filter(|v| v.is_finite()).fold(1.0f64, |m, v| m.max(v.abs()));
-    if residual <= sweeps::threshold(discount, settings.tolerance).max(4.0 * f64::EPSILON * largest)
-    {
-        let bound = bound(discount, residual).or((residual <= 1e-12 * largest).then_some(residual));
-        return Ok(Ended { values, iterations, residual, converged: true, bound });
+    let small = sweeps::threshold(modulus, settings.tolerance).max(4.0 * f64::EPSILON * largest);
+    if residual <= small && process.row_sums()[1] <= 1.0 {
+        let bound = bound(modulus, residual).or((residual <= 1e-12 * largest).then_some(residual));
+        return Ok(Ended { values, iterations, residual, converged: true, bound, diverged: false });
     }
     let ended = newton::solve(process, settings, prospects, State { values, held })?;
     Ok(Ended { iterations: iterations + ended.iterations, ..ended })

@@ -16,7 +16,9 @@ pub enum Status {
         /// The largest last change.
         residual: f64,
     },
-    /// A value left the finite numbers: with γ = 1, a loop that gains reward or entropy for ever.
+    /// The values grow without bound: a loop that gains reward or entropy for ever, with γ = 1 or rows of P whose sums exceed 1/γ. Seen where a value
+    /// leaves the finite numbers, where a better policy never ends, or where one takes more than 10¹² steps to its end, so that nothing is left of the
+    /// values but rounding.
     Diverged {
         /// Sweeps or improvements made.
         iterations: usize,
@@ -36,7 +38,10 @@ impl std::fmt::Display for Status {
         match self {
             Status::Solved => f.write_str("solved"),
             Status::NotConverged { iterations, residual } => {
-                write!(f, "not converged after {iterations} iterations, last change {residual:e}")
+                write!(
+                    f,
+                    "not converged after {iterations} iterations, the last change was {residual:e}"
+                )
             }
             Status::Diverged { iterations } => {
                 write!(f, "the values grow without bound, seen after {iterations} iterations")
@@ -56,7 +61,8 @@ pub struct Solution {
     pub iterations: usize,
     /// ‖V′ − V‖∞ of the last iteration.
     pub residual: f64,
-    /// What ‖V − V*‖∞ is at most, up to rounding; `None` where nothing is known (γ = 1 and probabilities).
+    /// What ‖V − V*‖∞ is at most, up to rounding, if the status is [`Status::Solved`]; `None` where nothing is known (γ = 1 and probabilities, or rows of P
+    /// with sums of 1/γ and more).
     pub bound: Option<f64>,
     /// The backup whose fixed point V is.
     pub backup: Backup,

@@ -18,6 +18,8 @@ pub(super) struct Ended {
     pub(super) residual: f64,
     pub(super) converged: bool,
     pub(super) bound: Option<f64>,
+    /// The values have no limit.
+    pub(super) diverged: bool,
 }
 
 impl Ended {
@@ -29,7 +31,8 @@ impl Ended {
     ) -> Solution {
         let discount = process.discount();
         let valued = |s: usize| prospects.is_valued(s, discount);
-        let grown = (0..self.values.len()).any(|s| valued(s) && !self.values[s].is_finite());
+        let grown = self.diverged
+            || (0..self.values.len()).any(|s| valued(s) && !self.values[s].is_finite());
         let (iterations, residual) = (self.iterations, self.residual);
         let status = match (grown, self.converged) {
             (true, _) => Status::Diverged { iterations },
@@ -73,37 +76,48 @@ pub(super) fn size([low, high]: [f64; 2]) -> f64 {
     low.abs().max(high.abs())
 }
 
-/// What remains after a change of this size: γ/(1 − γ)·‖V′ − V‖∞; unknown with γ = 1, unless nothing moved and nothing is left to chance.
-pub(super) fn bound(discount: f64, residual: f64) -> Option<f64> {
-    (discount < 1.0).then(|| discount / (1.0 - discount) * residual)
+/// γ times the largest row sum of P: T contracts by it in the largest norm.
+pub(super) fn modulus<P: Process + ?Sized>(process: &P) -> f64 {
+    process.discount() * process.row_sums()[1].max(1.0)
+}
+
+/// What remains after a change of this size: β/(1 − β)·‖V′ − V‖∞ with the modulus β; unknown with β ≥ 1.
+pub(super) fn bound(modulus: f64, residual: f64) -> Option<f64> {
+    (modulus < 1.0).then(|| modulus / (1.0 - modulus) * residual)
 }
 
 /// The largest change that keeps the promise.
-pub(super) fn threshold(discount: f64, tolerance: f64) -> f64 {
-    if discount < 1.0 { tolerance * (1.0 - discount) / discount } else { tolerance }
+pub(super) fn threshold(modulus: f64, tolerance: f64) -> f64 {
+    if modulus < 1.0 { tolerance * (1.0 - modulus) / modulus } else { tolerance }
 }
 
-/// V ← T(V) until the bounds of MacQueen are close: V′ + γ/(1−γ)·min(V′ − V) ≤ V* ≤ V′ + γ/(1−γ)·max(V′ − V).
+/// V ← T(V) until the bounds of MacQueen are close: V′ + γ/(1−γ)·min(V′ − V) ≤ V* ≤ V′ + γ/(1−γ)·max(V′ − V). They want rows of sum 1: what a row lacks is an
+/// end of value 0, which does not change; with longer rows there is the bound of the modulus only.
 pub(super) fn jacobi<P: Process + ?Sized>(
     process: &P,
     settings: &Settings,
     State { mut values, held }: State,
 ) -> Ended {
-    let discount = process.discount();
+    let (modulus, [least, most]) = (modulus(process), process.row_sums());
     let mut next = values.clone();
     let (mut iterations, mut residual) = (0, 0.0);
     let (mut converged, mut left) = (false, None);
     while iterations < settings.iterations {
         process.sweep(&values, &held, settings.backup, &mut next, None);
         iterations += 1;
-        let [low, high] = changes(&values, &next, &held);
+        let [mut low, mut high] = changes(&values, &next, &held);
         std::mem::swap(&mut values, &mut next);
         residual = size([low, high]);
         if !residual.is_finite() {
             break;
         }
-        if discount < 1.0 {
-            let scale = discount / (1.0 - discount);
+        if modulus < 1.0 {
+            if most > 1.0 {
+                [low, high] = [-residual, residual];
+            } else if least < 1.0 {
+                [low, high] = [low.min(0.0), high.max(0.0)];
+            }
+            let scale = modulus / (1.0 - modulus);
             let half = 0.5 * scale * (high - low);
             left = Some(half);
             if half <= settings.tolerance {
@@ -118,7 +132,7 @@ pub(super) fn jacobi<P: Process + ?Sized>(
             break;
         }
     }
-    Ended { values, iterations, residual, converged, bound: left }
+    Ended { values, iterations, residual, converged, bound: left, diverged: false }
 }
 
 /// V(s) ← backup of Q(s, ·), one state after the other, there and back in turns.
@@ -127,8 +141,8 @@ pub(super) fn gauss_seidel<P: Process + ?Sized>(
     settings: &Settings,
     state: State,
 ) -> Ended {
-    let discount = process.discount();
-    let limit = threshold(discount, settings.tolerance);
+    let modulus = modulus(process);
+    let limit = threshold(modulus, settings.tolerance);
     let free: Vec<usize> = (0..state.held.len()).filter(|&s| !state.held[s]).collect();
     let mut values = state.values;
     let (mut iterations, mut residual, mut converged) = (0, 0.0, false);
@@ -146,7 +160,8 @@ pub(super) fn gauss_seidel<P: Process + ?Sized>(
             break;
         }
     }
-    Ended { values, iterations, residual, converged, bound: bound(discount, residual) }
+    let bound = bound(modulus, residual);
+    Ended { values, iterations, residual, converged, bound, diverged: false }
 }
 
 /// One pass in this order, in place; the largest change.
