@@ -109,9 +109,6 @@ impl Conic {
         if let Some((argument, index, value)) = d.first_not_finite() {
             return ConicItem::failed(n, m, Status::NotFinite { argument, index, value });
         }
-        if let Some(eigenvalue) = self.not_convex(d) {
-            return ConicItem::failed(n, m, Status::NonConvex { eigenvalue });
-        }
         let semidefinite = self.cones.iter().any(|c| matches!(c, Cone::Semidefinite(_)));
         let mut best: Option<ConicItem> = None;
         let curved = self.cones.iter().any(|c| !matches!(c, Cone::Zero(_) | Cone::NonNegative(_)));
@@ -130,13 +127,24 @@ impl Conic {
             interior(tolerance, true, most),
             Some(Method::Splitting),
         ];
-        for method in methods.into_iter().flatten() {
-            let (candidate, enough) = match method {
-                Method::Splitting => (split(self, d), most),
-                Method::InteriorPoint { tolerance, strict, enough } => {
-                    (self.clarabel(d, tolerance, strict), enough)
-                }
-            };
+        let run = |method| match method {
+            Method::Splitting => (split(self, d), most),
+            Method::InteriorPoint { tolerance, strict, enough } => {
+                (self.clarabel(d, tolerance, strict), enough)
+            }
+        };
+        let mut methods = methods.into_iter().flatten();
+        // The first interior point does not wait until P is known to be convex; a splitting, which would go on for long, does.
+        let (curvature, first) = if semidefinite {
+            (self.not_convex(d), None)
+        } else {
+            let first = methods.next();
+            rayon::join(|| self.not_convex(d), || first.map(run))
+        };
+        if let Some(eigenvalue) = curvature {
+            return ConicItem::failed(n, m, Status::NonConvex { eigenvalue });
+        }
+        for (candidate, enough) in first.into_iter().chain(methods.map(run)) {
             let Some(candidate) = candidate else { continue };
             let item = self.judge(d, candidate);
             let done = match item.status {

@@ -158,7 +158,7 @@ impl System {
             }
             let Some(ldl) = Ldl::new(&shifted, n) else { continue };
             let factor = Balanced { ldl, scale: scale.clone() };
-            let (_, error) = refined(&matrix, &factor, &trial);
+            let (_, error) = refined(&matrix, &factor, &trial, 0.1 * TRIAL);
             if error.is_nan() {
                 continue;
             }
@@ -190,7 +190,7 @@ impl System {
                 };
             }
         }
-        let (mut x, error) = refined(&self.matrix, &self.factor, &b);
+        let (mut x, error) = refined(&self.matrix, &self.factor, &b, 1e-15);
         let mut up = vec![0.0; r2.len()];
         for block in &self.blocks {
             let w = &x[self.n + block.column..self.n + block.column + block.count];
@@ -260,8 +260,8 @@ fn residual(matrix: &CscMatrix<f64>, b: &[f64], x: &[f64]) -> Vec<f64> {
     out
 }
 
-/// K⁻¹·b by refinement, and its relative residual.
-fn refined(matrix: &CscMatrix<f64>, factor: &Balanced, b: &[f64]) -> (Vec<f64>, f64) {
+/// K⁻¹·b by refinement until the relative residual is small enough, and that residual.
+fn refined(matrix: &CscMatrix<f64>, factor: &Balanced, b: &[f64], enough: f64) -> (Vec<f64>, f64) {
     let largest =
         |v: &[f64]| v.iter().fold(0.0f64, |m, x| if x.is_nan() { *x } else { m.max(x.abs()) });
     let size = largest(b).max(f64::MIN_POSITIVE);
@@ -269,7 +269,7 @@ fn refined(matrix: &CscMatrix<f64>, factor: &Balanced, b: &[f64]) -> (Vec<f64>, 
     let mut rest = residual(matrix, b, &x);
     let mut error = largest(&rest) / size;
     for _ in 0..30 {
-        if error <= 1e-15 {
+        if error <= enough {
             break;
         }
         let correction = factor.solve(&rest);
