@@ -144,7 +144,7 @@ impl NoSlip {
                     let (block, residual) = self.block(rows, row, 1);
                     let bound = rows.frictionloss[row];
                     let free = force[row] - residual[0] / block[0][0].max(MINVAL);
-                    let new = [free.clamp(-bound, bound), 0.0, 0.0, 0.0, 0.0];
+                    let new = [free.max(-bound).min(bound), 0.0, 0.0, 0.0, 0.0];
                     won += self.change(force, (row, 1), new, (&block, &residual));
                     row += 1;
                 }
@@ -159,7 +159,9 @@ impl NoSlip {
                         let y = if curvature < MINVAL {
                             0.0
                         } else {
-                            (half - (residual[0] - residual[1]) / curvature).clamp(-middle, middle)
+                            (half - (residual[0] - residual[1]) / curvature)
+                                .max(-middle)
+                                .min(middle)
                         };
                         let new = [middle + y, middle - y, 0.0, 0.0, 0.0];
                         won += self.change(force, (first, 2), new, (&block, &residual));
