@@ -32,6 +32,9 @@ pub enum Error {
         /// The number of elements that came.
         found: usize,
     },
+    /// A kernel left a part of its output as it was: a fault of this crate.
+    #[error("a kernel left a part of its output unwritten")]
+    Unwritten,
     /// A (dilated) window does not fit into the padded image.
     #[error(
         "{operation}: a window of {window} does not fit along axis {axis}: size {size} with padding {padding} on both sides"

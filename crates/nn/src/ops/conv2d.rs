@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 use pullback_core_graph::primitive::{Slots, Values, one, slot};
-use pullback_core_graph::{Error, Fresh, Primitive, Result, Var, Wrt, refill};
+use pullback_core_graph::{Error, Fresh, Primitive, Result, Var, Wrt};
 
 use super::channel::{channel_spread, channel_sum, relu_mask};
 use super::conv2d_gradient::{InputGradient, WeightGradient};
@@ -125,7 +125,7 @@ struct Forward {
 
 impl Kernel for Forward {
     fn run<T: Real>(&self, x: &[&[T]], y: &mut [T]) -> crate::Result<()> {
-        refill(y, |y| self.run_seen(x, y).map(|_| ()))
+        conv::overwritten(y, |y| self.run_seen(x, y))
     }
 
     fn run_seen<T: Real>(&self, x: &[&[T]], y: Fresh<'_, T>) -> crate::Result<bool> {

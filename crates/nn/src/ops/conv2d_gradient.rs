@@ -3,7 +3,7 @@
 
 use candle_core::Tensor;
 use pullback_core_graph::primitive::{Slots, Values, one, slot};
-use pullback_core_graph::{Error, Fresh, Primitive, Result, Var, Wrt, refill};
+use pullback_core_graph::{Error, Fresh, Primitive, Result, Var, Wrt};
 
 use super::conv2d::{Conv2dOptions, conv2d, output_dims, spatial};
 use super::slices::{self, Kernel, image_dims};
@@ -28,7 +28,7 @@ struct InputKernel(Conv2dShape);
 
 impl Kernel for InputKernel {
     fn run<T: Real>(&self, x: &[&[T]], y: &mut [T]) -> crate::Result<()> {
-        refill(y, |y| self.run_seen(x, y).map(|_| ()))
+        conv::overwritten(y, |y| self.run_seen(x, y))
     }
 
     fn run_seen<T: Real>(&self, x: &[&[T]], y: Fresh<'_, T>) -> crate::Result<bool> {

@@ -56,7 +56,7 @@ pub use weight_gradient::weight_gradient;
 use pullback_core_graph::{Fresh, refill};
 
 use super::real::Real;
-use crate::error::{Result, check_len};
+use crate::error::{Error, Result, check_len};
 
 /// What [`forward_fused`] does to the convolution's result before it is written.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +92,17 @@ pub fn forward_fused<T: Real>(
     epilogue: Epilogue<'_, T>,
     y: &mut [T],
 ) -> Result<()> {
-    refill(y, |y| forward_seen(shape, x, w, epilogue, y).map(|_| ()))
+    overwritten(y, |y| forward_seen(shape, x, w, epilogue, y))
+}
+
+/// Runs a kernel for fresh memory on memory that is there.
+pub(crate) fn overwritten<T: Real>(
+    memory: &mut [T],
+    kernel: impl FnOnce(Fresh<'_, T>) -> Result<bool>,
+) -> Result<()> {
+    let (whole, seen) = refill(memory, kernel);
+    seen?;
+    if whole { Ok(()) } else { Err(Error::Unwritten) }
 }
 
 /// [`forward_fused`], and whether the loops have seen that all of y is finite.
@@ -142,7 +152,7 @@ pub(crate) fn forward_seen<T: Real>(
 /// # Errors
 /// As [`forward`].
 pub fn input_gradient<T: Real>(shape: &Conv2dShape, dy: &[T], w: &[T], dx: &mut [T]) -> Result<()> {
-    refill(dx, |dx| input_gradient_seen(shape, dy, w, dx).map(|_| ()))
+    overwritten(dx, |dx| input_gradient_seen(shape, dy, w, dx))
 }
 
 /// [`input_gradient`], and whether the loops have seen that all of dx is finite.

@@ -1,5 +1,7 @@
 //! Copies between NCHW arrays and the padded, phase-separated buffers that the inner loops read.
 
+use pullback_core_graph::{Fresh, Top};
+
 use super::microkernel::BLOCK;
 use super::plan::{Axis, Layout};
 use crate::kernel::real::{Real, clear, copy_strided};
@@ -127,6 +129,22 @@ pub(super) fn finished<T: Real>(value: T, finish: Finish<T>) -> T {
     if finish.relu && value < T::ZERO { T::ZERO } else { value }
 }
 
+/// Finished values at the end of what `y` holds. Whether all are finite.
+#[inline(always)]
+pub(super) fn append<T: Real>(y: &mut Fresh<'_, T>, values: &[T], finish: Finish<T>) -> bool {
+    let mut top = Top::new();
+    y.append(
+        values,
+        #[inline(always)]
+        |value| {
+            let value = finished(value, finish);
+            top.see(value);
+            value
+        },
+    );
+    top.finite()
+}
+
 /// Output channels of one group, cut into blocks of a width that the inner loop has: (first channel, width).
 pub(super) fn channel_blocks(channels: usize) -> Vec<(usize, usize)> {
     let mut blocks = Vec::with_capacity(channels.div_ceil(BLOCK));
@@ -142,6 +160,11 @@ pub(super) fn channel_blocks(channels: usize) -> Vec<(usize, usize)> {
         first += width;
     }
     blocks
+}
+
+/// Lines that the inner loop computes for these blocks of channels.
+pub(super) fn lines(blocks: &[(usize, usize)]) -> usize {
+    blocks.last().map_or(0, |&(first, width)| first + width)
 }
 
 /// Appends the weights of one block in the order in which the inner loop reads them: \[source channel\]\[tap\]\[width\],

@@ -12,17 +12,19 @@
 
 use std::ops::Range;
 
-use pullback_core_graph::{Fresh, Top};
+use pullback_core_graph::Fresh;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::microkernel::{BLOCK, Product, Rows, Source, rows_of};
-use super::pack::{Finish, channel_blocks, finished};
+use super::pack::{Finish, append, channel_blocks, lines};
 use super::shape::Conv2dShape;
 use crate::kernel::real::{Real, Scratch, clear, copy_strided};
 
 /// Pixels of a strip: whole tiles of the inner loop, for both element types.
 const STRIP: usize = 144;
+/// Pixels of a strip of the image itself, which costs nothing to begin.
+const UNPACKED_STRIP: usize = 7 * STRIP;
 /// Pixels that a task is a multiple of: three 64-byte registers of `f32`.
 const TILE: usize = 48;
 /// Tasks of an image, at most about.
@@ -230,15 +232,16 @@ impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> bool {
-        let Self { of, source, blocks, weights, chunk, task } = self;
-        let mut planes: Vec<&mut [T]> = task.planes.into_iter().map(Fresh::zeroed).collect();
+        let Self { of, source, blocks, weights, chunk, mut task } = self;
         let (taps, plane, channels) = (of.taps(), of.source_pixels(), of.source_channels);
         let unpacked = of.is_pointwise() && of.target_channels <= UNPACKED;
-        let step = if unpacked { task.range.len() } else { STRIP };
+        let step = task.range.len().min(if unpacked { UNPACKED_STRIP } else { STRIP });
         let mut patches = Scratch::new(if unpacked { 0 } else { chunk * taps * STRIP });
-        // Lines for the outputs that fill up a block, which nobody wants.
-        let mut spare = Scratch::new((lines(blocks) - of.target_channels) * step);
-        let (mut segments, mut top) = (Vec::new(), Top::new());
+        // A block's sums, in the first-level cache until they are written; those of all blocks where further channels are added.
+        let passes = channels > chunk;
+        let mut sums =
+            Scratch::new(step * lines(blocks).min(if passes { usize::MAX } else { BLOCK }));
+        let (mut segments, mut finite) = (Vec::new(), true);
         for at in task.range.clone().step_by(step) {
             let pixels = at..(at + step).min(task.range.end);
             of.segments(&pixels, &mut segments);
@@ -258,9 +261,6 @@ impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
                     for &(target, width) in blocks {
                         let (now, rest) = weights.split_at(count * taps * width);
                         weights = rest;
-                        let last = (target + width).min(of.target_channels);
-                        let targets =
-                            group * of.target_channels + target..group * of.target_channels + last;
                         let product = Product {
                             source,
                             shifts: &[shift],
@@ -269,34 +269,26 @@ impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
                             positions: pixels.len(),
                             accumulate: first > 0,
                         };
-                        let from = at - task.range.start;
-                        let wanted = planes[targets.clone()].iter_mut();
-                        let wanted = wanted.map(|plane| &mut plane[from..][..pixels.len()]);
-                        let mut rows: Rows<'_, T> =
-                            wanted.chain(spare.chunks_exact_mut(step)).take(width).collect();
-                        whole_and_rest(simd, product, &mut rows);
+                        let start = if passes { target * step } else { 0 };
+                        let sums = &mut sums[start..][..width * step];
+                        whole_and_rest(simd, product, &mut rows_of(sums, step));
                         if first + count < channels {
                             continue;
                         }
-                        for (row, target) in rows.iter_mut().zip(targets) {
+                        let targets = group * of.target_channels + target..;
+                        let wanted = width.min(of.target_channels - target);
+                        for (row, target) in sums.chunks_exact(step).zip(targets).take(wanted) {
                             let bias = of.bias.map_or(T::ZERO, |bias| bias[target]);
                             let finish = Finish { bias, relu: of.relu };
-                            row.iter_mut().for_each(|value| {
-                                *value = finished(*value, finish);
-                                top.see(*value);
-                            });
+                            finite &=
+                                append(&mut task.planes[target], &row[..pixels.len()], finish);
                         }
                     }
                 }
             }
         }
-        top.finite()
+        finite
     }
-}
-
-/// Lines that the inner loop computes for these blocks of channels.
-fn lines(blocks: &[(usize, usize)]) -> usize {
-    blocks.last().map_or(0, |&(first, width)| first + width)
 }
 
 /// The product's whole registers straight into the rows, the rest by way of a register's copy.

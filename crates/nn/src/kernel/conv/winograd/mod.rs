@@ -29,7 +29,7 @@ use self::tiles::Tiles;
 use self::transform::{FILTERS, OUT, PRODUCTS, SIDE, filter, output};
 pub(super) use self::weight::WeightGradient;
 use super::microkernel::{Product, Source, rows_of};
-use super::pack::{Finish, channel_blocks, finished};
+use super::pack::{Finish, channel_blocks, finished, lines};
 use crate::kernel::real::{Real, Scratch};
 
 /// Bytes of transformed pixels that exist at a time, beyond the first block's.
@@ -181,11 +181,6 @@ fn each<A: Send>(parallel: bool, tasks: Vec<A>, work: impl Fn(A) + Send + Sync) 
     } else {
         tasks.into_iter().for_each(work);
     }
-}
-
-/// Lines that the inner loop computes for these blocks of channels.
-fn lines(blocks: &[(usize, usize)]) -> usize {
-    blocks.last().map_or(0, |&(first, width)| first + width)
 }
 
 fn lines_of(targets: usize) -> usize {
