@@ -106,6 +106,11 @@ fn rows_of_other_sums_have_honest_bounds() -> Result<()> {
         let process = process((vec![0, 1], vec![0], vec![sum]), 1)?;
         let truth = 1.0 / (1.0 - 0.9 * sum);
         for method in METHODS {
+            if method == Method::Prioritized {
+                let best_first = solve(&process, &Settings::by(method));
+                refused(best_first, &["action 0 of state 0", "one state for certain"]);
+                continue;
+            }
             let solution = solve(&process, &Settings::by(method))?;
             assert!(solution.status.is_solved(), "{method:?}: {}", solution.status);
             let off = (solution.values[0] - truth).abs();
@@ -116,10 +121,8 @@ fn rows_of_other_sums_have_honest_bounds() -> Result<()> {
     // One row of 2, or two rows that share it: the equations have the solution −1.25, which is no limit.
     let alone = process((vec![0, 1], vec![0], vec![2.0]), 1)?;
     let shared = process((vec![0, 2, 4], vec![0, 1, 0, 1], vec![1.0; 4]), 2)?;
-    for (process, methods) in
-        [(alone, &METHODS[..]), (shared, &[METHODS[0], METHODS[1], METHODS[3], METHODS[4]])]
-    {
-        for &method in methods {
+    for process in [alone, shared] {
+        for method in [METHODS[0], METHODS[1], METHODS[3], METHODS[4]] {
             let solution = solve(&process, &Settings::by(method))?;
             let (status, bound) = (solution.status, solution.bound);
             assert!(matches!(status, Status::Diverged { .. }), "{method:?}: {status}");
