@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use crate::error::check_len;
+use crate::error::{check_finite, check_len};
 use crate::gradient::{Cotangent, Gradient, Planned};
 use crate::process::{Backup, Parametric, Process, Prospects, frame};
 use crate::solve::{Chain, Direction, Policy, solve_chain};
@@ -61,7 +61,8 @@ pub fn policy_of<P: Process + ?Sized>(
 /// evaluation: ⟨occupancy, r_π⟩ = ⟨start, V^π⟩ when terminal values are 0.
 ///
 /// # Errors
-/// Wrong lengths; mass on a state from which the policy has no value; a policy that may never end with γ = 1.
+/// Wrong lengths; a start that is not finite; mass on a state from which the policy has no value, as where it may never end with γ = 1; those of
+/// [`evaluate_policy`](crate::solve::evaluate_policy).
 pub fn occupancy<P: Process + ?Sized>(
     process: &P,
     policy: &Policy,
@@ -69,6 +70,7 @@ pub fn occupancy<P: Process + ?Sized>(
 ) -> Result<Vec<f64>> {
     let (node, n) = (process.name(), process.states());
     check_len(node, "start", start.len(), n)?;
+    check_finite(node, "start", start)?;
     let values = crate::solve::evaluate_policy(process, policy)?;
     if let Some(s) = (0..n).find(|&s| start[s] != 0.0 && !values[s].is_finite()) {
         let what =

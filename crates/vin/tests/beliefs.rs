@@ -9,7 +9,7 @@ use pullback_vin::belief::{
     Particles, Qmdp, RangeScan, Resampling, Sensor, WallSensing, entropy, expected, predict,
     pull_soft, update,
 };
-use pullback_vin::grid::{GridMap, GridProcess, GridSpec, random_map};
+use pullback_vin::grid::{Connectivity, GridMap, GridProcess, GridSpec, Walls, random_map};
 use pullback_vin::process::Process;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -46,24 +46,78 @@ fn bayes_and_its_slopes() -> Result<()> {
     assert!((tiny.belief[0] - 1.0 / (1.0 + (-1f64).exp())).abs() < 1e-15);
     assert!(update(&[0.5, 0.5], &[f64::NEG_INFINITY; 2]).is_err());
     assert!(update(&[0.5, 0.5], &[f64::NAN, 0.0]).is_err());
-    let (b, log) = ([0.2, 0.3, 0.5], [-1.0, 0.3, -0.4]);
     let (g, e) = ([0.7, -1.1, 0.4], 0.9);
     let loss = |b: &[f64], log: &[f64]| -> Result<f64> {
         let after = update(b, log)?;
         Ok(dot(&g, &after.belief) + e * after.log_evidence)
     };
-    let [db, dl] = update(&b, &log)?.pull(&b, &g, e)?;
-    for i in 0..3 {
-        let h = 1e-6;
-        let (mut up, mut down) = (b, b);
-        (up[i], down[i]) = (b[i] + h, b[i] - h);
-        let slope = (loss(&up, &log)? - loss(&down, &log)?) / (2.0 * h);
-        assert!((slope - db[i]).abs() < 1e-8, "b {i}: {slope} {}", db[i]);
-        let (mut up, mut down) = (log, log);
-        (up[i], down[i]) = (log[i] + h, log[i] - h);
-        let slope = (loss(&b, &up)? - loss(&b, &down)?) / (2.0 * h);
-        assert!((slope - dl[i]).abs() < 1e-8, "l {i}: {slope} {}", dl[i]);
+    // The last state of the second belief is excluded, though the reading is likelier there.
+    for (b, log) in
+        [([0.2, 0.3, 0.5], [-1.0, 0.3, -0.4]), ([0.4, 0.6, 0.0], [-1.0, f64::NEG_INFINITY, 0.7])]
+    {
+        let [db, dl] = update(&b, &log)?.pull(&g, e)?;
+        for i in 0..3 {
+            let h = 1e-6;
+            // At 0 from one side, by three points.
+            let at = |t: f64| {
+                let mut moved = b;
+                moved[i] += t;
+                loss(&moved, &log)
+            };
+            let slope = match b[i] > 0.0 {
+                true => (at(h)? - at(-h)?) / (2.0 * h),
+                false => (-3.0 * at(0.0)? + 4.0 * at(h)? - at(2.0 * h)?) / (2.0 * h),
+            };
+            assert!((slope - db[i]).abs() < 1e-8, "b {i}: {slope} {}", db[i]);
+            if log[i].is_finite() {
+                let (mut up, mut down) = (log, log);
+                (up[i], down[i]) = (log[i] + h, log[i] - h);
+                let slope = (loss(&b, &up)? - loss(&b, &down)?) / (2.0 * h);
+                assert!((slope - dl[i]).abs() < 1e-8, "l {i}: {slope} {}", dl[i]);
+            }
+        }
     }
+    let [db, dl] = update(&[1.0, 0.0], &[0.0, 0.0])?.pull(&[0.0, 1.0], 0.0)?;
+    assert_eq!((db, dl), (vec![0.0, 1.0], vec![0.0, 0.0]));
+    // Likelier by e¹⁰⁰⁰ than what was believed: the update is what it is, a slope there is not.
+    let sure = update(&[1.0, 0.0], &[0.0, 1000.0])?;
+    assert_eq!(sure.belief, [1.0, 0.0]);
+    let error = sure.pull(&[0.0, 1.0], 0.0).unwrap_err().to_string();
+    assert!(error.contains("state 1, which was 0"), "{error}");
+    assert!(update(&[1.0, 0.0], &[0.0; 2])?.pull(&[0.0, f64::NAN], 0.0).is_err());
+    assert!(update(&[1.0, 0.0], &[0.0; 2])?.pull(&[0.0], 0.0).is_err());
+    Ok(())
+}
+
+/// Whatever walls do: an action that wants to go into one has met it.
+#[test]
+fn every_step_into_a_wall_is_counted() -> Result<()> {
+    // Believed to be in cell 2 of a corridor, the robot is at its right end: the goal is to the left of neither.
+    let map = GridMap::from_text("...#...")?;
+    for walls in [Walls::Stay, Walls::Penalty(0.5), Walls::Unavailable] {
+        let spec = GridSpec { walls, ..GridSpec::default() };
+        let process = GridProcess::new(map.clone(), spec, &[(0, 0.0)])?;
+        let qmdp = Qmdp::new(&process, 1.0)?;
+        // A sensor that sees nothing: the belief stays in cells 1 and 2, and walks on to the west.
+        let blind = WallSensing::new(map.clone(), 0.5)?;
+        let belief = [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let run = qmdp.run(&process, &blind, 4, &belief, 2, &mut random)?;
+        assert_eq!((run.arrived, run.steps, run.collisions), (false, 2, 2), "{walls:?}");
+        let run = qmdp.run(&process, &blind, 2, &belief, 5, &mut random)?;
+        assert_eq!((run.arrived, run.steps, run.collisions), (true, 2, 0), "{walls:?}");
+        assert_eq!((run.steps_taken.len(), run.steps_taken[0].1), (2, 3));
+    }
+    // With a heading: ahead, to the west, in cell 4; its first turns meet nothing.
+    let spec =
+        GridSpec { connectivity: Connectivity::Heading, walls: Walls::Stay, ..GridSpec::default() };
+    let process = GridProcess::new(map.clone(), spec, &[(0, 0.0)])?;
+    let mut belief = [0.0; 28];
+    belief[4 * 2] = 1.0;
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    let blind = WallSensing::new(map, 0.5)?;
+    let run = Qmdp::new(&process, 1.0)?.run(&process, &blind, 16, &belief, 3, &mut random)?;
+    assert_eq!((run.arrived, run.steps, run.collisions), (false, 3, 2));
     Ok(())
 }
 

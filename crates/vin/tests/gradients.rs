@@ -159,6 +159,28 @@ fn hard_ties_go_to_the_first_action() -> Result<()> {
     Ok(())
 }
 
+/// A robot with a heading does not slip: its Q does not depend on the probability of it.
+#[test]
+fn a_heading_has_no_slope_by_slip() -> Result<()> {
+    for (name, spec, open) in common::grids() {
+        if spec.connectivity != pullback_vin::grid::Connectivity::Heading {
+            continue;
+        }
+        let process = grid(spec, open)?;
+        let planned = Plan::default().of(&process, &[])?;
+        let (cells, theta) = (process.map().cells(), process.parameters());
+        let valued = planned.values.iter().map(|v| f64::from(u8::from(v.is_finite())));
+        let cotangent = Cotangent { values: valued.collect(), ..Cotangent::default() };
+        let g = planned.pull(&cotangent)?.parameters;
+        assert_eq!((g[cells], g[cells + 1] < 0.0), (0.0, true), "{name}");
+        let mut along = vec![0.0; theta.len()];
+        along[cells] = 1.0;
+        let pushed = planned.push(&Tangent { parameters: along, ..Tangent::default() })?;
+        assert!(pushed.iter().all(|d| *d == 0.0), "{name}");
+    }
+    Ok(())
+}
+
 #[test]
 fn temperature_to_zero_is_the_hard_maximum() -> Result<()> {
     let process = dense(21, [15, 4], 0.9, false)?;

@@ -6,8 +6,8 @@ mod common;
 use common::{Random, apart, dot};
 use pullback_vin::Result;
 use pullback_vin::kernel::{
-    LoopShape, Real, loop_backward, loop_forward, loop_push, set_cross_entropy,
-    set_cross_entropy_gradient,
+    DynamicShape, LoopShape, LoopTape, Real, dynamic_backward, dynamic_forward, dynamic_push,
+    loop_backward, loop_forward, loop_push, set_cross_entropy, set_cross_entropy_gradient,
 };
 
 fn shapes() -> Vec<LoopShape> {
@@ -212,6 +212,35 @@ fn the_same_bits_for_any_number_of_threads() -> Result<()> {
 fn wrong_sizes_are_errors() {
     let shape = shapes()[0];
     let d = data(&shape, 1);
+    let at = (&d.r[..], &d.w[..], &d.u[..]);
+    let (q, tape) = loop_forward(shape, &d.r, &d.w, &d.u, 0.0).unwrap();
+    let grid = DynamicShape { batch: 1, actions: 2, height: 2, width: 3, iterations: 4 };
+    let (kernels, r) = (vec![0.1; 108], vec![1.0; 6]);
+    let (dq, dynamic) = dynamic_forward(grid, (&kernels, &r), &[4]).unwrap();
+    let is_short = |what: String, got: usize| {
+        assert!(what.contains(&format!("tape holds {got} numbers")), "{what}");
+    };
+    // Either half of a tape may be short.
+    for half in [0, 1] {
+        let cut = |tape: &LoopTape<f64>| {
+            let mut cut = tape.clone();
+            let got = tape.values.len() - 1;
+            if half == 0 {
+                cut.values.truncate(got)
+            } else {
+                cut.winners.truncate(got)
+            }
+            (cut, got)
+        };
+        let (short, got) = cut(&tape);
+        is_short(loop_push(shape, at, 0.0, &short, at).unwrap_err().to_string(), got);
+        is_short(loop_backward(shape, at, 0.0, &short, &q).unwrap_err().to_string(), got);
+        let (short, got) = cut(&dynamic);
+        let x = (&kernels[..], &r[..]);
+        is_short(dynamic_push(grid, x, &[4], &short, x).unwrap_err().to_string(), got);
+        let back = dynamic_backward(grid, x, &[4], &short, &[&dq[0]]);
+        is_short(back.unwrap_err().to_string(), got);
+    }
     assert!(loop_forward(shape, &d.r[1..], &d.w, &d.u, 0.0).is_err());
     assert!(loop_forward(LoopShape { kernel: 4, ..shape }, &d.r, &d.w, &d.u, 0.0).is_err());
     assert!(loop_forward(LoopShape { iterations: 0, ..shape }, &d.r, &d.w, &d.u, 0.0).is_err());

@@ -15,6 +15,7 @@ use pullback_vin::grid::{GridMap, GridProcess, GridSpec};
 use pullback_vin::learn::{ProblemSet, Protocol};
 use pullback_vin::network::{Gppn, GppnSpec, PlanningData, PlanningTask, Vin, VinSpec};
 use pullback_vin::node::{IterationOptions, PlanNode, value_iteration};
+use pullback_vin::process::{Csr, Dense, Parametric};
 use serde_json::Value;
 
 /// Element i is scale·sin(0.7·i + 1.3·stream); tools/reference/generate_vin.py has the same function.
@@ -125,10 +126,9 @@ fn the_penalty_on_blending_is_its_formula_and_part_of_the_loss() {
     // The loss of a task with it is the sum.
     let set = ProblemSet::generate(Protocol::Vin { size: 8 }, 1, 1).unwrap();
     let data = PlanningData::new(set).unwrap();
-    let tensors = vec![
-        data.batch(&[0, 3]).unwrap()[0].to_dtype(DType::F64).unwrap(),
-        data.batch(&[0, 3]).unwrap()[1].clone(),
-    ];
+    // Images are f32, this network is f64.
+    let tensors = data.batch(&[0, 3]).unwrap();
+    assert_eq!(tensors[0].dtype(), DType::F32);
     let batch = Batch { epoch: 0, index: 0, tensors };
     let loss = |penalty: bool| {
         let mut task = PlanningTask::new(network.clone(), None, false);
@@ -150,6 +150,11 @@ fn sizes_and_inputs_that_cannot_be() {
     let untied = VinSpec { iterations: usize::MAX, untied: true, ..VinSpec::default() };
     let error = Vin::new(&mut parameters.root(), untied).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("more than 2³⁶ weights"), "{error}");
+    for kernel in [0, 1, 2, 4, 13, usize::MAX] {
+        let spec = VinSpec { kernel, ..VinSpec::default() };
+        let error = Vin::new(&mut parameters.root(), spec).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(&format!("the side {kernel}, must be 3")), "{error}");
+    }
     for (iterations, untied) in [(1 << 60, false), (usize::MAX, false), (usize::MAX, true)] {
         let graph = Graph::new();
         let r = graph.constant(&fill(0, &[1, 4, 4], 1.0));
@@ -166,4 +171,56 @@ fn sizes_and_inputs_that_cannot_be() {
     assert!(error.contains("fill is NaN"), "{error}");
     let error = node().build().eval(&[fill(0, &[1, 3, 3], 1.0)]).unwrap_err().to_string();
     assert!(error.contains("1 inputs where there must be 3: cost, slip, stay"), "{error}");
+}
+
+/// In f32 a row of 0.1, 0.2 and 0.7 has a sum of 1 − 7·10⁻⁹: it is a distribution none the less. A sum of 0.99 is none.
+#[test]
+fn probabilities_may_be_f32() {
+    let p = [0.1, 0.2, 0.7, 0.3, 0.3, 0.4, 0.0, 0.0, 1.0];
+    let reward = vec![-1.0, -2.0, 0.0];
+    let dense = Dense::new([3, 1], reward.clone(), p.to_vec(), 1.0, &[(2, 0.0)]).unwrap();
+    let rows = ((0..4).map(|i| 3 * i).collect(), [0, 1, 2].repeat(3), p.to_vec());
+    let sparse = Csr::new([3, 1], reward, rows, 1.0, &[(2, 0.0)]).unwrap();
+    fn check<P: Parametric + Clone + 'static>(process: P) {
+        let plan = PlanNode::new(vec![process.clone()], Plan::default()).unwrap().build();
+        let theta = process.parameters();
+        let mut at = 0;
+        let parts = process.blocks().into_iter().map(|block| {
+            let (dims, n) = ([&[1], &block.dims[..]].concat(), block.len());
+            at += n;
+            Tensor::from_vec(theta[at - n..at].to_vec(), dims, &Device::Cpu).unwrap()
+        });
+        let x: Vec<Tensor> = parts.collect();
+        let run = |dtype: DType| -> Vec<Vec<f64>> {
+            let graph = Graph::new();
+            let input = |t: &Tensor| graph.input(&t.to_dtype(dtype).unwrap());
+            let x: Vec<Var<'_>> = x.iter().map(input).collect();
+            let values = graph.apply(&plan, &x).unwrap()[0];
+            let gradient = graph.gradient(values.sum(()), &x).unwrap();
+            let all = std::iter::once(values.value().unwrap()).chain(gradient);
+            all.map(|t| to_f64(&t).unwrap()).collect()
+        };
+        for (part, (a, b)) in run(DType::F32).iter().zip(&run(DType::F64)).enumerate() {
+            let error = common::apart(a, b);
+            assert!(error < 1e-6, "part {part}: {error:e}");
+        }
+        let mut lossy = to_f64(&x[1]).unwrap();
+        lossy[2] -= 0.01;
+        let lossy = Tensor::from_vec(lossy, x[1].dims(), &Device::Cpu).unwrap();
+        let bad = [&x[0], &lossy].map(|t| t.to_dtype(DType::F32).unwrap());
+        let error = plan.eval(&bad).unwrap_err().to_string();
+        assert!(error.contains("state 0, action 0: their sum is 0.99"), "{error}");
+    }
+    check(dense);
+    check(sparse);
+    // Slip and stay of f32 may have a sum that is above 1 by its rounding.
+    let map = GridMap::new(3, 3, vec![false; 9]).unwrap();
+    let spec = GridSpec { slip: 0.2, stay: 0.8, ..GridSpec::default() };
+    let process = GridProcess::new(map, spec, &[(4, 0.0)]).unwrap();
+    let node = PlanNode::new(vec![process], Plan::default()).unwrap().build();
+    let one = |dims: &[usize], x: f32| Tensor::full(x, dims, &Device::Cpu).unwrap();
+    assert!(f64::from(0.2f32) + f64::from(0.8f32) > 1.0);
+    let at = |stay: f32| node.eval(&[one(&[1, 3, 3], 1.0), one(&[1, 1], 0.2), one(&[1, 1], stay)]);
+    assert!(at(0.8).is_ok());
+    assert!(at(0.9).unwrap_err().to_string().contains("slip is 0.2"));
 }

@@ -10,8 +10,8 @@ use pullback_vin::grid::{
     Connectivity, Corners, GridMap, GridProcess, GridSpec, Maze, Meaning, Obstacles, Palette,
     Walls, carved_maze, obstacle_map, random_map, rooms,
 };
-use pullback_vin::kernel::{LoopShape, loop_forward};
-use pullback_vin::learn::{ProblemSet, Walk, measure, walk};
+use pullback_vin::kernel::{LoopShape, PropagationShape, loop_forward, propagation_forward};
+use pullback_vin::learn::{ProblemSet, Protocol, Walk, measure, walk};
 use pullback_vin::policy::rollout;
 use pullback_vin::process::{Backup, Csr, Dense, Process};
 use pullback_vin::solve::{
@@ -106,6 +106,11 @@ fn rows_of_other_sums_have_honest_bounds() -> Result<()> {
         let process = process((vec![0, 1], vec![0], vec![sum]), 1)?;
         let truth = 1.0 / (1.0 - 0.9 * sum);
         for method in METHODS {
+            if method == Method::Prioritized {
+                let best_first = solve(&process, &Settings::by(method));
+                refused(best_first, &["action 0 of state 0", "one state for certain"]);
+                continue;
+            }
             let solution = solve(&process, &Settings::by(method))?;
             assert!(solution.status.is_solved(), "{method:?}: {}", solution.status);
             let off = (solution.values[0] - truth).abs();
@@ -116,10 +121,8 @@ fn rows_of_other_sums_have_honest_bounds() -> Result<()> {
     // One row of 2, or two rows that share it: the equations have the solution −1.25, which is no limit.
     let alone = process((vec![0, 1], vec![0], vec![2.0]), 1)?;
     let shared = process((vec![0, 2, 4], vec![0, 1, 0, 1], vec![1.0; 4]), 2)?;
-    for (process, methods) in
-        [(alone, &METHODS[..]), (shared, &[METHODS[0], METHODS[1], METHODS[3], METHODS[4]])]
-    {
-        for &method in methods {
+    for process in [alone, shared] {
+        for method in [METHODS[0], METHODS[1], METHODS[3], METHODS[4]] {
             let solution = solve(&process, &Settings::by(method))?;
             let (status, bound) = (solution.status, solution.bound);
             assert!(matches!(status, Status::Diverged { .. }), "{method:?}: {status}");
@@ -246,6 +249,12 @@ fn walks_end() -> Result<()> {
     refused(walk(&process, &circle[..3], 0, 9.0), &["actions holds 3"]);
     refused(walk(&process, &[77; 16], 0, 9.0), &["action 77 in state 0, there are 4"]);
     assert_eq!(process.reward(0, 77), None);
+    // Where chance decides, one walk says nothing.
+    let noisy = grid(GridSpec { slip: 0.2, stay: 0.1, ..GridSpec::default() })?;
+    refused(walk(&noisy, &circle, 0, 9.0), &["certain: slip is 0.2, stay 0.1"]);
+    let doubtful = open(4, 4)?.with_open(vec![0.5; 16])?;
+    let doubtful = GridProcess::new(doubtful, GridSpec::default(), &[(15, 0.0)])?;
+    refused(walk(&doubtful, &circle, 0, 9.0), &["certain", "cells may not open"]);
     let set = ProblemSet::on_maps(vec![open(3, 2)?], Connectivity::Four, 1, 1)?;
     refused(measure(&set, &[vec![77; 6]], true), &["action 77"]);
     refused(ProblemSet::on_maps(vec![open(3, 2)?], Connectivity::Four, usize::MAX, 1), &["goals"]);
@@ -302,6 +311,11 @@ fn sizes_beyond_memory() -> Result<()> {
         untied: false,
         per_action: false,
     };
+    for iterations in [1 << 60, 1 << 46, MANY] {
+        let shape = PropagationShape { batch: 1, height: 3, width: 4, iterations };
+        let tape = propagation_forward(shape, &[0.0f32; 12], &[0.5; 12]);
+        refused(tape.map(|_| ()), &["the tape of", "iterations would take"]);
+    }
     for iterations in [1 << 60, 1 << 52, MANY] {
         let tape = loop_forward(shape(iterations), &[0.0f32; 64], &[0.0; 18], &[0.0; 18], 0.0);
         refused(tape.map(|_| ()), &["the tape of", "iterations would take"]);
@@ -329,6 +343,11 @@ fn counts_without_end() -> Result<()> {
         refused(by(Way::Checkpointed { sweeps }), &["sweeps, at most"]);
         let settings = Settings::by(Method::ModifiedPolicyIteration { sweeps });
         refused(solve(&process, &settings), &["sweeps for each improvement"]);
+    }
+    // A maze of three by three has one free cell: no goal has a start.
+    for connectivity in [Connectivity::Four, Connectivity::Heading] {
+        let none = ProblemSet::generate(Protocol::Gppn { size: 3, connectivity }, 1, 1);
+        refused(none, &["Gppn", "size: 3", "in 1000 draws of map 0"]);
     }
     let many = Settings::by(Method::ModifiedPolicyIteration { sweeps: 1 << 20 });
     assert_eq!(solve(&process, &many)?.value(0), Some(-6.0));

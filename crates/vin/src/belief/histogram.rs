@@ -71,6 +71,8 @@ pub struct Updated {
     pub belief: Vec<f64>,
     /// ln p(z): its sum over time is the log-likelihood of all readings.
     pub log_evidence: f64,
+    /// p(z | s)/p(z), also where the belief was 0: there it may be beyond f64.
+    ratio: Vec<f64>,
 }
 
 /// Bayes' rule with ln p(z | s) for each state. Shifted by the largest, so that no likelihood is too small.
@@ -97,29 +99,33 @@ pub fn update(belief: &[f64], log_likelihood: &[f64]) -> Result<Updated> {
     }
     let one = |(b, l): (&f64, &f64)| if *b > 0.0 { b * (l - top).exp() / sum } else { 0.0 };
     let after = belief.iter().zip(log_likelihood).map(one).collect();
-    Ok(Updated { belief: after, log_evidence: top + sum.ln() })
+    let ratio = log_likelihood.iter().map(|l| (l - top).exp() / sum).collect();
+    Ok(Updated { belief: after, log_evidence: top + sum.ln(), ratio })
 }
 
 impl Updated {
-    /// The backward chain rule: dL/db and dL/d ln p(z | s), from dL/db′ and dL/d ln p(z), where `before` is the belief that was updated.
+    /// The backward chain rule: dL/db and dL/d ln p(z | s), from dL/db′ and dL/d ln p(z). Where the belief was 0, dL/db is the slope to the right: what a
+    /// little mass there would change.
     ///
     /// # Errors
-    /// Lengths that differ.
-    pub fn pull(
-        &self,
-        before: &[f64],
-        of_belief: &[f64],
-        of_evidence: f64,
-    ) -> Result<[Vec<f64>; 2]> {
+    /// A cotangent of another length or that is not finite; a state where the belief was 0 and the reading is likelier than anywhere else by more than f64 can
+    /// hold.
+    pub fn pull(&self, of_belief: &[f64], of_evidence: f64) -> Result<[Vec<f64>; 2]> {
         const NODE: &str = "belief update";
-        check_len(NODE, "belief", before.len(), self.belief.len())?;
         check_len(NODE, "cotangent", of_belief.len(), self.belief.len())?;
-        // b′ = b·l/Z: d ln l goes through b′·(g − ⟨g, b′⟩), and ln Z has the slope b′.
+        check_finite(NODE, "cotangent", of_belief)?;
+        check_finite(NODE, "cotangent of the evidence", &[of_evidence])?;
+        if let Some(s) = self.ratio.iter().position(|r| !r.is_finite()) {
+            let what = format!(
+                "no derivative by the belief at state {s}, which was 0: the reading is likelier there by a factor of {}",
+                self.ratio[s]
+            );
+            return Err(Error::invalid(NODE, what));
+        }
+        // b′ = b·l/Z: ∂L/∂b = l/Z·(g − ⟨g, b′⟩ + e), and ∂L/∂ ln l is b times that.
         let mean: f64 = of_belief.iter().zip(&self.belief).map(|(g, b)| g * b).sum();
-        let slope = |(g, b): (&f64, &f64)| b * (g - mean + of_evidence);
-        let log: Vec<f64> = of_belief.iter().zip(&self.belief).map(slope).collect();
-        let by = |(log, b): (&f64, &f64)| if *b > 0.0 { log / b } else { 0.0 };
-        let belief = log.iter().zip(before).map(by).collect();
-        Ok([belief, log])
+        let slope = |(g, factor): (&f64, &f64)| factor * (g - mean + of_evidence);
+        let by = |factors: &[f64]| of_belief.iter().zip(factors).map(slope).collect();
+        Ok([by(&self.ratio), by(&self.belief)])
     }
 }

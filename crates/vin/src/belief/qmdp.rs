@@ -27,9 +27,9 @@ pub struct Run {
     pub arrived: bool,
     /// Steps made.
     pub steps: usize,
-    /// Actions that met a wall.
+    /// Actions that wanted to go into a wall, whatever walls do and noise made of it.
     pub collisions: usize,
-    /// (belief before, action, reading after) of every step: what an imitator learns from.
+    /// (belief before, action) of every step: what an imitator learns from.
     pub steps_taken: Vec<(Vec<f64>, usize)>,
     /// The belief at the end.
     pub belief: Vec<f64>,
@@ -123,6 +123,7 @@ impl Qmdp {
             let action = self.action(&run.belief)?;
             run.steps_taken.push((run.belief.clone(), action));
             run.steps += 1;
+            run.collisions += usize::from(process.meets_wall(state, action));
             if process.reward(state, action).is_some() {
                 let (mut left, from) = (random.random::<f64>(), state);
                 process.successors(from, action, &mut |next, p| {
@@ -131,8 +132,6 @@ impl Qmdp {
                         left -= p;
                     }
                 });
-            } else {
-                run.collisions += 1;
             }
             let after = predict(process, &run.belief, action)?;
             let reading = sensor.draw(process.cell_of(state), random);

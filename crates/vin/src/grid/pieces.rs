@@ -9,17 +9,20 @@ pub(super) enum Kind {
     Intended,
     Side,
     Wait,
+    /// Of a robot with a heading, which does not slip.
+    Ahead,
     /// Whatever the noise.
     Certain,
 }
 
 impl Kind {
-    /// 1 − slip − stay, slip/2, stay or 1.
+    /// 1 − slip − stay, slip/2, stay, 1 − stay or 1.
     pub(super) fn weight(self, slip: f64, stay: f64) -> f64 {
         match self {
             Kind::Intended => 1.0 - slip - stay,
             Kind::Side => 0.5 * slip,
             Kind::Wait => stay,
+            Kind::Ahead => 1.0 - stay,
             Kind::Certain => 1.0,
         }
     }
@@ -30,6 +33,7 @@ impl Kind {
             Kind::Intended => [-1.0, -1.0],
             Kind::Side => [0.5, 0.0],
             Kind::Wait => [0.0, 1.0],
+            Kind::Ahead => [0.0, -1.0],
             Kind::Certain => [0.0, 0.0],
         }
     }
@@ -77,7 +81,7 @@ impl Piece {
     }
 
     pub(super) fn turn(cell: usize, weight: f64) -> Self {
-        Self::enter(cell, cell, 1.0, weight, Kind::Intended)
+        Self::enter(cell, cell, 1.0, weight, Kind::Ahead)
     }
 
     pub(super) fn probability(&self) -> f64 {

@@ -152,17 +152,16 @@ impl GridProcess {
     /// What an action may come to. Pieces of probability 0 are among them: their probability can still have a derivative.
     pub(super) fn pieces(&self, state: usize, action: usize, f: &mut dyn FnMut(Piece)) {
         let GridSpec { connectivity, slip, stay, .. } = self.spec;
-        let intended = Kind::Intended.weight(slip, stay);
         let wait = |length: f64| Piece::wait(state, self.cell_of(state), length, stay);
         match connectivity {
             Connectivity::Heading => {
                 let (cell, heading) = (state / 4, state % 4);
                 match action {
-                    0 => self.toward(cell, 2 * heading, Kind::Intended, f),
+                    0 => self.toward(cell, 2 * heading, Kind::Ahead, f),
                     _ => {
                         let turn = if action == 1 { 3 } else { 1 };
                         let next = 4 * cell + (heading + turn) % 4;
-                        f(Piece { next, ..Piece::turn(cell, intended) });
+                        f(Piece { next, ..Piece::turn(cell, Kind::Ahead.weight(slip, stay)) });
                     }
                 }
                 f(wait(1.0));
@@ -215,17 +214,21 @@ impl GridProcess {
     }
 
     fn can(&self, state: usize, action: usize) -> bool {
-        let cell = self.cell_of(state);
-        if self.map.solid()[cell] || action >= self.spec.connectivity.actions() {
+        if self.map.solid()[self.cell_of(state)] || action >= self.spec.connectivity.actions() {
             return false;
         }
+        self.spec.walls != Walls::Unavailable || !self.meets_wall(state, action)
+    }
+
+    /// Whether a wall, a corner that is not cut or the edge of the map is where an action wants to go. Turns and waits want to go nowhere.
+    pub(crate) fn meets_wall(&self, state: usize, action: usize) -> bool {
         let direction = match self.spec.connectivity {
             Connectivity::Heading if action == 0 => 2 * (state % 4),
-            Connectivity::Heading => return true,
-            Connectivity::FourOrStay if action == 4 => return true,
+            Connectivity::Heading => return false,
+            Connectivity::FourOrStay if action == 4 => return false,
             other => other.stride() * action,
         };
-        self.spec.walls != Walls::Unavailable || self.blocked[cell] >> direction & 1 == 0
+        self.blocked[self.cell_of(state)] >> direction & 1 == 1
     }
 }
 
@@ -359,6 +362,19 @@ impl Parametric for GridProcess {
             *penalty = rest[2];
         }
         Self::with_blocked(Arc::new(map), spec, &self.goals, self.blocked.clone())
+    }
+    fn with_rounded_parameters(&self, parameters: &[f64]) -> Result<Self> {
+        let mut exact = parameters.to_vec();
+        if let Some([slip, stay]) =
+            exact.get_mut(self.slots().slip..).and_then(<[f64]>::first_chunk_mut)
+        {
+            let sum = *slip + *stay;
+            if sum > 1.0 && sum <= 1.0 + 1e-6 {
+                // So that no rounding of the quotients is left above 1.
+                (*slip, *stay) = (*slip / sum, 1.0 - *slip / sum);
+            }
+        }
+        self.with_parameters(&exact)
     }
     fn with_discount(&self, discount: f64) -> Result<Self> {
         crate::process::check_discount(NODE, discount, !self.goals.is_empty())?;

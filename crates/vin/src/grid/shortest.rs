@@ -1,8 +1,8 @@
 //! Best ways on a grid without noise and without discount: Dijkstra's algorithm with buckets in place of a heap.
 //!
-//! With buckets as wide as the shortest move, no way improves a cell of the bucket that is being emptied (Denardo and Fox 1979), so the order
-//! inside a bucket does not matter, and each cell costs its moves and no more. With a discount a move far off adds next to nothing, and a heap has
-//! to say which cell is next.
+//! With buckets no wider than the shortest move, no way improves a cell of the bucket that is being emptied (Denardo and Fox 1979), so the order
+//! inside a bucket does not matter, and each cell costs its moves and no more. They are a little narrower, because a quotient of rounded numbers may
+//! be a hair too small (0.6/0.1 is 5.999…). With a discount a move far off adds next to nothing, and a heap has to say which cell is next.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,6 +12,8 @@ use super::process::GridProcess;
 
 /// Buckets that are in use at a time, at most: costs further apart are better served by a heap.
 const BUCKETS: usize = 1 << 12;
+/// How wide a bucket is, in shortest moves: less than 1 by more than rounding adds up to on ways of 10⁸ moves.
+const WIDTH: f64 = 1.0 - 1.0 / (1 << 20) as f64;
 
 /// Values (−∞ where no goal can be reached) and the cells in the order in which they were settled; `None` where the method does not fit. With
 /// `until`, the values of cells that were not settled before that one are not final.
@@ -43,15 +45,16 @@ pub(super) fn best_ways(
     let width = map.width() as isize;
     let mut distance = vec![f64::INFINITY; map.cells()];
     let (mut done, mut order) = (vec![false; map.cells()], Vec::with_capacity(map.cells()));
-    let count = reach.max(span) as usize + 3;
+    let count = (reach.max(span) / WIDTH) as usize + 3;
     let mut buckets: Vec<Vec<u32>> = vec![vec![]; count];
-    let slot = |d: f64| ((d - nearest) / least) as usize % count;
+    let bucket = least * WIDTH;
+    let slot = |d: f64| ((d - nearest) / bucket) as usize;
     let goal_values = process.goal_values();
     let mut waiting = 0usize;
     for &(cell, _) in process.goals() {
         if distance[cell] == f64::INFINITY {
             distance[cell] = -goal_values[cell];
-            buckets[slot(distance[cell])].push(cell as u32);
+            buckets[slot(distance[cell]) % count].push(cell as u32);
             waiting += 1;
         }
     }
@@ -83,7 +86,8 @@ pub(super) fn best_ways(
                 let way = length * price + from;
                 if way < distance[before] && goal_values[before].is_nan() {
                     distance[before] = way;
-                    buckets[slot(way)].push(before as u32);
+                    // A move that is lost in the last bit of its way leads on all the same.
+                    buckets[slot(way).max(now + 1) % count].push(before as u32);
                     waiting += 1;
                 }
             }

@@ -40,6 +40,12 @@ impl DynamicShape {
         cells.checked_mul(self.iterations)
     }
 
+    fn check_tape<T>(&self, tape: &LoopTape<T>) -> Result<()> {
+        let len = self.batch * self.iterations * self.cells();
+        check_len(NODE, "tape", tape.values.len(), len)?;
+        check_len(NODE, "tape", tape.winners.len(), len)
+    }
+
     fn check<T>(&self, kernels: &[T], r: &[T], stages: &[usize]) -> Result<()> {
         let Self { batch, actions, height, width, iterations } = *self;
         let rising = stages.windows(2).all(|w| w[0] < w[1]);
@@ -182,8 +188,7 @@ pub fn dynamic_backward<T: Real>(
     for dq in dq.iter().filter(|dq| !dq.is_empty()) {
         check_len(NODE, "dQ of a stage", dq.len(), shape.batch * a * cells)?;
     }
-    check_len(NODE, "tape", tape.values.len(), shape.batch * k * cells)?;
-    check_len(NODE, "tape", tape.winners.len(), shape.batch * k * cells)?;
+    shape.check_tape(tape)?;
     let mut dt = vec![T::default(); kernels.len()];
     let mut dr = vec![T::default(); r.len()];
     dt.par_chunks_mut(a * TAPS * cells)
@@ -272,8 +277,8 @@ pub fn dynamic_push<T: Real>(
 ) -> Result<Vec<Vec<T>>> {
     shape.check(kernels, r, stages)?;
     shape.check(dt, dr, stages)?;
+    shape.check_tape(tape)?;
     let (cells, k, a) = (shape.cells(), shape.iterations, shape.actions);
-    check_len(NODE, "tape", tape.values.len(), shape.batch * k * cells)?;
     let (h, width) = (shape.height, shape.width);
     let mut out = vec![vec![T::default(); shape.batch * a * cells]; stages.len()];
     // A plain loop: nothing calls this often.

@@ -90,6 +90,12 @@ impl LoopShape {
         cells.checked_mul(sets)
     }
 
+    fn check_tape<T>(&self, tape: &LoopTape<T>) -> Result<()> {
+        let len = self.batch * self.iterations * self.cells();
+        check_len(NODE, "tape", tape.values.len(), len)?;
+        check_len(NODE, "tape", tape.winners.len(), len)
+    }
+
     fn check<T>(&self, r: &[T], w: &[T], u: &[T]) -> Result<()> {
         let Self { batch, height, width, channels, kernel, iterations, .. } = *self;
         let positive = batch > 0 && height > 0 && width > 0 && iterations > 0;
@@ -283,7 +289,7 @@ impl<T: Real, const F: usize> WithSimd for Forward<'_, T, F> {
 /// dL/dr, dL/dW, dL/dU from dL/dQ.
 ///
 /// # Errors
-/// Sizes outside their domain, slices of another length.
+/// Sizes outside their domain, slices or a tape of another length.
 pub fn loop_backward<T: Real>(
     shape: LoopShape,
     (r, w, u): (&[T], &[T], &[T]),
@@ -294,8 +300,7 @@ pub fn loop_backward<T: Real>(
     shape.check(r, w, u)?;
     let (cells, k) = (shape.cells(), shape.iterations);
     check_len(NODE, "dQ", dq.len(), shape.batch * shape.channels * cells)?;
-    check_len(NODE, "tape", tape.values.len(), shape.batch * k * cells)?;
-    check_len(NODE, "tape", tape.winners.len(), shape.batch * k * cells)?;
+    shape.check_tape(tape)?;
     let mut dr = vec![T::default(); r.len()];
     let turned = (flipped_all(&shape, w), flipped_all(&shape, u));
     let parts: Vec<[Vec<T>; 2]> = dr
@@ -333,7 +338,7 @@ fn flipped_all<T: Real>(shape: &LoopShape, weights: &[T]) -> Vec<T> {
 /// dQ from dr, dW, dU: the forward chain rule.
 ///
 /// # Errors
-/// Sizes outside their domain, slices of another length.
+/// Sizes outside their domain, slices or a tape of another length.
 pub fn loop_push<T: Real>(
     shape: LoopShape,
     (r, w, u): (&[T], &[T], &[T]),
@@ -343,6 +348,7 @@ pub fn loop_push<T: Real>(
 ) -> Result<Vec<T>> {
     shape.check(r, w, u)?;
     shape.check(dr, dw, du)?;
+    shape.check_tape(tape)?;
     let (cells, taps) = (shape.cells(), shape.taps());
     let (h, width, half) = (shape.height, shape.width, shape.kernel / 2);
     // A plain loop: nothing calls this often. Off the map a value is constant.

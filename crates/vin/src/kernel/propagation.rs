@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::plane::{LANES, Layout, window};
 use super::{LoopTape, Real};
-use crate::error::check_len;
+use crate::error::{check_len, check_room};
 use crate::{Error, Result};
 
 const NODE: &str = "maximum propagation loop";
@@ -33,11 +33,19 @@ impl PropagationShape {
         self.height * self.width
     }
 
+    /// Numbers in the values of all iterations, if they can be counted.
+    fn counted(&self) -> Option<usize> {
+        let cells = self.batch.checked_mul(self.height)?.checked_mul(self.width)?;
+        cells.checked_mul(self.iterations)
+    }
+
     fn check<T: Real>(&self, r: &[T], p: &[T]) -> Result<()> {
         let Self { batch, height, width, iterations } = *self;
         if batch == 0 || height == 0 || width == 0 || iterations == 0 {
-            return Err(Error::invalid(NODE, format!("{self:?}: sizes > 0")));
+            return Err(Error::invalid(NODE, format!("{self:?}: sizes must be > 0")));
         }
+        let what = format!("the tape of {iterations} iterations");
+        check_room::<T>(NODE, &what, self.counted())?;
         for (name, x) in [("r", r), ("p", p)] {
             check_len(NODE, name, x.len(), batch * self.cells())?;
             // A comparison with NaN is false: it would pass for a cell that keeps its v.
@@ -65,7 +73,7 @@ impl PropagationShape {
 /// v after K iterations, (batch, height, width), and the tape. r and p are (batch, height, width); there are no neighbours off the map.
 ///
 /// # Errors
-/// Sizes of 0, slices of another length, numbers that are not finite.
+/// Sizes of 0, a tape that no memory holds, slices of another length, numbers that are not finite.
 pub fn propagation_forward<T: Real>(
     shape: PropagationShape,
     r: &[T],

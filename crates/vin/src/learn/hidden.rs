@@ -223,11 +223,7 @@ impl HiddenWalker<'_> {
                 left -= p;
             }
         });
-        let by = process.spec().connectivity.direction(action);
-        let into_wall = by.is_some_and(|by| {
-            process.map().step(from, by).is_none_or(|to| process.map().solid()[to])
-        });
-        self.run.collisions += usize::from(into_wall);
+        self.run.collisions += usize::from(process.meets_wall(from, action));
         self.run.arrived = process.terminal(self.state).is_some();
         Ok(())
     }

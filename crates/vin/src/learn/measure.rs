@@ -70,10 +70,18 @@ pub enum Walk {
 /// then it goes in a circle.
 ///
 /// # Errors
-/// A start that there is not, another number of actions than of states, an action on the way that there is not, a limit that is not finite.
+/// Moves that are not certain: a walk is one of many then ([`rollout`](crate::policy::rollout) draws them); a start that there is not, another number of
+/// actions than of states, an action on the way that there is not, a limit that is not finite.
 pub fn walk(process: &GridProcess, actions: &[u8], start: usize, limit: f64) -> Result<Walk> {
     let (node, states) = (process.name(), process.states());
     crate::error::check_len(node, "actions", actions.len(), states)?;
+    if !process.is_certain() {
+        let (slip, stay) = (process.spec().slip, process.spec().stay);
+        let open = if process.map().open().is_some() { ", and cells may not open" } else { "" };
+        let what =
+            format!("a walk needs moves that are certain: slip is {slip}, stay {stay}{open}");
+        return Err(Error::invalid(node, what));
+    }
     if start >= states || !limit.is_finite() {
         let what = format!(
             "a walk from state {start} with the limit {limit}: must be one of {states} states and a finite length"

@@ -64,7 +64,7 @@ impl ProblemSet {
     /// `maps` maps of a protocol with their goals, by seed: other seeds, other maps. Maps on which nothing leads anywhere are drawn again.
     ///
     /// # Errors
-    /// A size that the protocol does not know.
+    /// A size that the protocol does not know; a map that was drawn 1,000 times without goals that another cell leads to.
     pub fn generate(protocol: Protocol, maps: usize, seed: u64) -> Result<Self> {
         let (goals, connectivity) = match protocol {
             Protocol::Vin { .. } => (7, Connectivity::octile(Corners::Cut)),
@@ -73,12 +73,16 @@ impl ProblemSet {
         let one = |index: usize| -> Result<(Arc<GridMap>, Vec<Problem>)> {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
             random.set_stream(index as u64);
-            loop {
+            for _ in 0..1000 {
                 let map = draw_map(protocol, random.random())?;
                 if let Some(problems) = pose(&map, connectivity, goals, index, &mut random)? {
                     return Ok((Arc::new(map), problems));
                 }
             }
+            let what = format!(
+                "{protocol:?}: in 1000 draws of map {index} there were not {goals} goals that another cell leads to"
+            );
+            Err(Error::invalid("problems", what))
         };
         let all: Vec<_> = (0..maps).into_par_iter().map(one).collect::<Result<_>>()?;
         let (maps, problems): (Vec<_>, Vec<_>) = all.into_iter().unzip();

@@ -137,7 +137,12 @@ impl<L: Layer> Task for PlanningTask<L> {
             return Err(pullback_core_graph::Error::invalid("planning", what));
         };
         let sets: Vec<u8> = sets.flatten_all()?.to_vec1()?;
-        let logits = self.network.forward(parameters, graph.constant(x))?;
+        // Images are f32, the network may be f64.
+        let x = match parameters.vars().first() {
+            Some(first) => x.to_dtype(first.dtype()?)?,
+            None => x.clone(),
+        };
+        let logits = self.network.forward(parameters, graph.constant(&x))?;
         let loss = set_cross_entropy(logits, sets)?;
         match &self.penalty {
             Some(penalty) => (loss + penalty(parameters)?).ok(),

@@ -19,7 +19,7 @@ pub struct VinSpec {
     pub hidden: usize,
     /// Channels of Q.
     pub channels: usize,
-    /// Side of the kernels of W and U.
+    /// Side of the kernels of W and U: 3, 5, 7, 9 or 11.
     pub kernel: usize,
     /// K: 10, 20 and 36 for 8, 16 and 28 cells.
     pub iterations: usize,
@@ -80,12 +80,18 @@ impl Vin {
     /// Makes the parameters: uniform on ±1/√fan_in as PyTorch's layers start, U at 0.
     ///
     /// # Errors
-    /// As [`Scope::parameter`]; symmetric with neither 4 nor 8 actions; untied with more weights than can be counted.
+    /// As [`Scope::parameter`]; a kernel of another side than 3, 5, 7, 9 or 11; symmetric with neither 4 nor 8 actions; untied with more weights than can be
+    /// counted.
     pub fn new(scope: &mut Scope<'_>, spec: VinSpec) -> pullback_nn::Result<Self> {
         let VinSpec { inputs, hidden, channels, kernel, iterations, actions, .. } = spec;
         if spec.symmetric && !matches!(actions, 4 | 8) {
             let what =
                 format!("there are {actions} actions, with symmetric weights there must be 4 or 8");
+            return Err(pullback_core_graph::Error::invalid("VIN", what).into());
+        }
+        if !matches!(kernel, 3 | 5 | 7 | 9 | 11) {
+            let what =
+                format!("the kernels of W and U have the side {kernel}, must be 3, 5, 7, 9 or 11");
             return Err(pullback_core_graph::Error::invalid("VIN", what).into());
         }
         let start = Initialization::Pytorch;

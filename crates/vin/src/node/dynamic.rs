@@ -9,7 +9,7 @@ use pullback_core_graph::{
     Wrt, with_real,
 };
 
-use super::{Like, alike, expect, external};
+use super::{Like, alike, directions, expect, external, gradients, with_two};
 use crate::kernel::{
     DynamicShape, LoopTape, Real, dynamic_backward, dynamic_forward, dynamic_push,
 };
@@ -66,11 +66,6 @@ impl Iteration {
     }
 }
 
-/// Borrows two tensors as slices.
-fn with_two<T: WithDType, R>(x: &[Tensor], f: impl FnOnce(&[T], &[T]) -> R) -> NetworkResult<R> {
-    with_slice::<T, _>(&x[0], |a| with_slice::<T, _>(&x[1], |b| f(a, b)))?
-}
-
 impl Function for Iteration {
     fn name(&self) -> &str {
         NODE
@@ -110,20 +105,9 @@ struct At<T> {
 
 impl<T: WithDType + Real> LinearMap for At<T> {
     fn push(&self, dx: &[Option<Tensor>]) -> NetworkResult<Direction> {
-        let like: Vec<Like> = self.x.iter().map(Like::of).collect();
-        expect(NODE, Phase::Push, &like, dx)?;
-        if !dx.iter().zip(self.wrt).any(|(d, wanted)| wanted && d.is_some()) {
+        let Some(dense) = directions(NODE, &self.x, &self.wrt, dx)? else {
             return Ok(vec![None; self.y.len()]);
-        }
-        let dense: Vec<Tensor> = dx
-            .iter()
-            .zip(&self.x)
-            .zip(self.wrt)
-            .map(|((d, x), wanted)| match d {
-                Some(d) if wanted => Ok(d.clone()),
-                _ => x.zeros_like(),
-            })
-            .collect::<Result<_, _>>()?;
+        };
         let dq = with_two::<T, _>(&self.x, |t, r| {
             with_two::<T, _>(&dense, |dt, dr| {
                 dynamic_push(self.shape, (t, r), &self.stages, &self.tape, (dt, dr))
@@ -150,7 +134,6 @@ impl<T: WithDType + Real> LinearMap for At<T> {
             dynamic_backward(self.shape, (t, r), &self.stages, &self.tape, &given)
         })?
         .map_err(|e| external(NODE, e))?;
-        let each = all.into_iter().zip(&self.x).zip(self.wrt);
-        each.map(|((d, x), wanted)| wanted.then(|| Like::of(x).tensor(d)).transpose()).collect()
+        gradients(&self.x, &self.wrt, all)
     }
 }

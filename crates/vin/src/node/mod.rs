@@ -6,9 +6,9 @@ mod propagation;
 mod sets;
 mod value_iteration;
 
-use pullback_core_graph::candle::{DType, Device, Tensor};
-use pullback_core_graph::tensor::{ensure_finite, from_vec};
-use pullback_core_graph::{Error as NetworkError, Phase, Result as NetworkResult};
+use pullback_core_graph::candle::{DType, Device, Tensor, WithDType};
+use pullback_core_graph::tensor::{ensure_finite, from_vec, with_slice};
+use pullback_core_graph::{Direction, Error as NetworkError, Phase, Result as NetworkResult};
 
 pub use dynamic::dynamic_value_iteration;
 pub use plan::PlanNode;
@@ -61,10 +61,7 @@ impl Like {
         Like { dims: t.dims().to_vec(), dtype: t.dtype(), device: t.device().clone() }
     }
 
-    fn tensor<T: pullback_core_graph::candle::WithDType>(
-        &self,
-        data: Vec<T>,
-    ) -> NetworkResult<Tensor> {
+    fn tensor<T: WithDType>(&self, data: Vec<T>) -> NetworkResult<Tensor> {
         Ok(from_vec(data, &self.dims, &self.device)?.to_dtype(self.dtype)?)
     }
 }
@@ -89,6 +86,40 @@ fn expect(node: &str, phase: Phase, like: &[Like], got: &[Option<Tensor>]) -> Ne
         ensure_finite(got, node, phase, port)?;
     }
     Ok(())
+}
+
+/// Borrows two tensors as slices.
+fn with_two<T: WithDType, R>(x: &[Tensor], f: impl FnOnce(&[T], &[T]) -> R) -> NetworkResult<R> {
+    with_slice::<T, _>(&x[0], |a| with_slice::<T, _>(&x[1], |b| f(a, b)))?
+}
+
+/// Directions in the inputs that count, checked, zeros for the others; `None` if there are none.
+fn directions(
+    node: &str,
+    x: &[Tensor],
+    wrt: &[bool],
+    dx: &[Option<Tensor>],
+) -> NetworkResult<Option<Vec<Tensor>>> {
+    let like: Vec<Like> = x.iter().map(Like::of).collect();
+    expect(node, Phase::Push, &like, dx)?;
+    if !dx.iter().zip(wrt).any(|(d, wanted)| *wanted && d.is_some()) {
+        return Ok(None);
+    }
+    let each = dx.iter().zip(x).zip(wrt).map(|((d, x), wanted)| match d {
+        Some(d) if *wanted => Ok(d.clone()),
+        _ => Ok(x.zeros_like()?),
+    });
+    each.collect::<NetworkResult<_>>().map(Some)
+}
+
+/// The gradients of the inputs that count.
+fn gradients<T: WithDType>(
+    x: &[Tensor],
+    wrt: &[bool],
+    all: impl IntoIterator<Item = Vec<T>>,
+) -> NetworkResult<Direction> {
+    let each = all.into_iter().zip(x).zip(wrt);
+    each.map(|((d, x), wanted)| wanted.then(|| Like::of(x).tensor(d)).transpose()).collect()
 }
 
 /// Checks that inputs are f32 or f64, all the same.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pullback_core_graph::candle::Tensor;
+use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_core_graph::tensor::to_f64;
 use pullback_core_graph::{
     Direction, Error as NetworkError, Function, LinearMap, Phase, Result as NetworkResult, Wrt,
@@ -17,8 +17,10 @@ use crate::{Error, Result};
 /// The node (blocks of θ…) ↦ (V, Q): a batch of decision processes, planned and differentiated as the [`Plan`] says.
 ///
 /// Inputs are the blocks of [`Parametric::blocks`] in order, each (batch, dims…), f32 or f64; the processes give everything else (walls, goals, which
-/// transitions there are). γ, τ and V₀ can be inputs, too, in this order after the blocks: [`PlanNode::discount`], [`PlanNode::temperature`],
-/// [`PlanNode::initial`]. Outputs: V (batch, states), Q (batch, states, actions). Where there is no value both are `fill`, a constant
+/// transitions there are). All is computed in f64; f32 probabilities have sums that are not quite 1, and are divided by them first
+/// ([`Parametric::with_rounded_parameters`]; derivatives are those at the probabilities so made).
+///
+/// γ, τ and V₀ can be inputs, too, in this order after the blocks: [`PlanNode::discount`], [`PlanNode::temperature`], [`PlanNode::initial`]. Outputs: V (batch, states), Q (batch, states, actions). Where there is no value both are `fill`, a constant
 /// without derivative. First order only.
 ///
 /// ```
@@ -159,7 +161,7 @@ impl<P: Parametric + Clone + 'static> PlanNode<P> {
             );
             return Err(NetworkError::invalid(NODE, what));
         }
-        alike(NODE, x, self.blocks.len())?;
+        let rounded = alike(NODE, x, self.blocks.len())? == DType::F32;
         let batch = self.processes.len();
         let mut columns = vec![];
         for (block, t) in self.blocks.iter().zip(x) {
@@ -177,7 +179,10 @@ impl<P: Parametric + Clone + 'static> PlanNode<P> {
             let theta: Vec<f64> = self.blocks.iter().zip(&columns).flat_map(part).collect();
             let process = &self.processes[item];
             let at = self.extras.split(process.states(), theta);
-            let mut process = process.with_parameters(&at.parameters)?;
+            let mut process = match rounded {
+                true => process.with_rounded_parameters(&at.parameters)?,
+                false => process.with_parameters(&at.parameters)?,
+            };
             let mut plan = self.plan;
             if self.extras.discount {
                 process = process.with_discount(at.discount)?;
@@ -202,11 +207,7 @@ impl<P: Parametric + Clone + 'static> PlanNode<P> {
         let q = q.iter().flatten().map(filled).collect();
         let like = |dims: Vec<usize>| match x.first() {
             Some(t) => Like { dims, ..Like::of(t) },
-            None => Like {
-                dims,
-                dtype: pullback_core_graph::candle::DType::F64,
-                device: pullback_core_graph::candle::Device::Cpu,
-            },
+            None => Like { dims, dtype: DType::F64, device: Device::Cpu },
         };
         Ok(vec![
             like(vec![batch, n]).tensor::<f64>(values)?,

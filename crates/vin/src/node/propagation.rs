@@ -9,7 +9,7 @@ use pullback_core_graph::{
     Wrt, with_real,
 };
 
-use super::{Like, alike, expect, external};
+use super::{Like, alike, directions, expect, external, gradients, with_two};
 use crate::kernel::{
     LoopTape, PropagationShape, Real, propagation_backward, propagation_forward, propagation_push,
 };
@@ -43,11 +43,6 @@ impl Propagation {
             (r, p) => Err(NetworkError::shape(NODE, "r and p (batch, height, width)", &[r, p])),
         }
     }
-}
-
-/// Borrows two tensors as slices.
-fn with_two<T: WithDType, R>(x: &[Tensor], f: impl FnOnce(&[T], &[T]) -> R) -> NetworkResult<R> {
-    with_slice::<T, _>(&x[0], |a| with_slice::<T, _>(&x[1], |b| f(a, b)))?
 }
 
 fn run<T: WithDType + Real>(
@@ -96,27 +91,16 @@ struct At<T> {
 
 impl<T: WithDType + Real> LinearMap for At<T> {
     fn push(&self, dx: &[Option<Tensor>]) -> NetworkResult<Direction> {
-        let like: Vec<Like> = self.x.iter().map(Like::of).collect();
-        expect(NODE, Phase::Push, &like, dx)?;
-        if !dx.iter().zip(self.wrt).any(|(d, wanted)| wanted && d.is_some()) {
+        let Some(dense) = directions(NODE, &self.x, &self.wrt, dx)? else {
             return Ok(vec![None]);
-        }
-        let dense: Vec<Tensor> = dx
-            .iter()
-            .zip(&self.x)
-            .zip(self.wrt)
-            .map(|((d, x), wanted)| match d {
-                Some(d) if wanted => Ok(d.clone()),
-                _ => x.zeros_like(),
-            })
-            .collect::<Result<_, _>>()?;
+        };
         let dv = with_two::<T, _>(&self.x, |r, p| {
             with_two::<T, _>(&dense, |dr, dp| {
                 propagation_push(self.shape, (r, p), &self.tape, (dr, dp))
             })
         })??
         .map_err(|e| external(NODE, e))?;
-        Ok(vec![Some(like[0].tensor(dv)?)])
+        Ok(vec![Some(Like::of(&self.x[0]).tensor(dv)?)])
     }
 
     fn pull(&self, dy: &[Option<Tensor>]) -> NetworkResult<Direction> {
@@ -129,7 +113,6 @@ impl<T: WithDType + Real> LinearMap for At<T> {
             with_slice::<T, _>(dv, |dv| propagation_backward(self.shape, (r, p), &self.tape, dv))
         })??
         .map_err(|e| external(NODE, e))?;
-        let each = both.into_iter().zip(self.wrt);
-        each.map(|(d, wanted)| wanted.then(|| like.tensor(d)).transpose()).collect()
+        gradients(&self.x, &self.wrt, both)
     }
 }

@@ -9,7 +9,7 @@ use pullback_core_graph::{
     Wrt, with_real,
 };
 
-use super::{Like, alike, expect, external};
+use super::{Like, alike, directions, expect, external, gradients};
 use crate::kernel::{LoopShape, LoopTape, Real, loop_backward, loop_forward, loop_push};
 
 const NODE: &str = "value iteration";
@@ -158,20 +158,9 @@ struct At<T> {
 
 impl<T: WithDType + Real> LinearMap for At<T> {
     fn push(&self, dx: &[Option<Tensor>]) -> NetworkResult<Direction> {
-        let like: Vec<Like> = self.x.iter().map(Like::of).collect();
-        expect(NODE, Phase::Push, &like, dx)?;
-        if !dx.iter().zip(&self.wrt).any(|(d, wanted)| *wanted && d.is_some()) {
+        let Some(dense) = directions(NODE, &self.x, &self.wrt, dx)? else {
             return Ok(vec![None]);
-        }
-        let dense: Vec<Tensor> = dx
-            .iter()
-            .zip(&self.x)
-            .zip(&self.wrt)
-            .map(|((d, x), wanted)| match d {
-                Some(d) if *wanted => Ok(d.clone()),
-                _ => x.zeros_like(),
-            })
-            .collect::<Result<_, _>>()?;
+        };
         let dq = with_three::<T, _>(&self.x, |r, w, u| {
             with_three::<T, _>(&dense, |dr, dw, du| {
                 loop_push(self.shape, (r, w, u), self.pad, &self.tape, (dr, dw, du))
@@ -194,7 +183,6 @@ impl<T: WithDType + Real> LinearMap for At<T> {
         .map_err(|e| external(NODE, e))?;
         let [dr, dw, du] = all;
         let all = if self.x.len() == 2 { vec![dr, du] } else { vec![dr, dw, du] };
-        let each = all.into_iter().zip(&self.x).zip(&self.wrt);
-        each.map(|((d, x), wanted)| wanted.then(|| Like::of(x).tensor(d)).transpose()).collect()
+        gradients(&self.x, &self.wrt, all)
     }
 }

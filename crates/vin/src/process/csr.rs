@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::dense::{ROW_SUM, check_discount, check_frame, check_row};
+use super::dense::{ROW_SUM, check_discount, check_frame, check_row, ends, unrounded};
 use super::{Backup, Block, CHUNK, Dense, Parametric, Process, sweep_by_rows};
 use crate::error::{check_finite, check_len};
 use crate::{Error, Result};
@@ -56,9 +56,9 @@ impl Csr {
         Self::with_tolerance(sizes, reward, rows, discount, terminal, ROW_SUM)
     }
 
-    /// As [`Csr::new`], with another distance of row sums from 1; infinity lets every row through. What a row lacks is lost, as if it led to an end of value
-    /// 0. Bounds are those of the modulus γ·(largest sum); where that is 1 or more there is none, and values that grow without end are
-    /// [`Status::Diverged`](crate::solve::Status::Diverged).
+    /// As [`Csr::new`], with another distance of row sums from 1; infinity lets every row through. What a row lacks (more than 10⁻⁹) is lost, as if it led to an
+    /// end of value 0, with γ = 1, too. Bounds are those of the modulus γ·(largest sum); where that is 1 or more there is none, and values that grow without
+    /// end are [`Status::Diverged`](crate::solve::Status::Diverged).
     ///
     /// # Errors
     /// As [`Csr::new`]; a tolerance that is negative or NaN.
@@ -165,9 +165,7 @@ impl Csr {
                 transition[row * self.states + next] += p;
             }
         }
-        let terminal: Vec<(usize, f64)> =
-            self.terminal.iter().enumerate().filter_map(|(s, v)| v.map(|v| (s, v))).collect();
-        let sizes = [self.states, self.actions];
+        let (sizes, terminal) = ([self.states, self.actions], ends(&self.terminal));
         Dense::new(sizes, self.reward.clone(), transition, self.discount, &terminal)
     }
 
@@ -293,15 +291,21 @@ impl Parametric for Csr {
         let rewards = self.reward.len();
         check_len(self.name(), "parameters", parameters.len(), rewards + self.next.len())?;
         let (reward, probability) = parameters.split_at(rewards);
-        let terminal: Vec<(usize, f64)> =
-            self.terminal.iter().enumerate().filter_map(|(s, v)| v.map(|v| (s, v))).collect();
         let rows = (self.starts.clone(), self.next.clone(), probability.to_vec());
-        let sizes = [self.states, self.actions];
+        let (sizes, terminal) = ([self.states, self.actions], ends(&self.terminal));
         Self::with_tolerance(sizes, reward.to_vec(), rows, self.discount, &terminal, self.tolerance)
     }
+    fn with_rounded_parameters(&self, parameters: &[f64]) -> Result<Self> {
+        let mut exact = parameters.to_vec();
+        let probability = exact.get_mut(self.reward.len()..).unwrap_or_default();
+        if probability.len() == self.next.len() {
+            let rows = self.starts.windows(2);
+            rows.for_each(|row| unrounded(&mut probability[row[0]..row[1]]));
+        }
+        self.with_parameters(&exact)
+    }
     fn with_discount(&self, discount: f64) -> Result<Self> {
-        let ends = self.terminal.iter().any(Option::is_some);
-        check_discount(self.name(), discount, ends)?;
+        check_discount(self.name(), discount, !ends(&self.terminal).is_empty())?;
         Ok(Self { discount, ..self.clone() })
     }
     fn pull(&self, state: usize, action: usize, weight: f64, values: &[f64], into: &mut [f64]) {

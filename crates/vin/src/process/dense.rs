@@ -90,14 +90,17 @@ impl Parametric for Dense {
         let rewards = self.reward.len();
         check_len(self.name(), "parameters", parameters.len(), rewards + self.transition.len())?;
         let (reward, transition) = parameters.split_at(rewards);
-        let terminal: Vec<(usize, f64)> =
-            self.terminal.iter().enumerate().filter_map(|(s, v)| v.map(|v| (s, v))).collect();
-        let sizes = [self.states, self.actions];
+        let (sizes, terminal) = ([self.states, self.actions], ends(&self.terminal));
         Self::new(sizes, reward.to_vec(), transition.to_vec(), self.discount, &terminal)
     }
+    fn with_rounded_parameters(&self, parameters: &[f64]) -> Result<Self> {
+        let mut exact = parameters.to_vec();
+        let rows = exact.get_mut(self.reward.len()..).unwrap_or_default();
+        rows.chunks_exact_mut(self.states).for_each(unrounded);
+        self.with_parameters(&exact)
+    }
     fn with_discount(&self, discount: f64) -> Result<Self> {
-        let ends = self.terminal.iter().any(Option::is_some);
-        check_discount(self.name(), discount, ends)?;
+        check_discount(self.name(), discount, !ends(&self.terminal).is_empty())?;
         Ok(Self { discount, ..self.clone() })
     }
     fn pull(&self, state: usize, action: usize, weight: f64, values: &[f64], into: &mut [f64]) {
@@ -148,6 +151,19 @@ pub(super) fn check_frame(
         values[state] = Some(value);
     }
     Ok(values)
+}
+
+/// The terminal states with their values, as [`check_frame`] takes them.
+pub(super) fn ends(terminal: &[Option<f64>]) -> Vec<(usize, f64)> {
+    terminal.iter().enumerate().filter_map(|(s, v)| v.map(|v| (s, v))).collect()
+}
+
+/// A row of P that was rounded to f32 as one of f64: divided by its sum if that is within 10⁻⁶ of 1.
+pub(super) fn unrounded(p: &mut [f64]) {
+    let sum: f64 = p.iter().sum();
+    if (sum - 1.0).abs() <= 1e-6 {
+        p.iter_mut().for_each(|p| *p /= sum);
+    }
 }
 
 /// γ in (0, 1], and 1 only where something ends.

@@ -13,6 +13,7 @@ mod reach;
 pub use backup::Backup;
 pub use csr::Csr;
 pub use dense::Dense;
+use dense::ROW_SUM;
 pub(crate) use dense::check_discount;
 pub(crate) use reach::frame;
 pub use reach::{Outlook, Prospects};
@@ -57,7 +58,8 @@ pub trait Process: Send + Sync {
         }
     }
 
-    /// Calls `f(s, a)` for all that may lead to `state`, and tells whether the process knows them; else they are looked up in a table.
+    /// Calls `f(s, a)` for all that lead to `state`, and tells whether the process knows them; else they are looked up in a table. `true` means
+    /// also that every action leads to one state for certain: best ways are taken to be right without another look.
     fn predecessors(&self, _state: usize, _f: &mut dyn FnMut(usize, usize)) -> bool {
         false
     }
@@ -117,6 +119,17 @@ pub trait Parametric: Process {
     fn with_parameters(&self, parameters: &[f64]) -> Result<Self>
     where
         Self: Sized;
+    /// As [`Parametric::with_parameters`], from numbers that were rounded to f32: probabilities whose sum is within 10⁻⁶ of 1, where it must be 1 (rows of P) or must
+    /// not be more (slip and stay), are divided by it first.
+    ///
+    /// # Errors
+    /// As [`Parametric::with_parameters`].
+    fn with_rounded_parameters(&self, parameters: &[f64]) -> Result<Self>
+    where
+        Self: Sized,
+    {
+        self.with_parameters(parameters)
+    }
     /// The same process with another γ.
     ///
     /// # Errors
@@ -223,16 +236,25 @@ pub(crate) fn first_best(q: &[f64]) -> usize {
     best
 }
 
-/// Whether every action of every state leads to one state for certain.
+/// Whether every action of every state leads to one state for certain: it has one successor, of a probability within 10⁻⁹ of 1.
 pub fn is_deterministic<P: Process + ?Sized>(process: &P) -> bool {
-    (0..process.states()).into_par_iter().all(|state| {
-        process.terminal(state).is_some()
-            || (0..process.actions()).all(|action| {
-                let mut count = 0;
-                if process.reward(state, action).is_some() {
-                    process.successors(state, action, &mut |_, _| count += 1);
-                }
-                count <= 1
-            })
+    first_uncertain(process).is_none()
+}
+
+/// The first state with an action that does not lead to one state for certain, and the action.
+pub(crate) fn first_uncertain<P: Process + ?Sized>(process: &P) -> Option<(usize, usize)> {
+    let uncertain = |&(state, action): &(usize, usize)| {
+        let (mut count, mut sum) = (0, 0.0);
+        process.successors(state, action, &mut |_, p| {
+            count += 1;
+            sum += p;
+        });
+        count != 1 || (sum - 1.0f64).abs() > ROW_SUM
+    };
+    (0..process.states()).into_par_iter().find_map_first(|state| {
+        let taken = |action: &usize| process.reward(state, *action).is_some();
+        let acted = process.terminal(state).is_none();
+        let mut pairs = (0..process.actions()).filter(|_| acted).filter(taken).map(|a| (state, a));
+        pairs.find(uncertain)
     })
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::Process;
+use super::{Process, ROW_SUM};
 
 /// What a state can hope for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +10,7 @@ use super::Process;
 pub enum Outlook {
     /// Terminal: its value is given.
     Terminal,
-    /// A terminal state is reached with probability 1 under some policy.
+    /// A terminal state is reached with probability 1 under some policy. What a row of P lacks counts as an end.
     Reaches,
     /// Some policy can go on for ever, none surely reaches a terminal state. With γ < 1 the state has a value, with γ = 1 it has none.
     Unreachable,
@@ -34,7 +34,8 @@ impl Prospects {
         let goes_on = |s: usize| {
             process.terminal(s).is_none() && (0..actions).any(|a| process.reward(s, a).is_some())
         };
-        if (0..states).into_par_iter().all(goes_on) {
+        let whole = process.row_sums()[0] >= 1.0;
+        if whole && (0..states).into_par_iter().all(goes_on) {
             // Nothing ends, and nothing is lost: no transition need be looked at.
             return Self { outlook: vec![Outlook::Unreachable; states], proper: vec![0; states] };
         }
@@ -114,17 +115,27 @@ struct Predecessors {
     pairs: Vec<(u32, u8)>,
     /// How many actions each state has.
     choices: Vec<u8>,
+    /// The pairs whose rows lack something: they may lead to an end that is no state.
+    lossy: Vec<(u32, u8)>,
 }
 
 impl Predecessors {
     fn of<P: Process + ?Sized>(process: &P) -> Self {
         let (states, actions) = (process.states(), process.actions());
         let mut count = vec![0usize; states + 1];
-        let mut choices = vec![0u8; states];
+        let (mut choices, mut lossy) = (vec![0u8; states], vec![]);
+        let whole = process.row_sums()[0] >= 1.0;
         for s in (0..states).filter(|&s| process.terminal(s).is_none()) {
             for a in (0..actions).filter(|&a| process.reward(s, a).is_some()) {
                 choices[s] += 1;
-                process.successors(s, a, &mut |next, _| count[next + 1] += 1);
+                let mut sum = 0.0;
+                process.successors(s, a, &mut |next, p| {
+                    count[next + 1] += 1;
+                    sum += p;
+                });
+                if !whole && sum < 1.0 - ROW_SUM {
+                    lossy.push((s as u32, a as u8));
+                }
             }
         }
         for s in 0..states {
@@ -140,7 +151,7 @@ impl Predecessors {
                 });
             }
         }
-        Self { starts, pairs, choices }
+        Self { starts, pairs, choices, lossy }
     }
 
     fn before(&self, state: usize) -> &[(u32, u8)] {
@@ -191,11 +202,8 @@ impl Predecessors {
     ) -> Vec<bool> {
         let mut reached = terminal.to_vec();
         let mut queue: Vec<usize> = (0..reached.len()).filter(|&s| terminal[s]).collect();
-        let mut done = 0;
-        while done < queue.len() {
-            let state = queue[done];
-            done += 1;
-            for &(s, a) in self.before(state) {
+        let mut draw = |before: &[(u32, u8)], queue: &mut Vec<usize>| {
+            for &(s, a) in before {
                 let (s, pair) = (s as usize, s as usize * actions + a as usize);
                 if inside[s] && !reached[s] && bad[pair] == 0 {
                     reached[s] = true;
@@ -203,6 +211,12 @@ impl Predecessors {
                     queue.push(s);
                 }
             }
+        };
+        draw(&self.lossy, &mut queue);
+        let mut done = 0;
+        while done < queue.len() {
+            draw(self.before(queue[done]), &mut queue);
+            done += 1;
         }
         reached
     }

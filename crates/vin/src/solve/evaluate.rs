@@ -62,11 +62,12 @@ impl Policy {
     }
 }
 
-/// V^π exactly: the solution of V = r_π + γ·P_π·V. −∞ where the policy may come into a state without a value, or does nothing.
+/// V^π exactly: the solution of V = r_π + γ·P_π·V. −∞ where the policy may come into a state without a value, or does nothing, and with γ = 1 where
+/// it may never end.
 ///
 /// # Errors
-/// A policy for another number of states or actions; an action that cannot be taken; with γ = 1, a policy that may never end,
-/// and rows of P so long that γ·P does not contract ([`Error::NotContracting`]).
+/// A policy for another number of states or actions; an action that cannot be taken; rows of P so long that γ·P does not contract
+/// ([`Error::NotContracting`]).
 pub fn evaluate_policy<P: Process + ?Sized>(process: &P, policy: &Policy) -> Result<Vec<f64>> {
     let (node, n) = (process.name(), process.states());
     check_len(node, "policy", policy.probability.len(), n * process.actions())?;
@@ -139,5 +140,8 @@ impl<P: Process + ?Sized> Process for Followed<'_, P> {
         for (a, &pi) in self.policy.row(state).iter().enumerate().filter(|(_, p)| **p > 0.0) {
             self.process.successors(state, a, &mut |next, p| f(next, pi * p));
         }
+    }
+    fn row_sums(&self) -> [f64; 2] {
+        self.process.row_sums()
     }
 }

@@ -50,7 +50,7 @@ pub struct Settings {
     pub method: Method,
     /// The backup.
     pub backup: Backup,
-    /// ε > 0: with γ < 1 the promise ‖V − V*‖∞ ≤ ε; with γ = 1 the largest last change.
+    /// ε > 0: with γ < 1 the promise ‖V − V*‖∞ ≤ ε, up to rounding ([`Status::Solved`]); with γ = 1 the largest last change.
     pub tolerance: f64,
     /// Sweeps or improvements at most.
     pub iterations: usize,

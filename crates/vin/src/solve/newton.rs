@@ -1,6 +1,8 @@
 //! Policies improved and evaluated in turns.
 
-use super::sweeps::{Ended, State, bound, changes, modulus, size, threshold};
+use super::sweeps::{
+    Ended, Stall, State, bound, changes, modulus, rounding, rounding_of, size, threshold,
+};
 use super::{Chain, Direction, Settings, solve_chain};
 use crate::process::{Backup, Process, Prospects};
 use crate::{Error, Result};
@@ -16,6 +18,8 @@ pub(crate) fn by_value(values: &[f64], held: &[bool]) -> Vec<u32> {
 ///
 /// With the hard maximum each step is the exact value of π. It begins, for γ = 1, at the value of a policy that surely ends; an action
 /// is changed for a better one only, so that all later policies end, too, and there are finitely many of them.
+///
+/// It ends where the residual keeps the promise of the tolerance or, where that is below what rounding leaves, where no step gets nearer.
 pub(super) fn solve<P: Process + ?Sized>(
     process: &P,
     settings: &Settings,
@@ -47,10 +51,12 @@ pub(super) fn solve<P: Process + ?Sized>(
     }
     let (mut iterations, mut residual, mut converged) = (0, f64::INFINITY, false);
     let mut diverged = false;
+    // The residual before the equations of the last policy were refined.
+    let mut coarse = f64::INFINITY;
     while iterations < settings.iterations {
         let mut next = values.clone();
         process.sweep(&values, &held, settings.backup, &mut next, None);
-        residual = size(changes(&values, &next, &held));
+        let before = std::mem::replace(&mut residual, size(changes(&values, &next, &held)));
         if !residual.is_finite() {
             values = next;
             // With γ < 1 numbers may be too large for their sum; else what grows so far has no end.
@@ -60,31 +66,44 @@ pub(super) fn solve<P: Process + ?Sized>(
         let order = by_value(&values, &held);
         if hard {
             // The old action stays where it is as good, up to rounding: else rounding could go round in circles.
-            let mut changed = false;
+            let (mut changed, mut exact) = (false, true);
             let mut q = vec![0.0; actions];
             for s in (0..n).filter(|&s| !held[s]) {
                 process.action_values(s, &values, &mut q);
                 let (best, old) = (crate::process::first_best(&q), policy[s] as usize);
-                let slack = 16.0 * f64::EPSILON * q[best].abs().max(1.0);
+                let change = (q[best] - values[s]).abs();
+                if q[best] <= q[old] && change <= limit {
+                    continue;
+                }
+                let [slack, rest] = slack(process, s, [best, old], &values);
                 if q[best] > q[old] + slack {
                     policy[s] = best as u8;
                     changed = true;
                 }
+                exact &= change <= limit.max(rest);
             }
-            if !changed && iterations > 0 {
-                converged = true;
+            let step = if changed || iterations == 0 {
+                coarse = f64::INFINITY;
+                evaluate_pure(process, &policy, &order, &mut values)
+            } else if exact || residual > 0.5 * coarse {
+                converged = exact;
                 break;
-            }
-            match evaluate_pure(process, &policy, &order, &mut values) {
+            } else {
+                // No action is better; the equations were solved to a residual of their norm: once more, for what is left in single states.
+                coarse = residual;
+                refine(process, &policy, order, &mut values)
+            };
+            match step {
                 Err(Error::NotContracting { .. }) => {
                     // Each policy is better than the one before: one that never ends gains for ever.
                     diverged = modulus >= 1.0;
                     break;
                 }
-                evaluated => evaluated?,
+                step => step?,
             }
         } else {
-            if residual <= limit {
+            let stays = residual > 0.5 * before;
+            if residual <= limit || stays && residual <= rounding(process, &values, &held) {
                 (values, converged) = (next, true);
                 break;
             }
@@ -109,9 +128,8 @@ pub(super) fn solve<P: Process + ?Sized>(
         iterations += 1;
     }
     // A small residual proves nothing where the values are so large that their rounding hides what a step earns, or where P is longer than 1/γ.
-    let largest = (0..n).filter(|&s| !held[s]).fold(0.0f64, |m, s| m.max(values[s].abs()));
-    let hidden = !hard && 16.0 * f64::EPSILON * largest > limit;
-    if converged && modulus >= 1.0 && (hidden || process.row_sums()[1] > 1.0) {
+    let hidden = || !hard && rounding(process, &values, &held) > limit;
+    if converged && modulus >= 1.0 && (process.row_sums()[1] > 1.0 || hidden()) {
         let mut q = vec![0.0; actions];
         let chain = Chain::new(process, by_value(&values, &held), |s, pi| {
             process.action_values(s, &values, &mut q);
@@ -148,6 +166,58 @@ pub(super) fn proper<P: Process + ?Sized>(
     }
 }
 
+/// By how much rounding may make one of two actions better than the other, and what it may leave of V = Q besides: fractions of the size of what is added
+/// up, whatever the sum.
+fn slack<P: Process + ?Sized>(
+    process: &P,
+    s: usize,
+    actions: [usize; 2],
+    values: &[f64],
+) -> [f64; 2] {
+    let (mut size, mut parts) = (0.0f64, 0);
+    for a in actions {
+        let (mut sum, mut count) = (0.0, 0);
+        process.successors(s, a, &mut |next, p| {
+            count += 1;
+            if values[next].is_finite() {
+                sum += p * values[next].abs();
+            }
+        });
+        let reward = process.reward(s, a).unwrap_or(0.0).abs();
+        size = size.max(reward + process.discount() * sum);
+        parts = parts.max(count);
+    }
+    [16.0 * f64::EPSILON * size, 2.0 * rounding_of(parts) * size]
+}
+
+/// The chain of a policy of one action for each state.
+fn chain_of<P: Process + ?Sized>(process: &P, policy: &[u8], order: Vec<u32>) -> Chain {
+    Chain::new(process, order, |s, pi| {
+        pi.fill(0.0);
+        pi[policy[s] as usize] = 1.0;
+    })
+}
+
+/// V ← V + (I − γ·P_π)⁻¹·(T_π(V) − V).
+fn refine<P: Process + ?Sized>(
+    process: &P,
+    policy: &[u8],
+    order: Vec<u32>,
+    values: &mut [f64],
+) -> Result<()> {
+    let chain = chain_of(process, policy, order);
+    let gap = |&s: &u32| {
+        let s = s as usize;
+        process.action_value(s, policy[s] as usize, values) - values[s]
+    };
+    let gap: Vec<f64> = chain.states.iter().map(gap).collect();
+    let step = solve_chain(process.name(), &chain, Direction::Forward, &gap)?;
+    for (&s, step) in chain.states.iter().zip(step) {
+        values[s as usize] += step;
+    }
+    Ok(())
+}
+
 /// V of a policy of one action for each state, into `values` of the states in `order`.
 fn evaluate_pure<P: Process + ?Sized>(
     process: &P,
@@ -155,10 +225,7 @@ fn evaluate_pure<P: Process + ?Sized>(
     order: &[u32],
     values: &mut [f64],
 ) -> Result<()> {
-    let chain = Chain::new(process, order.to_vec(), |s, pi| {
-        pi.fill(0.0);
-        pi[policy[s] as usize] = 1.0;
-    });
+    let chain = chain_of(process, policy, order.to_vec());
     // What is earned where the successors that are to be computed are worth nothing.
     let mut ends = values.to_vec();
     order.iter().for_each(|&s| ends[s as usize] = 0.0);
@@ -182,15 +249,16 @@ pub(super) fn modified<P: Process + ?Sized>(
     let limit = threshold(modulus, settings.tolerance);
     let order: Vec<u32> = (0..process.states() as u32).filter(|&s| !held[s as usize]).collect();
     let (mut iterations, mut residual, mut converged) = (0, f64::INFINITY, false);
+    let mut stall = Stall::new(modulus);
     let mut q = vec![0.0; process.actions()];
     while iterations < settings.iterations {
         let mut next = values.clone();
         process.sweep(&values, &held, settings.backup, &mut next, None);
         residual = size(changes(&values, &next, &held));
         iterations += 1;
-        if residual <= limit || !residual.is_finite() {
+        converged = residual <= limit || stall.seen(residual, process, (&next, &held));
+        if converged || !residual.is_finite() {
             values = next;
-            converged = residual <= limit;
             break;
         }
         let chain = Chain::new(process, order.clone(), |s, pi| {

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 
 use super::sweeps::{Ended, State, bound, modulus};
 use super::{Settings, Solution, newton, sweeps};
-use crate::process::{Process, Prospects, frame, is_deterministic};
+use crate::process::{Process, Prospects, first_uncertain, frame};
 use crate::{Error, Result};
 
 /// A state with the value of a way from it; the largest first, at a tie the smaller number.
@@ -33,9 +33,18 @@ impl Ord for Waiting {
 
 /// The values of the best ways to a terminal state, −∞ where there is none, and the states in the order in which they were settled.
 ///
-/// Right as long as no move gains: V(s) ≤ V(s′) whenever s leads to s′; it is checked at every move that is looked at.
-pub(crate) fn best_first<P: Process + ?Sized>(process: &P) -> Result<(Vec<f64>, Vec<u32>)> {
+/// Right as long as every action leads to one state for certain, which is checked first, and no move gains: V(s) ≤ V(s′) whenever s leads to s′; that is
+/// checked at every move that is looked at.
+fn best_first<P: Process + ?Sized>(process: &P) -> Result<(Vec<f64>, Vec<u32>)> {
     let n = process.states();
+    // A process that knows its predecessors is deterministic by that.
+    let known = process.predecessors(0, &mut |_, _| ());
+    if !known && let Some((s, a)) = first_uncertain(process) {
+        let what = format!(
+            "action {a} of state {s} does not lead to one state for certain, as best ways need it; take another method"
+        );
+        return Err(Error::invalid(process.name(), what));
+    }
     let mut values = vec![f64::NEG_INFINITY; n];
     let (mut done, mut order) = (vec![false; n], Vec::with_capacity(n));
     let mut heap = BinaryHeap::new();
@@ -45,7 +54,7 @@ pub(crate) fn best_first<P: Process + ?Sized>(process: &P) -> Result<(Vec<f64>, 
             heap.push(Waiting { value, state: s as u32 });
         }
     }
-    let table = if process.predecessors(0, &mut |_, _| ()) { None } else { Some(table(process)) };
+    let table = if known { None } else { Some(table(process)) };
     let discount = process.discount();
     let mut fault = None;
     while let Some(Waiting { value, state }) = heap.pop() {
@@ -152,7 +161,8 @@ pub(super) fn direct<P: Process + ?Sized>(
 /// The value of the best way from one state, −∞ if there is none: the search ends there.
 ///
 /// # Errors
-/// As [`Method::Prioritized`](super::Method::Prioritized) has them; γ < 1; no such state.
+/// As [`Method::Prioritized`](super::Method::Prioritized) has them: an action that does not lead to one state for certain, a move that gains; γ < 1; no such
+/// state.
 pub fn best_way<P: Process + ?Sized>(process: &P, from: usize) -> Result<f64> {
     if process.discount() != 1.0 {
         let what = format!("best ways need γ = 1, here it is {}: use `solve`", process.discount());
@@ -177,11 +187,6 @@ pub(super) fn solve<P: Process + ?Sized>(
     prospects: &Prospects,
     State { values: start, held }: State,
 ) -> Result<Ended> {
-    // A process that knows its predecessors is deterministic by that.
-    if !process.predecessors(0, &mut |_, _| ()) && !is_deterministic(process) {
-        let what = "the prioritized method needs moves that lead to one state for certain";
-        return Err(Error::invalid(process.name(), what));
-    }
     let (best, _) = best_first(process)?;
     let mut values = start;
     for s in (0..values.len()).filter(|&s| !held[s]) {

@@ -7,7 +7,8 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Status {
-    /// The promise of [`Settings::tolerance`](super::Settings) holds.
+    /// The promise of [`Settings::tolerance`](super::Settings) holds, or what is missing is rounding: with γ < 1 that is some ε·‖V‖∞/(1 − γ), where ε is
+    /// 2⁻⁵². [`Solution::bound`] is the number to read where γ is near 1.
     Solved,
     /// The iterations ended before.
     NotConverged {
@@ -61,8 +62,8 @@ pub struct Solution {
     pub iterations: usize,
     /// ‖V′ − V‖∞ of the last iteration.
     pub residual: f64,
-    /// What ‖V − V*‖∞ is at most, up to rounding, if the status is [`Status::Solved`]; `None` where nothing is known (γ = 1 and probabilities, or rows of P
-    /// with sums of 1/γ and more).
+    /// What ‖V − V*‖∞ is at most, up to rounding, if the status is [`Status::Solved`]; more than the tolerance where rounding keeps V from it. `None` where
+    /// nothing is known (γ = 1 and probabilities, or rows of P with sums of 1/γ and more).
     pub bound: Option<f64>,
     /// The backup whose fixed point V is.
     pub backup: Backup,

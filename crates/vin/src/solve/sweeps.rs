@@ -91,6 +91,58 @@ pub(super) fn threshold(modulus: f64, tolerance: f64) -> f64 {
     if modulus < 1.0 { tolerance * (1.0 - modulus) / modulus } else { tolerance }
 }
 
+/// What rounding may leave of a Q whose parts have this size and of which so many are added up, in units of that size: errors of single additions are
+/// as good as random, so that of their sum grows by the root (Higham and Mary 2019).
+pub(super) fn rounding_of(parts: usize) -> f64 {
+    4.0 * f64::EPSILON * (4.0 + (parts as f64).sqrt())
+}
+
+/// A change that rounding alone can make to the free values: no iteration gets below it for sure.
+pub(super) fn rounding<P: Process + ?Sized>(process: &P, values: &[f64], held: &[bool]) -> f64 {
+    let free = || (0..values.len()).into_par_iter().filter(|&s| !held[s]);
+    let parts = |s: usize| {
+        let most = (0..process.actions()).map(|a| {
+            let mut count = 0;
+            process.successors(s, a, &mut |_, _| count += 1);
+            count
+        });
+        most.max().unwrap_or(0)
+    };
+    let largest = free().map(|s| values[s].abs()).reduce(|| 0.0, f64::max);
+    rounding_of(free().map(parts).max().unwrap_or(0)) * largest
+}
+
+/// Tells when sweeps of a contraction get no nearer, so that a promise below what rounding leaves does not keep them going for ever. Without a contraction a
+/// small change proves nothing.
+pub(super) struct Stall {
+    modulus: f64,
+    best: f64,
+    /// Sweeps since the change was halved; without rounding it shrinks by 1/e in 1/(1 − modulus) of them.
+    since: usize,
+}
+
+impl Stall {
+    pub(super) fn new(modulus: f64) -> Self {
+        Self { modulus, best: f64::INFINITY, since: 0 }
+    }
+
+    /// Whether the last sweep, of this change, is one of rounding.
+    pub(super) fn seen<P: Process + ?Sized>(
+        &mut self,
+        change: f64,
+        process: &P,
+        (values, held): (&[f64], &[bool]),
+    ) -> bool {
+        if change <= 0.5 * self.best {
+            (self.best, self.since) = (change, 0);
+            return false;
+        }
+        self.since += 1;
+        let late = self.since as f64 * (1.0 - self.modulus) > 1.0;
+        late && change <= rounding(process, values, held)
+    }
+}
+
 /// V ← T(V) until the bounds of MacQueen are close: V′ + γ/(1−γ)·min(V′ − V) ≤ V* ≤ V′ + γ/(1−γ)·max(V′ − V). They want rows of sum 1: what a row lacks is an
 /// end of value 0, which does not change; with longer rows there is the bound of the modulus only.
 pub(super) fn jacobi<P: Process + ?Sized>(
@@ -102,6 +154,7 @@ pub(super) fn jacobi<P: Process + ?Sized>(
     let mut next = values.clone();
     let (mut iterations, mut residual) = (0, 0.0);
     let (mut converged, mut left) = (false, None);
+    let mut stall = Stall::new(modulus);
     while iterations < settings.iterations {
         process.sweep(&values, &held, settings.backup, &mut next, None);
         iterations += 1;
@@ -120,7 +173,7 @@ pub(super) fn jacobi<P: Process + ?Sized>(
             let scale = modulus / (1.0 - modulus);
             let half = 0.5 * scale * (high - low);
             left = Some(half);
-            if half <= settings.tolerance {
+            if half <= settings.tolerance || stall.seen(high - low, process, (&values, &held)) {
                 // The middle between the bounds.
                 let shift = 0.5 * scale * (high + low);
                 values.iter_mut().zip(&held).filter(|(_, h)| !**h).for_each(|(v, _)| *v += shift);
@@ -146,6 +199,7 @@ pub(super) fn gauss_seidel<P: Process + ?Sized>(
     let free: Vec<usize> = (0..state.held.len()).filter(|&s| !state.held[s]).collect();
     let mut values = state.values;
     let (mut iterations, mut residual, mut converged) = (0, 0.0, false);
+    let mut stall = Stall::new(modulus);
     while iterations < settings.iterations {
         residual = match iterations % 2 {
             0 => pass(process, settings.backup, free.iter().copied(), &mut values),
@@ -155,7 +209,7 @@ pub(super) fn gauss_seidel<P: Process + ?Sized>(
         if !residual.is_finite() {
             break;
         }
-        if residual <= limit {
+        if residual <= limit || stall.seen(residual, process, (&values, &state.held)) {
             converged = true;
             break;
         }
