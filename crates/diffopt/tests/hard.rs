@@ -3,8 +3,12 @@
 
 mod common;
 
-use pullback_diffopt::qp::{Qp, QpData};
-use pullback_diffopt::Status;
+use std::sync::Arc;
+
+use common::problems::{Problem, apart};
+use common::random::Random;
+use pullback_diffopt::qp::{Qp, QpData, QpTangent, Settings};
+use pullback_diffopt::{Degenerate, Status};
 
 #[test]
 fn a_row_of_small_coefficients_does_not_hide_that_another_one_is_violated() {
@@ -19,6 +23,78 @@ fn a_row_of_small_coefficients_does_not_hide_that_another_one_is_violated() {
         let lambda = solution.inequality_multipliers(0);
         assert!((lambda[0] - excess / 3.0).abs() < 1e-12 && lambda[1] == 0.0, "{at}: {lambda:?}");
         assert!(solution.slacks(0)[0].abs() < 1e-12, "{at}: {:?}", solution.slacks(0));
+    }
+}
+
+#[test]
+fn bounds_that_are_far_away_change_nothing() {
+    // A loose row of any size, beside a box: the solution without it.
+    let (q_matrix, q) = ([1.0, 0.0, 0.0, 1.0], [-2.0, -0.5]);
+    let g = [1.0, 0.0, 0.0, 1.0, -1.0, 0.0, 0.0, -1.0, 1.0, 1.0];
+    for far in [1e4, 1e6, 1e8, 1e10, 1e12, 1e15, 1e17, 1e20, 1e30] {
+        for (h, x) in [
+            ([1.0, 1.0, 0.0, 0.0, far], [1.0, 0.5]),
+            ([1.0, far, 0.0, far, far], [1.0, 0.5]),
+            ([1.0, far, far, far, far], [1.0, 0.5]),
+            ([-1.0, 0.25, far, far, far], [-1.0, 0.25]),
+        ] {
+            let data = QpData::inequalities(&q_matrix, &q, &g, &h);
+            let solution = Qp::new(2).inequalities(5).solve(1, &data).unwrap();
+            assert!(solution.is_solved(0), "h = {h:?}: {}", solution.status(0));
+            assert!(apart(solution.x(0), &x) < 1e-12, "h = {h:?}: {:?}", solution.x(0));
+            let stats = solution.stats(0);
+            assert!(stats.polished && stats.iterations <= 20, "h = {h:?}: {stats:?}");
+            let lambda = solution.inequality_multipliers(0);
+            assert!((lambda[0] - (2.0 - x[0])).abs() < 1e-12, "h = {h:?}: {lambda:?}");
+            // ∂x₀/∂h₀ = 1.
+            let solution = Arc::new(solution);
+            let derivative = solution.derivative(&Degenerate::Refuse).unwrap();
+            let cotangent = QpTangent { x: vec![1.0, 0.0], ..QpTangent::default() };
+            let [.., dh] = derivative.pull(&cotangent, [true; 6], [false; 6]).unwrap();
+            assert!(apart(&dh, &[1.0, 0.0, 0.0, 0.0, 0.0]) < 1e-12, "h = {h:?}: {dh:?}");
+        }
+    }
+    let nothing = QpData::inequalities(&[1.0], &[0.0], &[1.0, -1.0, 1.0], &[0.0, -1.0, 1e8]);
+    let solution = Qp::new(1).inequalities(3).solve(1, &nothing).unwrap();
+    assert_eq!(solution.status(0), &Status::PrimalInfeasible);
+}
+
+#[test]
+fn random_programs_with_loose_rows_have_the_solution_without_them() {
+    for (k, sizes) in [(3, 0, 5, 40), (6, 2, 8, 40), (20, 3, 25, 16)].into_iter().enumerate() {
+        let plain = Problem::random(100 + k as u64, sizes, 1e-1);
+        let (n, p, m, batch) = sizes;
+        let want = plain.qp().solve(batch, &plain.data()).unwrap();
+        let mut random = Random::new(k as u64);
+        let more = 1 + k;
+        let mut loose = Problem { m: m + more, ..plain.clone() };
+        loose.data[4].clear();
+        loose.data[5].clear();
+        for i in 0..batch {
+            loose.data[4].extend_from_slice(&plain.data[4][i * m * n..(i + 1) * m * n]);
+            loose.data[4].extend(random.normals(more * n));
+            loose.data[5].extend_from_slice(&plain.data[5][i * m..(i + 1) * m]);
+            loose.data[5].extend((0..more).map(|_| 10f64.powf(4.0 + 16.0 * random.uniform())));
+        }
+        let got = loose.qp().solve(batch, &loose.data()).unwrap();
+        for i in 0..batch {
+            assert!(want.is_solved(i) && got.is_solved(i), "{sizes:?} {i}: {}", got.status(i));
+            let error = apart(got.x(i), want.x(i));
+            assert!(error < 1e-9, "{sizes:?} item {i}: {error:e}, p = {p}");
+        }
+    }
+}
+
+#[test]
+fn without_polish_a_loose_row_does_not_make_others_exact() {
+    // A primal residual relative to 10¹² says nothing about x ≤ 1.
+    let settings = Settings { polish: false, ..Settings::default() };
+    for far in [1e6, 1e12, 1e20] {
+        let h = [1.0, 0.0, far];
+        let data = QpData::inequalities(&[1.0], &[-2.0], &[1.0, -1.0, 1.0], &h);
+        let solution = Qp::new(1).inequalities(3).settings(settings).solve(1, &data).unwrap();
+        assert!(solution.is_solved(0), "{far:e}: {}", solution.status(0));
+        assert!((solution.x(0)[0] - 1.0).abs() < 1e-6, "{far:e}: {:?}", solution.x(0));
     }
 }
 

@@ -10,6 +10,7 @@ use super::group::{Group, Size};
 use super::infeasible::diagnose;
 use super::interior_point::{Progress, State, Target, Work, interior_point};
 use super::polish::{Polished, Room, factor, polish};
+use super::residual::{row_violation, worst};
 use super::solution::{ItemStats, Outputs, QpSolution, Values};
 use crate::lanes::{PerLane, Pool, Task, WIDEST, cholesky, dispatch, gram, width};
 use crate::{Error, Result, Status};
@@ -397,7 +398,6 @@ impl Task for One<'_> {
         // What could not be polished keeps the interior point, and the guess of its active rows.
         for l in 0..width {
             if open[l] && size.p < size.r {
-                ends.solved[l] = progress.error[l] <= settings.tolerance;
                 let [x, y, s] = work.iterate(size, width);
                 for i in 0..size.n {
                     f.x[i * width + l] = x[i * width + l];
@@ -408,6 +408,8 @@ impl Task for One<'_> {
                     (f.y[at], f.s[at]) = (y[at], s[at]);
                     f.active[at] = f64::from(u8::from(active));
                 }
+                ends.error[l] = worst([progress.error[l], row_violation(size, width, l, &f), 0.0]);
+                ends.solved[l] = ends.error[l] <= settings.tolerance;
                 dirty = true;
             }
         }
