@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::problems::{Problem, apart};
 use common::random::Random;
 use pullback_diffopt::qp::{Qp, QpData, QpTangent, Settings};
-use pullback_diffopt::{Degenerate, Status};
+use pullback_diffopt::{Degenerate, Error, Status};
 
 #[test]
 fn a_row_of_small_coefficients_does_not_hide_that_another_one_is_violated() {
@@ -110,4 +110,26 @@ fn slacks_of_an_item_do_not_depend_on_its_neighbours() {
     assert_eq!(both.x(0), alone.x(0));
     assert_eq!(both.slacks(0), alone.slacks(0));
     assert!(0.0 <= alone.slacks(0)[0]);
+}
+
+#[test]
+fn an_item_without_numbers_spoils_no_gradient() {
+    let qp = Qp::new(1).inequalities(1);
+    let q = [-1.0, f64::NAN];
+    let data = QpData::inequalities(&[1.0], &q, &[1.0], &[2.0]);
+    let solution = Arc::new(qp.solve(2, &data).unwrap());
+    assert!(matches!(solution.status(1), Status::NotFinite { .. }));
+    let derivative = solution.derivative(&Degenerate::Average).unwrap();
+    // x = −q/Q: x̄ = 1 gives Q̄ = q/Q² = −1 and q̄ = −1.
+    let cotangent = QpTangent { x: vec![1.0, 0.0], ..QpTangent::default() };
+    for shared in [[true, false, true, true, true, true], [false; 6]] {
+        let pulled = derivative.pull(&cotangent, [true; 6], shared).unwrap();
+        assert!(pulled.iter().flatten().all(|x| x.is_finite()), "{pulled:?}");
+        assert!((pulled[0][0] + 1.0).abs() < 1e-12 && (pulled[1][0] + 1.0).abs() < 1e-12);
+        assert!(pulled.iter().all(|g| g.get(1).is_none_or(|x| *x == 0.0)), "{pulled:?}");
+    }
+    let pushed = derivative.push(&QpData::new(&[1.0, 0.0], &[], (&[], &[]), (&[], &[]))).unwrap();
+    assert!((pushed.x[0] + 1.0).abs() < 1e-12 && pushed.x[1] == 0.0, "{pushed:?}");
+    let moved = derivative.push(&QpData::new(&[], &[0.0, 1.0], (&[], &[]), (&[], &[])));
+    assert!(matches!(moved, Err(Error::NotSolved { item: 1, .. })), "{moved:?}");
 }

@@ -156,6 +156,11 @@ impl ConicDerivative {
         let strides = direction.strides(problem, self.solution.batch(), true)?;
         let one = |item: usize| {
             let d = direction.item(problem.lengths(), strides, item);
+            if let Err(error) = &self.pieces[item] {
+                let nothing = [d.p, d.q, d.a, d.b].into_iter().all(zero);
+                let (n, m) = problem.sizes();
+                return if nothing { Ok([vec![0.0; n], vec![0.0; m]]) } else { Err(error.clone()) };
+            }
             let (x, z) = self.point(item);
             let mut room = Default::default();
             let d = self.solution.direction(item, &d, &mut room);
@@ -204,6 +209,12 @@ impl ConicDerivative {
             };
             // The transpose of what turns directions of the solution into the user's units is the same diagonal matrix.
             let cotangents = [part(&cotangent.x, n), part(&cotangent.z, m)];
+            if let Err(error) = &self.pieces[item] {
+                let nothing = cotangents.iter().all(|c| zero(c));
+                let lengths = problem.lengths();
+                let zeros = |k: usize| vec![0.0; if wrt[k] { lengths[k] } else { 0 }];
+                return if nothing { Ok([0, 1, 2, 3].map(zeros)) } else { Err(error.clone()) };
+            }
             let [to_x, to_z] = self.solution.tangent(item, cotangents);
             let (u, up) = self.solve(item, &to_x, &to_z)?;
             let (x, z) = self.point(item);
@@ -244,7 +255,7 @@ impl ConicDerivative {
         Ok(out)
     }
 
-    /// (x, z) of an item, in its units.
+    /// (x, z) of an item that has a derivative, in its units.
     fn point(&self, item: usize) -> (&[f64], &[f64]) {
         match &self.pieces[item] {
             Ok(Piece { point: Some([x, z]), .. }) => (x, z),
@@ -253,15 +264,7 @@ impl ConicDerivative {
     }
 
     fn solve(&self, item: usize, r1: &[f64], r2: &[f64]) -> Result<(Vec<f64>, Vec<f64>)> {
-        let systems = match &self.pieces[item] {
-            Ok(piece) => &piece.systems,
-            Err(error) => {
-                if r1.iter().chain(r2).all(|x| *x == 0.0) {
-                    return Ok((vec![0.0; r1.len()], vec![0.0; r2.len()]));
-                }
-                return Err(error.clone());
-            }
-        };
+        let systems = &self.pieces[item].as_ref().map_err(Error::clone)?.systems;
         let (mut dx, mut dz) = (vec![0.0; r1.len()], vec![0.0; r2.len()]);
         for (weight, system) in systems {
             let (x, z, error) = system.solve(r1, r2);
@@ -277,5 +280,48 @@ impl ConicDerivative {
             dz.iter_mut().zip(&z).for_each(|(d, z)| *d += weight * z);
         }
         Ok((dx, dz))
+    }
+}
+
+fn zero(v: &[f64]) -> bool {
+    v.iter().all(|v| *v == 0.0)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a failed step is a failed test
+mod tests {
+    use super::*;
+    use crate::Status;
+    use crate::conic::{Cone, Conic, Pattern};
+
+    #[test]
+    fn an_item_without_numbers_spoils_no_gradient() {
+        // min ½x² + qx s.t. x ≤ 2, the second item where a solver ended without numbers.
+        let one = || Pattern::full(1, 1);
+        let conic = Conic::new(one(), one(), vec![Cone::NonNegative(1)]).unwrap();
+        let data = ConicData { p: &[1.0], q: &[-1.0, -1.0], a: &[1.0], b: &[2.0] };
+        let mut solution = conic.solve(2, &data).unwrap();
+        let lost = &mut solution.items[1];
+        (lost.x[0], lost.z[0], lost.v[0]) = (f64::NAN, f64::NAN, f64::NAN);
+        lost.status = Status::NotConverged { iterations: 1, residual: f64::NAN };
+        let derivative = Arc::new(solution).derivative(&Degenerate::Average).unwrap();
+        let cotangent = ConicTangent { x: vec![1.0, 0.0], z: vec![] };
+        for shared in [[true, false, true, true], [false; 4]] {
+            let pulled = derivative.pull(&cotangent, [true; 4], shared).unwrap();
+            for (gradient, shared) in pulled.iter().zip(shared) {
+                assert_eq!(gradient.len(), if shared { 1 } else { 2 });
+                assert!(gradient.iter().all(|x| x.is_finite()), "{pulled:?}");
+                assert!(gradient.get(1).is_none_or(|x| *x == 0.0), "{pulled:?}");
+            }
+            assert!((pulled[0][0] + 1.0).abs() < 1e-10, "{pulled:?}");
+            assert!((pulled[1][0] + 1.0).abs() < 1e-10, "{pulled:?}");
+        }
+        let along = ConicData { p: &[1.0, 0.0], ..ConicData::default() };
+        let pushed = derivative.push(&along).unwrap();
+        assert!((pushed.x[0] + 1.0).abs() < 1e-10 && pushed.x[1] == 0.0, "{pushed:?}");
+        for along in [&[0.0, 1.0], &[1.0, 1.0]] {
+            let moved = derivative.push(&ConicData { q: along, ..ConicData::default() });
+            assert!(matches!(moved, Err(Error::NotSolved { item: 1, .. })), "{moved:?}");
+        }
     }
 }
