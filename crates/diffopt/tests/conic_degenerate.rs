@@ -140,6 +140,28 @@ fn policies_of_cones() {
 }
 
 #[test]
+fn a_small_direction_has_the_side_of_a_large_one() {
+    for (cone, c, _) in kinks() {
+        let solution = Projection::new(cone).solve(&c);
+        let q: Vec<f64> = (0..c.len()).map(|i| (1.0 + 2.0 * i as f64).sin()).collect();
+        let along = |size: f64| {
+            let q: Vec<f64> = q.iter().map(|q| size * q).collect();
+            let side = solution.directional(&ConicData { q: &q, ..ConicData::default() }).unwrap();
+            let policy = Degenerate::OneSided(vec![vec![], q.clone(), vec![], vec![]]);
+            let derivative = solution.derivative(&policy).unwrap();
+            let pushed = derivative.push(&ConicData { q: &q, ..ConicData::default() }).unwrap();
+            [side.x, pushed.x].map(|x| x.iter().map(|x| x / size).collect::<Vec<f64>>())
+        };
+        let [want, _] = along(1.0);
+        for size in [1e-100, 1e-12, 1e-8, 1e4, 1e12] {
+            for got in along(size) {
+                assert!(apart(&got, &want) < 1e-6, "{cone:?} at {c:?}, {size:e}: {got:?} {want:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_central_path_of_a_half_line_is_known() {
     // x(x − θ) = μ: x' = x/(2x − θ).
     let projection = Projection::new(Cone::NonNegative(3));

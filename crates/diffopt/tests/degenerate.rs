@@ -166,3 +166,35 @@ fn items_sizes_and_directions_out_of_bounds_are_errors() {
     let nan = QpData::new(&[], &[f64::NAN], (&[], &[]), (&[], &[]));
     assert!(matches!(one.directional(&nan), Err(Error::Invalid { .. })));
 }
+
+#[test]
+fn a_small_direction_has_the_side_of_a_large_one() {
+    // S(θ) = max(0, θ) at θ = 0, where θ = −q.
+    let data = QpData::inequalities(&[1.0], &[0.0], &[-1.0], &[0.0]);
+    let solution = Arc::new(Qp::new(1).inequalities(1).solve(1, &data).unwrap());
+    for size in [1e-300, 1e-30, 1e-12, 1e-10, 1e-8, 1e-7, 1e-3, 1.0, 1e6, 1e12, 1e100] {
+        for sign in [1.0, -1.0] {
+            let q = vec![-sign * size];
+            let want = if sign > 0.0 { size } else { 0.0 };
+            let along = QpData::new(&[], &q, (&[], &[]), (&[], &[]));
+            let side = solution.directional(&along).unwrap();
+            assert!((side.x[0] - want).abs() <= 1e-12 * size, "{sign}·{size:e}: {:?}", side.x);
+            let none = Vec::new;
+            let policy =
+                Degenerate::OneSided(vec![none(), q.clone(), none(), none(), none(), none()]);
+            let pushed = solution.derivative(&policy).unwrap().push(&along).unwrap();
+            assert!((pushed.x[0] - want).abs() <= 1e-12 * size, "{sign}·{size:e}: {pushed:?}");
+        }
+    }
+    // All cases, from tiny to huge.
+    for case in all() {
+        let solution = case.problem.qp().solve(1, &case.problem.data()).unwrap();
+        for size in [1e-9, 1e9] {
+            let mut along = case.problem.clone();
+            along.data = case.direction.clone().map(|d| d.iter().map(|d| size * d).collect());
+            let got = solution.directional(&along.data()).unwrap();
+            let x: Vec<f64> = got.x.iter().map(|x| x / size).collect();
+            assert!(close(&x, &case.plus, 1e-8), "{} times {size:e}: {x:?}", case.name);
+        }
+    }
+}
