@@ -162,6 +162,19 @@ fn a_small_direction_has_the_side_of_a_large_one() {
 }
 
 #[test]
+fn what_is_not_differentiable_is_refused() {
+    for case in all() {
+        let (conic, [p, q, a, b], _) = as_cones(&case.problem, &case.direction);
+        let data = ConicData { p: &p, q: &q, a: &a, b: &b };
+        let solution = Arc::new(conic.solve(1, &data).unwrap());
+        assert!(!solution.certificate(0).unwrap().is_differentiable(), "{}", case.name);
+        let derivative = solution.derivative(&Degenerate::Refuse).unwrap();
+        let refusal = derivative.refusal(0);
+        assert!(matches!(refusal, Some(Error::NotDifferentiable { .. })), "{}", case.name);
+    }
+}
+
+#[test]
 fn the_central_path_of_a_half_line_is_known() {
     // x(x − θ) = μ: x' = x/(2x − θ).
     let projection = Projection::new(Cone::NonNegative(3));

@@ -54,7 +54,11 @@ impl ConicSolution {
             let (weak, margin) = self.kinks(item);
             let whole = |systems| Ok(Piece { point: None, systems });
             if weak.is_empty() {
-                return whole(vec![(1.0, self.system(item, true)?)]);
+                let system = self.system(item, true)?;
+                if matches!(policy, Degenerate::Refuse | Degenerate::OneSided(_)) {
+                    self.ensure_regular(item, &system)?;
+                }
+                return whole(vec![(1.0, system)]);
             }
             if let Some((direction, strides)) = &side {
                 let d = direction.item(self.problem.lengths(), *strides, item);
@@ -83,6 +87,21 @@ impl ConicSolution {
         // An error of a one-sided derivative is an error of the policy, as in quadratic programs.
         let pieces: Vec<Result<Piece>> = pieces.collect();
         Ok(ConicDerivative { solution: self.clone(), pieces })
+    }
+
+    /// Errors: the optimality conditions' linear system is singular. (A [`Certificate`](crate::Certificate) says which of its reasons that has, at the cost of
+    /// dense matrices.)
+    fn ensure_regular(&self, item: usize, system: &System) -> Result<()> {
+        let (_, residual) = self.probe(system);
+        if residual < UNSOLVABLE { Ok(()) } else { Err(self.unsolvable(item, residual)) }
+    }
+
+    fn unsolvable(&self, item: usize, residual: f64) -> Error {
+        let why = format!(
+            "the optimality conditions' linear system leaves a relative residual of {residual:e}: the solution or its multipliers \
+             are not unique"
+        );
+        Error::NotDifferentiable { node: self.problem.name.clone(), item, why }
     }
 
     /// The share t of the first system at which t·J₁ + (1 − t)·J₀ has the least norm, J being ∂x/∂(−q, b).
@@ -269,12 +288,7 @@ impl ConicDerivative {
         for (weight, system) in systems {
             let (x, z, error) = system.solve(r1, r2);
             if error.is_nan() || UNSOLVABLE.max(SINGULAR) < error {
-                let why = format!(
-                    "the optimality conditions' linear system leaves a relative residual of {error:e}: the solution or its \
-                     multipliers are not unique"
-                );
-                let node = self.solution.problem().name.clone();
-                return Err(Error::NotDifferentiable { node, item, why });
+                return Err(self.solution.unsolvable(item, error));
             }
             dx.iter_mut().zip(&x).for_each(|(d, x)| *d += weight * x);
             dz.iter_mut().zip(&z).for_each(|(d, z)| *d += weight * z);

@@ -297,17 +297,20 @@ impl ConicSolution {
         Ok(self.estimate_of(item))
     }
 
-    pub(super) fn estimate_of(&self, item: usize) -> ConicEstimate {
-        let (weakly_active, margin) = self.kinks(item);
+    /// A system's largest answer to right-hand sides without structure, 1 at least, and the relative residual that is left.
+    pub(super) fn probe(&self, system: &System) -> (f64, f64) {
         let (n, m) = self.problem.sizes();
         let noise = |k: usize, shift: f64| -> Vec<f64> {
             (0..k).map(|i| (2.399_963 * i as f64 + shift).sin()).collect()
         };
-        let (dx, dz, consistency) = match self.system(item, true) {
-            Ok(system) => system.solve(&noise(n, 1.0), &noise(m, 2.0)),
-            Err(_) => (vec![], vec![], f64::INFINITY),
-        };
-        let response = dx.iter().chain(&dz).fold(1.0f64, |a, x| a.max(x.abs()));
+        let (dx, dz, consistency) = system.solve(&noise(n, 1.0), &noise(m, 2.0));
+        (dx.iter().chain(&dz).fold(1.0f64, |a, x| a.max(x.abs())), consistency)
+    }
+
+    pub(super) fn estimate_of(&self, item: usize) -> ConicEstimate {
+        let (weakly_active, margin) = self.kinks(item);
+        let (response, consistency) =
+            self.system(item, true).map_or((1.0, f64::INFINITY), |s| self.probe(&s));
         let gradient_error = if consistency < UNSOLVABLE {
             self.items[item].residual.max(f64::EPSILON) * response
         } else {

@@ -28,7 +28,7 @@ use crate::lanes::{Arena, PerLane, Task, WIDEST, dispatch};
 use crate::{Error, Result};
 
 /// How exactly the linear systems of derivatives are solved, and from which relative residual on they count as unsolvable.
-const REFINE: Refinement = Refinement { most: 10, tolerance: 1e-14, floor: 0.0 };
+pub(super) const REFINE: Refinement = Refinement { most: 10, tolerance: 1e-14, floor: 0.0 };
 const UNSOLVABLE: f64 = 1e-6;
 
 /// Directions or cotangents of the solution: x \[batch×n\], ν \[batch×p\], λ \[batch×m\].
