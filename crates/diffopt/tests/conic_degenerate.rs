@@ -140,6 +140,42 @@ fn policies_of_cones() {
 }
 
 #[test]
+fn a_loose_row_makes_no_kink_of_others() {
+    // min ½‖x‖² − 2x₀ − ½x₁ − … s.t. 0 ≤ x ≤ 1 in six dimensions, and Σx ≤ 10⁸ or less.
+    let n = 6;
+    let mut rows = vec![0.0; 13 * n];
+    for j in 0..n {
+        (rows[j * n + j], rows[(n + j) * n + j], rows[12 * n + j]) = (1.0, -1.0, 1.0);
+    }
+    let eye: Vec<f64> = (0..n * n).map(|k| f64::from(u8::from(k % (n + 1) == 0))).collect();
+    let (p, p_values) = Pattern::of_dense(n, n, &eye).unwrap();
+    let (a, a_values) = Pattern::of_dense(13, n, &rows).unwrap();
+    let conic = Conic::new(p, a, vec![Cone::NonNegative(13)]).unwrap();
+    let q = [-2.0, -0.5, 1.0, -1.0, 0.0, -0.25];
+    for far in [10.0, 1e4, 1e8, 1e10] {
+        let mut b = [1.0; 13];
+        b[n..12].fill(0.0);
+        b[12] = far;
+        let data = ConicData { p: &p_values, q: &q, a: &a_values, b: &b };
+        let solution = Arc::new(conic.solve(1, &data).unwrap());
+        assert!(solution.is_solved(0), "{far:e}: {}", solution.status(0));
+        assert!(apart(solution.x(0), &[1.0, 0.5, 0.0, 1.0, 0.0, 0.25]) < 1e-9, "{far:e}");
+        // x₃ at its bound and x₄ at its own without pressure.
+        let certificate = solution.certificate(0).unwrap();
+        assert_eq!(certificate.weakly_active, [3, n + 4], "{far:e}: {certificate:?}");
+        assert_eq!(certificate.strongly_active, [0, n + 2], "{far:e}: {certificate:?}");
+        let derivative = solution.derivative(&Degenerate::Average).unwrap();
+        let cotangent = ConicTangent { x: vec![1.0; n], z: vec![] };
+        let [_, dq, _, db] = derivative.pull(&cotangent, [true; 4], [false; 4]).unwrap();
+        assert!(apart(&dq, &[0.0, -1.0, 0.0, -0.5, -0.5, -1.0]) < 1e-9, "{far:e}: {dq:?}");
+        assert!((db[0] - 1.0).abs() < 1e-9 && (db[n + 2] + 1.0).abs() < 1e-9, "{far:e}: {db:?}");
+        let side = solution.directional(&ConicData { q: &[1.0; 6], ..ConicData::default() });
+        let side = side.unwrap().x;
+        assert!(apart(&side, &[0.0, -1.0, 0.0, -1.0, 0.0, -1.0]) < 1e-9, "{far:e}: {side:?}");
+    }
+}
+
+#[test]
 fn a_small_direction_has_the_side_of_a_large_one() {
     for (cone, c, _) in kinks() {
         let solution = Projection::new(cone).solve(&c);

@@ -98,7 +98,7 @@ impl Cone {
         (0..3).map(|i| v[i] + s[i]).collect()
     }
 
-    /// The derivative of Π_{K*} at v. Where v is within `kink` (relative) of a kink, the eigenvalues there are 1 if `up`, else 0.
+    /// The derivative of Π_{K*} at v. Where v is within `kink` of a kink, the eigenvalues there are 1 if `up`, else 0.
     pub(super) fn jacobian(&self, v: &[f64], kink: f64, up: bool) -> Jacobian {
         match *self {
             Cone::Zero(k) => Jacobian::Rows(vec![1.0; k]),
@@ -123,6 +123,14 @@ impl Cone {
             Cone::Power(a) => power::margin(a, [-v[0], -v[1], -v[2]]),
             Cone::Semidefinite(k) => eigen(k, v)
                 .map_or(0.0, |(w, _)| w.iter().map(|w| w.abs()).fold(f64::INFINITY, f64::min)),
+        }
+    }
+
+    /// The size next to which a distance from a kink is small. Inequalities are each by itself, however far others are from holding with equality.
+    pub(super) fn size(&self, v: &[f64]) -> f64 {
+        match *self {
+            Cone::Zero(_) | Cone::NonNegative(_) => 1.0,
+            _ => 1.0 + norm(v),
         }
     }
 

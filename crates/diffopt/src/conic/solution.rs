@@ -102,8 +102,8 @@ pub struct ConicSolution {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct ConicEstimate {
-    /// Relative distance of v = z − s from the nearest kink of the projection onto K*: 0 where strict complementarity fails; ∞ without
-    /// inequalities.
+    /// Distance of v = z − s from the nearest kink of the projection onto K*, of inequalities row by row, of other cones relative to 1 + ‖v‖: 0 where
+    /// strict complementarity fails; ∞ without inequalities.
     pub margin: f64,
     /// Is v on such a kink, to the setting `weak`?
     pub weakly_active: bool,
@@ -248,7 +248,8 @@ impl ConicSolution {
         let v = &self.items[item].v;
         let (mut out, mut least) = (Vec::new(), f64::INFINITY);
         for (k, (cone, rows)) in self.problem.blocks().enumerate() {
-            let margin = cone.margin(&v[rows.clone()]) / (1.0 + super::cone::norm(&v[rows]));
+            let v = &v[rows];
+            let margin = cone.margin(v) / cone.size(v);
             if margin <= self.weak(item) {
                 out.push(k);
             }
@@ -271,8 +272,8 @@ impl ConicSolution {
             .problem
             .blocks()
             .map(|(cone, rows)| {
-                let kink = self.weak(item) * (1.0 + super::cone::norm(&v[rows.clone()]));
-                cone.jacobian(&v[rows], kink, up)
+                let v = &v[rows];
+                cone.jacobian(v, self.weak(item) * cone.size(v), up)
             })
             .collect();
         self.factored(item, &jacobians)
