@@ -140,6 +140,51 @@ fn policies_of_cones() {
 }
 
 #[test]
+fn pieces_at_a_kink_are_the_derivatives_on_its_sides() {
+    let mut random = Random::new(2);
+    // All but the cones' apexes have one axis of kinks, and so two pieces.
+    for (cone, c, _) in kinks().into_iter().filter(|(_, c, _)| c.iter().any(|c| *c != 0.0)) {
+        let solution = Projection::new(cone).solve(&c);
+        let mut seen = [0; 2];
+        for _ in 0..20 {
+            let q = random.normals(c.len());
+            let along = ConicData { q: &q, ..ConicData::default() };
+            let want = solution.directional(&along).unwrap();
+            let off = |policy: Degenerate| {
+                let pushed = solution.derivative(&policy).unwrap().push(&along).unwrap();
+                apart(&pushed.x, &want.x).max(apart(&pushed.z, &want.z))
+            };
+            let [active, inactive] = [Degenerate::Active, Degenerate::Inactive].map(off);
+            assert!(
+                active.min(inactive) < 1e-6 && 1e-4 < active.max(inactive),
+                "{cone:?} at {c:?} along {q:?}: off by {active:e} and {inactive:e}"
+            );
+            seen[usize::from(inactive < active)] += 1;
+        }
+        assert!(seen.iter().all(|s| 3 < *s), "{cone:?} at {c:?}: {seen:?}");
+    }
+    // On the curve of the exponential cone, z = 0: I − nnᵀ with the normal n where multipliers move.
+    let growth = (-0.5f64).exp();
+    let solution = Projection::new(Cone::Exponential).solve(&[-0.5, 1.0, growth]);
+    let normal = [-growth, -1.5 * growth, 1.0];
+    let square: f64 = normal.iter().map(|n| n * n).sum();
+    for (policy, share) in [(Degenerate::Active, 1.0), (Degenerate::Average, 0.5)] {
+        let derivative = solution.derivative(&policy).unwrap();
+        for i in 0..3 {
+            let mut x = vec![0.0; 3];
+            x[i] = 1.0;
+            let cotangent = ConicTangent { x, z: vec![] };
+            let [_, q, ..] = derivative.pull(&cotangent, [true; 4], [false; 4]).unwrap();
+            for j in 0..3 {
+                let identity = f64::from(u8::from(i == j));
+                let want = identity - share * normal[i] * normal[j] / square;
+                assert!((-q[j] - want).abs() < 1e-6, "{policy:?} ({i}, {j}): {}, {want}", -q[j]);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_loose_row_makes_no_kink_of_others() {
     // min ½‖x‖² − 2x₀ − ½x₁ − … s.t. 0 ≤ x ≤ 1 in six dimensions, and Σx ≤ 10⁸ or less.
     let n = 6;

@@ -107,8 +107,14 @@ impl Cone {
                 Jacobian::Rows(v.iter().map(row).collect())
             }
             Cone::SecondOrder(_) => second_order(v, kink, up),
-            Cone::Exponential => three(exponential::jacobian([-v[0], -v[1], -v[2]], kink, up)),
-            Cone::Power(a) => three(power::jacobian(a, [-v[0], -v[1], -v[2]], kink, up)),
+            Cone::Exponential | Cone::Power(_) if self.margin(v) <= kink => {
+                // At the edges no piece is known; all or nothing bounds them.
+                let rows = |k: usize| Jacobian::Rows(vec![one_if(up); k]);
+                let critical = self.critical(v, kink);
+                critical.map_or_else(|| rows(3), |c| c.piece(3, |_, cone| rows(cone.dimension())))
+            }
+            Cone::Exponential => three(exponential::jacobian([-v[0], -v[1], -v[2]])),
+            Cone::Power(a) => three(power::jacobian(a, [-v[0], -v[1], -v[2]])),
             Cone::Semidefinite(k) => semidefinite(k, v, kink, up),
         }
     }
