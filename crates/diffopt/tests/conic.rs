@@ -137,6 +137,66 @@ fn a_start_that_is_near_needs_no_iterations() {
 }
 
 #[test]
+fn a_quadratic_form_with_a_negative_eigenvalue_is_told_and_a_flat_one_is_not() {
+    let status = |n: usize, p: &[f64]| {
+        let box_rows: Vec<f64> = (0..2 * n * n)
+            .map(|k| match (k / n, k % n) {
+                (i, j) if i == j => 1.0,
+                (i, j) if i == n + j => -1.0,
+                _ => 0.0,
+            })
+            .collect();
+        let (a, values) = dense(2 * n, n, &box_rows);
+        let upper: Vec<f64> = (0..n * n).map(|k| if k / n <= k % n { p[k] } else { 0.0 }).collect();
+        let (pattern, p) = dense(n, n, &upper);
+        let conic = Conic::new(pattern, a, vec![Cone::NonNegative(2 * n)]).unwrap();
+        let (q, b) = (vec![0.1; n], vec![1.0; 2 * n]);
+        let data = ConicData { p: &p, q: &q, a: &values, b: &b };
+        conic.solve(1, &data).unwrap().status(0).clone()
+    };
+    // Rank one with a part taken off; Q·diag·Qᵀ of a rotation that mixes all.
+    let mixed = |least: f64| -> Vec<f64> {
+        let reflect = |i: usize, j: usize| {
+            let w = |i: usize| (1.0 + i as f64).sin();
+            let square: f64 = (0..8).map(|i| w(i) * w(i)).sum();
+            f64::from(u8::from(i == j)) - 2.0 * w(i) * w(j) / square
+        };
+        let value = |k: usize| if k == 0 { least } else { k as f64 - 1.0 };
+        (0..64)
+            .map(|e| (0..8).map(|k| reflect(e / 8, k) * value(k) * reflect(e % 8, k)).sum())
+            .collect()
+    };
+    let negative: Vec<(usize, Vec<f64>, f64)> = vec![
+        (1, vec![-1.0], -1.0),
+        (2, vec![0.0, 1.0, 1.0, 0.0], -1.0),
+        (2, vec![0.0, 1e-6, 1e-6, 0.0], -1e-6),
+        (2, vec![1.0, 1.0, 1.0, 0.0], 0.5 * (1.0 - 5f64.sqrt())),
+        (3, vec![0.0, 0.0, 1.0, 0.0, 5.0, 0.0, 1.0, 0.0, 0.0], -1.0),
+        (2, vec![-1e-9, 1.0, 1.0, 0.0], -1.0),
+        (8, mixed(-1.0), -1.0),
+        (8, mixed(-1e-3), -1e-3),
+    ];
+    for (n, p, want) in negative {
+        match status(n, &p) {
+            Status::NonConvex { eigenvalue } => {
+                assert!((eigenvalue - want).abs() < 1e-6 * want.abs(), "{p:?}: {eigenvalue:e}");
+            }
+            other => panic!("{p:?}: {other:?}"),
+        }
+    }
+    let flat: Vec<(usize, Vec<f64>)> = vec![
+        (2, vec![1.0, 1.0, 1.0, 1.0]),
+        (2, vec![0.0, 0.0, 0.0, 1.0]),
+        (3, vec![1.0, 2.0, 3.0, 2.0, 4.0, 6.0, 3.0, 6.0, 9.0]),
+        (8, mixed(0.0)),
+        (8, mixed(1e-12)),
+    ];
+    for (n, p) in flat {
+        assert_eq!(status(n, &p), Status::Solved, "{p:?}");
+    }
+}
+
+#[test]
 fn nodes_obey_the_laws() {
     let tensor = |v: &[f64], dims: &[usize]| Tensor::from_slice(v, dims, &Device::Cpu).unwrap();
     let cones = vec![Cone::Zero(1), Cone::NonNegative(3), Cone::SecondOrder(3), Cone::Exponential];
