@@ -196,6 +196,50 @@ fn a_quadratic_form_with_a_negative_eigenvalue_is_told_and_a_flat_one_is_not() {
     }
 }
 
+/// The point of the cone ‖x̄‖ ≤ x₀ next to c, in as many dimensions as there are numbers.
+#[test]
+fn a_large_second_order_cone_takes_memory_in_proportion() {
+    let k = 20_000;
+    let starts = (0..=k).collect();
+    let diagonal = Pattern::new(k, k, starts, (0..k).collect()).unwrap();
+    let conic = Conic::new(diagonal.clone(), diagonal, vec![Cone::SecondOrder(k)]).unwrap();
+    let mut random = Random::new(3);
+    let mut c = random.normals(k);
+    let size = c[1..].iter().map(|x| x * x).sum::<f64>().sqrt();
+    c[0] = 0.3 * size;
+    let (ones, minus, b) = (vec![1.0; k], vec![-1.0; k], vec![0.0; k]);
+    let q: Vec<f64> = c.iter().map(|c| -c).collect();
+    let data = ConicData { p: &ones, q: &q, a: &minus, b: &b };
+    let solution = Arc::new(conic.solve(1, &data).unwrap());
+    assert!(solution.is_solved(0), "{}", solution.status(0));
+    // x = ½(1 + c₀/‖c̄‖)·(‖c̄‖, c̄).
+    let scale = 0.5 * (1.0 + c[0] / size);
+    let mut want: Vec<f64> = c.iter().map(|c| scale * c).collect();
+    want[0] = scale * size;
+    assert!(apart(solution.x(0), &want) < 1e-10, "{:e}", apart(solution.x(0), &want));
+    assert!(solution.estimate(0).unwrap().is_differentiable());
+    // Along d: Π'd = ½(d₀ + ⟨ū, d̄⟩, (1 + c₀/‖c̄‖)d̄ + (d₀ − c₀/‖c̄‖·⟨ū, d̄⟩)ū).
+    let d = random.normals(k);
+    let unit: Vec<f64> = c[1..].iter().map(|x| x / size).collect();
+    let (along, ratio) = (dot(&unit, &d[1..]), c[0] / size);
+    let mut want = vec![0.5 * (d[0] + along)];
+    want.extend(
+        (1..k).map(|i| 0.5 * ((1.0 + ratio) * d[i] + (d[0] - ratio * along) * unit[i - 1])),
+    );
+    let minus_d: Vec<f64> = d.iter().map(|d| -d).collect();
+    for policy in [Degenerate::Refuse, Degenerate::CentralPath(1e-9 * size)] {
+        let derivative = solution.derivative(&policy).unwrap();
+        let along = ConicData { q: &minus_d, ..ConicData::default() };
+        let pushed = derivative.push(&along).unwrap().x;
+        assert!(apart(&pushed, &want) < 1e-6, "{policy:?}: {:e}", apart(&pushed, &want));
+        // The derivative of a projection is symmetric.
+        let cotangent = ConicTangent { x: d.clone(), z: vec![] };
+        let [_, gradient, ..] = derivative.pull(&cotangent, [true; 4], [false; 4]).unwrap();
+        let gradient: Vec<f64> = gradient.iter().map(|g| -g).collect();
+        assert!(apart(&gradient, &pushed) < 1e-9, "{policy:?}");
+    }
+}
+
 #[test]
 fn nodes_obey_the_laws() {
     let tensor = |v: &[f64], dims: &[usize]| Tensor::from_slice(v, dims, &Device::Cpu).unwrap();

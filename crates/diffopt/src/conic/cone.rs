@@ -33,6 +33,22 @@ pub(super) enum Jacobian {
     Rows(Vec<f64>),
     /// `vectors`: dimension × values.len(), column by column.
     Block { vectors: Vec<f64>, values: Vec<f64> },
+    /// The same, and the eigenvalue `rest` on all that is 0 in the first row and at right angles to `unit` in the others: of a second-order cone, whose
+    /// eigenvectors would be as many numbers as its dimension's square.
+    Cap { vectors: Vec<f64>, values: Vec<f64>, unit: Vec<f64>, rest: f64 },
+}
+
+impl Jacobian {
+    /// With all eigenvectors.
+    pub(super) fn expanded(self) -> Self {
+        match self {
+            Jacobian::Cap { mut vectors, mut values, unit, rest } => {
+                complement(&unit, rest, &mut vectors, &mut values);
+                Jacobian::Block { vectors, values }
+            }
+            other => other,
+        }
+    }
 }
 
 /// An eigenvalue at most this is 0.
@@ -180,16 +196,15 @@ fn second_order(v: &[f64], kink: f64, up: bool) -> Jacobian {
     let half = std::f64::consts::FRAC_1_SQRT_2;
     let mut vectors = vec![half];
     vectors.extend(unit.iter().map(|u| half * u));
-    let mut values = vec![1.0];
-    let value = 0.5 * (1.0 + head / size);
-    if NOTHING < value {
-        complement(&unit, value, &mut vectors, &mut values);
+    let (values, rest) = (vec![1.0], 0.5 * (1.0 + head / size));
+    if k == 2 || rest <= NOTHING {
+        return Jacobian::Block { vectors, values };
     }
-    Jacobian::Block { vectors, values }
+    Jacobian::Cap { vectors, values, unit, rest }
 }
 
 /// Appends (0, w) with this eigenvalue for the w of an orthonormal basis of what is at right angles to `unit`.
-pub(super) fn complement(unit: &[f64], value: f64, vectors: &mut Vec<f64>, values: &mut Vec<f64>) {
+fn complement(unit: &[f64], value: f64, vectors: &mut Vec<f64>, values: &mut Vec<f64>) {
     // A Householder reflection that takes the first axis to ±unit has the rest of a basis as its other columns.
     let mut w = unit.to_vec();
     w[0] += if unit[0] < 0.0 { -1.0 } else { 1.0 };
