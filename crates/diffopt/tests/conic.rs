@@ -297,6 +297,9 @@ fn misuse_is_an_error() {
     let conic = Conic::new(p, a, vec![Cone::NonNegative(3)]).unwrap();
     let data = ConicData { p: &[], q: &[0.0; 2], a: &[1.0; 6], b: &[0.0; 2] };
     assert!(matches!(conic.solve(1, &data), Err(Error::Length { argument: "b", got: 2, .. })));
+    let one = Arc::new(conic.solve(1, &ConicData { b: &[1.0; 3], ..data }).unwrap());
+    assert!(matches!(one.certificate(1), Err(Error::Invalid { .. })));
+    assert!(matches!(one.estimate(usize::MAX), Err(Error::Invalid { .. })));
     let conic = conic.settings(ConicSettings { tolerance: f64::NAN, ..ConicSettings::default() });
     assert!(matches!(
         conic.solve(1, &ConicData { b: &[0.0; 3], ..data }),

@@ -133,3 +133,12 @@ fn an_item_without_numbers_spoils_no_gradient() {
     let moved = derivative.push(&QpData::new(&[], &[0.0, 1.0], (&[], &[]), (&[], &[])));
     assert!(matches!(moved, Err(Error::NotSolved { item: 1, .. })), "{moved:?}");
 }
+
+#[test]
+fn slices_of_wrong_lengths_are_errors_before_anything_is_made_for_them() {
+    let large = Qp::new(1_000_000);
+    let wrong = QpData::new(&[1.0], &[1.0], (&[], &[]), (&[], &[]));
+    assert!(matches!(large.solve(1, &wrong), Err(Error::Length { argument: "Q", got: 1, .. })));
+    let without = QpData::new(&[], &[1.0], (&[], &[]), (&[], &[]));
+    assert!(large.solve(1, &without).is_err());
+}

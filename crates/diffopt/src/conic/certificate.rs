@@ -17,7 +17,7 @@ impl ConicSolution {
     /// matrices; [`ConicSolution::estimate`] is cheaper.
     ///
     /// # Errors
-    /// [`Error::NotSolved`]; [`Error::NotDifferentiable`] at an edge of an exponential or power cone.
+    /// [`Error::NotSolved`]; [`Error::Invalid`] for an item outside of the batch; [`Error::NotDifferentiable`] at an edge of an exponential or power cone.
     pub fn certificate(&self, item: usize) -> Result<Certificate> {
         self.ensure_solved(item)?;
         let critical = self.critical(item)?;

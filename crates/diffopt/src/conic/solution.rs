@@ -138,7 +138,8 @@ impl ConicSolution {
         self.items.len()
     }
 
-    /// x* of an item; without meaning unless it is solved.
+    /// x* of an item; without meaning unless it is solved. Panics for an item outside of the batch, as do all that take one and give no
+    /// `Result`.
     pub fn x(&self, item: usize) -> &[f64] {
         self.items[item].units.as_ref().map_or(&self.items[item].x, |u| &u.x)
     }
@@ -236,6 +237,10 @@ impl ConicSolution {
     }
 
     pub(super) fn ensure_solved(&self, item: usize) -> Result<()> {
+        if self.batch() <= item {
+            let what = format!("item {item} of a batch of {}", self.batch());
+            return Err(Error::invalid(&self.problem.name, what));
+        }
         let status = self.status(item);
         if status.is_solved() {
             return Ok(());
@@ -292,7 +297,7 @@ impl ConicSolution {
     /// What one factorization tells about the derivative of an item's solution.
     ///
     /// # Errors
-    /// [`Error::NotSolved`].
+    /// [`Error::NotSolved`]; [`Error::Invalid`] for an item outside of the batch.
     pub fn estimate(&self, item: usize) -> Result<ConicEstimate> {
         self.ensure_solved(item)?;
         Ok(self.estimate_of(item))

@@ -186,6 +186,22 @@ impl Qp {
         Ok(())
     }
 
+    /// What stands for a Q or a q that is not given. Errors: it does not fit into memory.
+    fn zeros(&self, data: &QpData<'_>) -> Result<Vec<f64>> {
+        let length = match (data.q_matrix.is_empty(), data.q.is_empty()) {
+            (true, _) => self.n * self.n,
+            (false, true) => self.n,
+            (false, false) => 0,
+        };
+        let mut zeros = Vec::new();
+        if zeros.try_reserve_exact(length).is_err() {
+            let what = format!("{0}×{0} numbers of Q do not fit into memory", self.n);
+            return Err(Error::invalid(&self.name, what));
+        }
+        zeros.resize(length, 0.0);
+        Ok(zeros)
+    }
+
     fn run(
         &self,
         batch: usize,
@@ -193,7 +209,7 @@ impl Qp {
         start: Option<&QpSolution>,
     ) -> Result<QpSolution> {
         self.check()?;
-        let zeros = vec![0.0; self.n * self.n];
+        let zeros = self.zeros(data)?;
         let data = data.laid_out(&self.name, batch, self.sizes(), &zeros)?;
         let size = Size::new(self.n, self.p, self.m);
         let wide = size.wide();
