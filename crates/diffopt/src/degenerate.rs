@@ -61,13 +61,17 @@ impl Certificate {
     }
 }
 
-/// What a derivative is at a solution with weakly active rows. Elsewhere all but the last are the derivative.
+/// What a derivative is at a solution that is not differentiable. Where it is, all but the last are the derivative.
+///
+/// Active, inactive, average and minimum norm say what weakly active rows count for. Where active rows depend on each other, so that multipliers are
+/// not unique, these four share the rows' part among them (½ each for a row that is there twice): a gradient, but of neither side. `Refuse` refuses,
+/// and one-sided derivatives take a vertex of the multipliers (of quadratic programs; those of cones are refused).
 ///
 /// Whatever is chosen, [`Certificate`] tells, and the directional derivative is exact on both sides.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub enum Degenerate {
-    /// An error that names the item and the rows.
+    /// An error that names the item, and the rows or what else fails.
     Refuse,
     /// As if all weakly active rows held with equality: 0 at the example above.
     Active,

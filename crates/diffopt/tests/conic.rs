@@ -137,6 +137,110 @@ fn a_start_that_is_near_needs_no_iterations() {
 }
 
 #[test]
+fn a_quadratic_form_with_a_negative_eigenvalue_is_told_and_a_flat_one_is_not() {
+    let status = |n: usize, p: &[f64]| {
+        let box_rows: Vec<f64> = (0..2 * n * n)
+            .map(|k| match (k / n, k % n) {
+                (i, j) if i == j => 1.0,
+                (i, j) if i == n + j => -1.0,
+                _ => 0.0,
+            })
+            .collect();
+        let (a, values) = dense(2 * n, n, &box_rows);
+        let upper: Vec<f64> = (0..n * n).map(|k| if k / n <= k % n { p[k] } else { 0.0 }).collect();
+        let (pattern, p) = dense(n, n, &upper);
+        let conic = Conic::new(pattern, a, vec![Cone::NonNegative(2 * n)]).unwrap();
+        let (q, b) = (vec![0.1; n], vec![1.0; 2 * n]);
+        let data = ConicData { p: &p, q: &q, a: &values, b: &b };
+        conic.solve(1, &data).unwrap().status(0).clone()
+    };
+    // Rank one with a part taken off; Q·diag·Qᵀ of a rotation that mixes all.
+    let mixed = |least: f64| -> Vec<f64> {
+        let reflect = |i: usize, j: usize| {
+            let w = |i: usize| (1.0 + i as f64).sin();
+            let square: f64 = (0..8).map(|i| w(i) * w(i)).sum();
+            f64::from(u8::from(i == j)) - 2.0 * w(i) * w(j) / square
+        };
+        let value = |k: usize| if k == 0 { least } else { k as f64 - 1.0 };
+        (0..64)
+            .map(|e| (0..8).map(|k| reflect(e / 8, k) * value(k) * reflect(e % 8, k)).sum())
+            .collect()
+    };
+    let negative: Vec<(usize, Vec<f64>, f64)> = vec![
+        (1, vec![-1.0], -1.0),
+        (2, vec![0.0, 1.0, 1.0, 0.0], -1.0),
+        (2, vec![0.0, 1e-6, 1e-6, 0.0], -1e-6),
+        (2, vec![1.0, 1.0, 1.0, 0.0], 0.5 * (1.0 - 5f64.sqrt())),
+        (3, vec![0.0, 0.0, 1.0, 0.0, 5.0, 0.0, 1.0, 0.0, 0.0], -1.0),
+        (2, vec![-1e-9, 1.0, 1.0, 0.0], -1.0),
+        (8, mixed(-1.0), -1.0),
+        (8, mixed(-1e-3), -1e-3),
+    ];
+    for (n, p, want) in negative {
+        match status(n, &p) {
+            Status::NonConvex { eigenvalue } => {
+                assert!((eigenvalue - want).abs() < 1e-6 * want.abs(), "{p:?}: {eigenvalue:e}");
+            }
+            other => panic!("{p:?}: {other:?}"),
+        }
+    }
+    let flat: Vec<(usize, Vec<f64>)> = vec![
+        (2, vec![1.0, 1.0, 1.0, 1.0]),
+        (2, vec![0.0, 0.0, 0.0, 1.0]),
+        (3, vec![1.0, 2.0, 3.0, 2.0, 4.0, 6.0, 3.0, 6.0, 9.0]),
+        (8, mixed(0.0)),
+        (8, mixed(1e-12)),
+    ];
+    for (n, p) in flat {
+        assert_eq!(status(n, &p), Status::Solved, "{p:?}");
+    }
+}
+
+/// The point of the cone ‖x̄‖ ≤ x₀ next to c, in as many dimensions as there are numbers.
+#[test]
+fn a_large_second_order_cone_takes_memory_in_proportion() {
+    let k = 20_000;
+    let starts = (0..=k).collect();
+    let diagonal = Pattern::new(k, k, starts, (0..k).collect()).unwrap();
+    let conic = Conic::new(diagonal.clone(), diagonal, vec![Cone::SecondOrder(k)]).unwrap();
+    let mut random = Random::new(3);
+    let mut c = random.normals(k);
+    let size = c[1..].iter().map(|x| x * x).sum::<f64>().sqrt();
+    c[0] = 0.3 * size;
+    let (ones, minus, b) = (vec![1.0; k], vec![-1.0; k], vec![0.0; k]);
+    let q: Vec<f64> = c.iter().map(|c| -c).collect();
+    let data = ConicData { p: &ones, q: &q, a: &minus, b: &b };
+    let solution = Arc::new(conic.solve(1, &data).unwrap());
+    assert!(solution.is_solved(0), "{}", solution.status(0));
+    // x = ½(1 + c₀/‖c̄‖)·(‖c̄‖, c̄).
+    let scale = 0.5 * (1.0 + c[0] / size);
+    let mut want: Vec<f64> = c.iter().map(|c| scale * c).collect();
+    want[0] = scale * size;
+    assert!(apart(solution.x(0), &want) < 1e-10, "{:e}", apart(solution.x(0), &want));
+    assert!(solution.estimate(0).unwrap().is_differentiable());
+    // Along d: Π'd = ½(d₀ + ⟨ū, d̄⟩, (1 + c₀/‖c̄‖)d̄ + (d₀ − c₀/‖c̄‖·⟨ū, d̄⟩)ū).
+    let d = random.normals(k);
+    let unit: Vec<f64> = c[1..].iter().map(|x| x / size).collect();
+    let (along, ratio) = (dot(&unit, &d[1..]), c[0] / size);
+    let mut want = vec![0.5 * (d[0] + along)];
+    want.extend(
+        (1..k).map(|i| 0.5 * ((1.0 + ratio) * d[i] + (d[0] - ratio * along) * unit[i - 1])),
+    );
+    let minus_d: Vec<f64> = d.iter().map(|d| -d).collect();
+    for policy in [Degenerate::Refuse, Degenerate::CentralPath(1e-9 * size)] {
+        let derivative = solution.derivative(&policy).unwrap();
+        let along = ConicData { q: &minus_d, ..ConicData::default() };
+        let pushed = derivative.push(&along).unwrap().x;
+        assert!(apart(&pushed, &want) < 1e-6, "{policy:?}: {:e}", apart(&pushed, &want));
+        // The derivative of a projection is symmetric.
+        let cotangent = ConicTangent { x: d.clone(), z: vec![] };
+        let [_, gradient, ..] = derivative.pull(&cotangent, [true; 4], [false; 4]).unwrap();
+        let gradient: Vec<f64> = gradient.iter().map(|g| -g).collect();
+        assert!(apart(&gradient, &pushed) < 1e-9, "{policy:?}");
+    }
+}
+
+#[test]
 fn nodes_obey_the_laws() {
     let tensor = |v: &[f64], dims: &[usize]| Tensor::from_slice(v, dims, &Device::Cpu).unwrap();
     let cones = vec![Cone::Zero(1), Cone::NonNegative(3), Cone::SecondOrder(3), Cone::Exponential];
@@ -193,6 +297,9 @@ fn misuse_is_an_error() {
     let conic = Conic::new(p, a, vec![Cone::NonNegative(3)]).unwrap();
     let data = ConicData { p: &[], q: &[0.0; 2], a: &[1.0; 6], b: &[0.0; 2] };
     assert!(matches!(conic.solve(1, &data), Err(Error::Length { argument: "b", got: 2, .. })));
+    let one = Arc::new(conic.solve(1, &ConicData { b: &[1.0; 3], ..data }).unwrap());
+    assert!(matches!(one.certificate(1), Err(Error::Invalid { .. })));
+    assert!(matches!(one.estimate(usize::MAX), Err(Error::Invalid { .. })));
     let conic = conic.settings(ConicSettings { tolerance: f64::NAN, ..ConicSettings::default() });
     assert!(matches!(
         conic.solve(1, &ConicData { b: &[0.0; 3], ..data }),

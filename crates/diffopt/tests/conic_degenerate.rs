@@ -140,6 +140,122 @@ fn policies_of_cones() {
 }
 
 #[test]
+fn pieces_at_a_kink_are_the_derivatives_on_its_sides() {
+    let mut random = Random::new(2);
+    // All but the cones' apexes have one axis of kinks, and so two pieces.
+    for (cone, c, _) in kinks().into_iter().filter(|(_, c, _)| c.iter().any(|c| *c != 0.0)) {
+        let solution = Projection::new(cone).solve(&c);
+        let mut seen = [0; 2];
+        for _ in 0..20 {
+            let q = random.normals(c.len());
+            let along = ConicData { q: &q, ..ConicData::default() };
+            let want = solution.directional(&along).unwrap();
+            let off = |policy: Degenerate| {
+                let pushed = solution.derivative(&policy).unwrap().push(&along).unwrap();
+                apart(&pushed.x, &want.x).max(apart(&pushed.z, &want.z))
+            };
+            let [active, inactive] = [Degenerate::Active, Degenerate::Inactive].map(off);
+            assert!(
+                active.min(inactive) < 1e-6 && 1e-4 < active.max(inactive),
+                "{cone:?} at {c:?} along {q:?}: off by {active:e} and {inactive:e}"
+            );
+            seen[usize::from(inactive < active)] += 1;
+        }
+        assert!(seen.iter().all(|s| 3 < *s), "{cone:?} at {c:?}: {seen:?}");
+    }
+    // On the curve of the exponential cone, z = 0: I − nnᵀ with the normal n where multipliers move.
+    let growth = (-0.5f64).exp();
+    let solution = Projection::new(Cone::Exponential).solve(&[-0.5, 1.0, growth]);
+    let normal = [-growth, -1.5 * growth, 1.0];
+    let square: f64 = normal.iter().map(|n| n * n).sum();
+    for (policy, share) in [(Degenerate::Active, 1.0), (Degenerate::Average, 0.5)] {
+        let derivative = solution.derivative(&policy).unwrap();
+        for i in 0..3 {
+            let mut x = vec![0.0; 3];
+            x[i] = 1.0;
+            let cotangent = ConicTangent { x, z: vec![] };
+            let [_, q, ..] = derivative.pull(&cotangent, [true; 4], [false; 4]).unwrap();
+            for j in 0..3 {
+                let identity = f64::from(u8::from(i == j));
+                let want = identity - share * normal[i] * normal[j] / square;
+                assert!((-q[j] - want).abs() < 1e-6, "{policy:?} ({i}, {j}): {}, {want}", -q[j]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_loose_row_makes_no_kink_of_others() {
+    // min ½‖x‖² − 2x₀ − ½x₁ − … s.t. 0 ≤ x ≤ 1 in six dimensions, and Σx ≤ 10⁸ or less.
+    let n = 6;
+    let mut rows = vec![0.0; 13 * n];
+    for j in 0..n {
+        (rows[j * n + j], rows[(n + j) * n + j], rows[12 * n + j]) = (1.0, -1.0, 1.0);
+    }
+    let eye: Vec<f64> = (0..n * n).map(|k| f64::from(u8::from(k % (n + 1) == 0))).collect();
+    let (p, p_values) = Pattern::of_dense(n, n, &eye).unwrap();
+    let (a, a_values) = Pattern::of_dense(13, n, &rows).unwrap();
+    let conic = Conic::new(p, a, vec![Cone::NonNegative(13)]).unwrap();
+    let q = [-2.0, -0.5, 1.0, -1.0, 0.0, -0.25];
+    for far in [10.0, 1e4, 1e8, 1e10] {
+        let mut b = [1.0; 13];
+        b[n..12].fill(0.0);
+        b[12] = far;
+        let data = ConicData { p: &p_values, q: &q, a: &a_values, b: &b };
+        let solution = Arc::new(conic.solve(1, &data).unwrap());
+        assert!(solution.is_solved(0), "{far:e}: {}", solution.status(0));
+        assert!(apart(solution.x(0), &[1.0, 0.5, 0.0, 1.0, 0.0, 0.25]) < 1e-9, "{far:e}");
+        // x₃ at its bound and x₄ at its own without pressure.
+        let certificate = solution.certificate(0).unwrap();
+        assert_eq!(certificate.weakly_active, [3, n + 4], "{far:e}: {certificate:?}");
+        assert_eq!(certificate.strongly_active, [0, n + 2], "{far:e}: {certificate:?}");
+        let derivative = solution.derivative(&Degenerate::Average).unwrap();
+        let cotangent = ConicTangent { x: vec![1.0; n], z: vec![] };
+        let [_, dq, _, db] = derivative.pull(&cotangent, [true; 4], [false; 4]).unwrap();
+        assert!(apart(&dq, &[0.0, -1.0, 0.0, -0.5, -0.5, -1.0]) < 1e-9, "{far:e}: {dq:?}");
+        assert!((db[0] - 1.0).abs() < 1e-9 && (db[n + 2] + 1.0).abs() < 1e-9, "{far:e}: {db:?}");
+        let side = solution.directional(&ConicData { q: &[1.0; 6], ..ConicData::default() });
+        let side = side.unwrap().x;
+        assert!(apart(&side, &[0.0, -1.0, 0.0, -1.0, 0.0, -1.0]) < 1e-9, "{far:e}: {side:?}");
+    }
+}
+
+#[test]
+fn a_small_direction_has_the_side_of_a_large_one() {
+    for (cone, c, _) in kinks() {
+        let solution = Projection::new(cone).solve(&c);
+        let q: Vec<f64> = (0..c.len()).map(|i| (1.0 + 2.0 * i as f64).sin()).collect();
+        let along = |size: f64| {
+            let q: Vec<f64> = q.iter().map(|q| size * q).collect();
+            let side = solution.directional(&ConicData { q: &q, ..ConicData::default() }).unwrap();
+            let policy = Degenerate::OneSided(vec![vec![], q.clone(), vec![], vec![]]);
+            let derivative = solution.derivative(&policy).unwrap();
+            let pushed = derivative.push(&ConicData { q: &q, ..ConicData::default() }).unwrap();
+            [side.x, pushed.x].map(|x| x.iter().map(|x| x / size).collect::<Vec<f64>>())
+        };
+        let [want, _] = along(1.0);
+        for size in [1e-100, 1e-12, 1e-8, 1e4, 1e12] {
+            for got in along(size) {
+                assert!(apart(&got, &want) < 1e-6, "{cone:?} at {c:?}, {size:e}: {got:?} {want:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_differentiable_is_refused() {
+    for case in all() {
+        let (conic, [p, q, a, b], _) = as_cones(&case.problem, &case.direction);
+        let data = ConicData { p: &p, q: &q, a: &a, b: &b };
+        let solution = Arc::new(conic.solve(1, &data).unwrap());
+        assert!(!solution.certificate(0).unwrap().is_differentiable(), "{}", case.name);
+        let derivative = solution.derivative(&Degenerate::Refuse).unwrap();
+        let refusal = derivative.refusal(0);
+        assert!(matches!(refusal, Some(Error::NotDifferentiable { .. })), "{}", case.name);
+    }
+}
+
+#[test]
 fn the_central_path_of_a_half_line_is_known() {
     // x(x − θ) = μ: x' = x/(2x − θ).
     let projection = Projection::new(Cone::NonNegative(3));

@@ -166,3 +166,80 @@ fn items_sizes_and_directions_out_of_bounds_are_errors() {
     let nan = QpData::new(&[], &[f64::NAN], (&[], &[]), (&[], &[]));
     assert!(matches!(one.directional(&nan), Err(Error::Invalid { .. })));
 }
+
+#[test]
+fn a_small_direction_has_the_side_of_a_large_one() {
+    // S(θ) = max(0, θ) at θ = 0, where θ = −q.
+    let data = QpData::inequalities(&[1.0], &[0.0], &[-1.0], &[0.0]);
+    let solution = Arc::new(Qp::new(1).inequalities(1).solve(1, &data).unwrap());
+    for size in [1e-300, 1e-30, 1e-12, 1e-10, 1e-8, 1e-7, 1e-3, 1.0, 1e6, 1e12, 1e100] {
+        for sign in [1.0, -1.0] {
+            let q = vec![-sign * size];
+            let want = if sign > 0.0 { size } else { 0.0 };
+            let along = QpData::new(&[], &q, (&[], &[]), (&[], &[]));
+            let side = solution.directional(&along).unwrap();
+            assert!((side.x[0] - want).abs() <= 1e-12 * size, "{sign}·{size:e}: {:?}", side.x);
+            let none = Vec::new;
+            let policy =
+                Degenerate::OneSided(vec![none(), q.clone(), none(), none(), none(), none()]);
+            let pushed = solution.derivative(&policy).unwrap().push(&along).unwrap();
+            assert!((pushed.x[0] - want).abs() <= 1e-12 * size, "{sign}·{size:e}: {pushed:?}");
+        }
+    }
+    // All cases, from tiny to huge.
+    for case in all() {
+        let solution = case.problem.qp().solve(1, &case.problem.data()).unwrap();
+        for size in [1e-9, 1e9] {
+            let mut along = case.problem.clone();
+            along.data = case.direction.clone().map(|d| d.iter().map(|d| size * d).collect());
+            let got = solution.directional(&along.data()).unwrap();
+            let x: Vec<f64> = got.x.iter().map(|x| x / size).collect();
+            assert!(close(&x, &case.plus, 1e-8), "{} times {size:e}: {x:?}", case.name);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_differentiable_is_refused_and_has_its_sides() {
+    for case in all() {
+        let (name, mut along) = (case.name, case.problem.clone());
+        let solution = Arc::new(case.problem.qp().solve(1, &case.problem.data()).unwrap());
+        let refusing = solution.derivative(&Degenerate::Refuse).unwrap();
+        let why = solution.certificate(0).unwrap().why_not().unwrap();
+        match refusing.refusal(0) {
+            Some(Error::NotDifferentiable { item: 0, why: got, .. }) => assert_eq!(*got, why),
+            other => panic!("{name}: {other:?}"),
+        }
+        // Also where no row is weakly active, but multipliers are not unique.
+        for (sign, want) in [(1.0, &case.plus), (-1.0, &case.minus)] {
+            along.data = case.direction.clone().map(|d| d.iter().map(|d| sign * d).collect());
+            let policy = Degenerate::OneSided(along.data.to_vec());
+            let pushed = solution.derivative(&policy).unwrap().push(&along.data()).unwrap();
+            assert!(close(&pushed.x, want, 1e-8), "{name}, side {sign}: {:?}", pushed.x);
+        }
+    }
+    // min ½x² − 2x s.t. x ≤ h₀ and x ≤ h₁ at h = (1, 1): λ = (½, ½), no row is weakly active.
+    let data = QpData::inequalities(&[1.0], &[-2.0], &[1.0, 1.0], &[1.0, 1.0]);
+    let twice = Arc::new(Qp::new(1).inequalities(2).solve(1, &data).unwrap());
+    assert!(twice.certificate(0).unwrap().weakly_active.is_empty());
+    let cotangent = QpTangent { x: vec![1.0], ..QpTangent::default() };
+    let pull = |policy: &Degenerate| {
+        twice.derivative(policy).unwrap().pull(&cotangent, [true; 6], [false; 6])
+    };
+    match pull(&Degenerate::Refuse) {
+        Err(Error::NotDifferentiable { why, .. }) => assert!(why.contains("depend"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    let [.., h] = pull(&Degenerate::Average).unwrap();
+    assert!(close(&h, &[0.5, 0.5], 1e-9), "{h:?}");
+    // Regular ones, large, small and ill-conditioned, are not refused.
+    for (k, ridge) in [(0, 1e-1), (1, 1e-3), (2, 1e-6)] {
+        let regular = Problem::random(k, (8, 2, 9, 20), ridge);
+        let solution = Arc::new(regular.qp().solve(20, &regular.data()).unwrap());
+        let derivative = solution.derivative(&Degenerate::Refuse).unwrap();
+        for i in 0..20 {
+            let differentiable = solution.certificate(i).unwrap().is_differentiable();
+            assert_eq!(derivative.refusal(i).is_none(), differentiable, "{ridge:e}, item {i}");
+        }
+    }
+}

@@ -1,15 +1,16 @@
 //! Roots and fixed points: every solver on every problem, laws to second order, adjoints, what is no root.
 #![allow(clippy::unwrap_used, clippy::panic)] // a failed step is a failed test
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_core_graph::check::{Tolerances, laws, second_order};
 use pullback_core_graph::tensor::to_f64;
-use pullback_core_graph::{Error, Function, Graph, Wrt, function};
+use pullback_core_graph::{Direction, Error, Function, Graph, LinearMap, Wrt, function};
 use pullback_diffopt::root::{
     Adjoint, Anderson, Broyden, FixedPoint, Gmres, Implicit, MatrixFree, Newton, NewtonKrylov,
-    RootSolver,
+    RootProblem, RootSolver,
 };
 
 fn tensor(data: &[f64], dims: &[usize]) -> Tensor {
@@ -21,7 +22,7 @@ struct Shared(Arc<dyn RootSolver>);
 impl RootSolver for Shared {
     fn solve(
         &self,
-        problem: &pullback_diffopt::root::RootProblem<'_>,
+        problem: &RootProblem<'_>,
         guess: &Tensor,
     ) -> pullback_core_graph::Result<Tensor> {
         self.0.solve(problem, guess)
@@ -250,4 +251,84 @@ fn single_precision() {
         .unwrap();
     let node = Implicit::new("root", cubic, Broyden::default()).batch(1).build().unwrap();
     laws(&node, &x, &single).unwrap();
+}
+
+/// A function that counts the pushes through it.
+struct Counted(Arc<dyn Function>, Arc<AtomicUsize>);
+
+struct CountedMap(Box<dyn LinearMap>, Arc<AtomicUsize>);
+
+impl Function for Counted {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn eval(&self, x: &[Tensor]) -> pullback_core_graph::Result<Vec<Tensor>> {
+        self.0.eval(x)
+    }
+
+    fn linearize(
+        &self,
+        x: &[Tensor],
+        wrt: Wrt<'_>,
+    ) -> pullback_core_graph::Result<(Vec<Tensor>, Box<dyn LinearMap>)> {
+        let (y, map) = self.0.linearize(x, wrt)?;
+        Ok((y, Box::new(CountedMap(map, self.1.clone()))))
+    }
+}
+
+impl LinearMap for CountedMap {
+    fn push(&self, dx: &[Option<Tensor>]) -> pullback_core_graph::Result<Direction> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.push(dx)
+    }
+
+    fn pull(&self, dy: &[Option<Tensor>]) -> pullback_core_graph::Result<Direction> {
+        self.0.pull(dy)
+    }
+}
+
+#[test]
+fn steps_far_from_the_root_are_not_exact() {
+    // 4y − y₋ − y₊ + y³ = θ on a ring.
+    let residual = function("ring", |_, v| {
+        let y = v[0];
+        Ok(vec![4.0 * y - y.roll(0, 1) - y.roll(0, -1) + y * y * y - v[1]])
+    });
+    let theta: Vec<f64> = (0..200).map(|i| 20.0 * (1.0 + 0.7 * f64::from(i)).sin()).collect();
+    let x = [tensor(&[0.0; 200], &[200]), tensor(&theta, &[200])];
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::new(Counted(residual.clone(), count.clone()));
+    let node = Implicit::new("root", counted, NewtonKrylov::default()).build().unwrap();
+    let y = to_f64(&node.eval(&x).unwrap()[0]).unwrap();
+    let dense = Implicit::new("root", residual, Newton::default()).build().unwrap();
+    let want = to_f64(&dense.eval(&x).unwrap()[0]).unwrap();
+    assert!(y.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-9));
+    let pushes = count.load(Ordering::Relaxed);
+    assert!(pushes <= 50, "{pushes} pushes");
+}
+
+#[test]
+fn a_batch_is_a_batch_to_the_solver_of_every_adjoint() {
+    let map = function("cell", |_, v| Ok(vec![0.5 * (v[0] + v[1]).tanh()]));
+    let x = [tensor(&[0.0; 6], &[3, 2]), tensor(&[0.3, -0.2, 9.0, 0.1, -5.0, 0.7], &[3, 2])];
+    for adjoint in [Adjoint::Implicit, Adjoint::MatrixFree, Adjoint::Truncated(2)] {
+        let seen = Arc::new(Mutex::new(vec![]));
+        let sizes = seen.clone();
+        let solver = move |problem: &RootProblem<'_>, guess: &Tensor| {
+            sizes.lock().unwrap().push(problem.sizes());
+            Anderson::default().solve(problem, guess)
+        };
+        let node = FixedPoint::new("cell", map.clone(), solver).adjoint(adjoint).batch(1);
+        let all = to_f64(&node.build().unwrap().eval(&x).unwrap()[0]).unwrap();
+        assert_eq!(*seen.lock().unwrap(), [(3, 2)], "{adjoint:?}");
+        // Each element as if it were alone.
+        let node = FixedPoint::new("cell", map.clone(), Anderson::default()).adjoint(adjoint);
+        let node = node.batch(1).build().unwrap();
+        for i in 0..3 {
+            let one = x.clone().map(|t| t.narrow(0, i, 1).unwrap());
+            let alone = to_f64(&node.eval(&one).unwrap()[0]).unwrap();
+            assert_eq!(all[2 * i..2 * i + 2], alone, "{adjoint:?}, element {i}");
+        }
+    }
 }

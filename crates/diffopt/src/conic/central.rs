@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use super::cone::{Cone, Jacobian, assemble, complement, eigen, norm, symmetric_axis};
+use super::cone::{Cone, Jacobian, assemble, eigen, norm, symmetric_axis};
 use super::problem::ConicData;
 use super::solution::ConicSolution;
 use super::system::System;
@@ -62,8 +62,12 @@ impl Cone {
                     vectors.extend(unit.iter().map(|u| sign * half * u));
                     values.push(quotient(l, l, mu));
                 }
-                complement(&unit, quotient(low, high, mu), &mut vectors, &mut values);
-                Some((z, Jacobian::Block { vectors, values }))
+                let rest = quotient(low, high, mu);
+                let jacobian = match k {
+                    2 => Jacobian::Block { vectors, values },
+                    _ => Jacobian::Cap { vectors, values, unit, rest },
+                };
+                Some((z, jacobian))
             }
             Cone::Semidefinite(k) => {
                 let (w, q) = eigen(k, v)?;
@@ -302,11 +306,12 @@ mod tests {
                     };
                     let (up, down) = (moved(h), moved(-h));
                     let mut along = vec![0.0; v.len()];
-                    match jacobian {
+                    match jacobian.expanded() {
                         Jacobian::Rows(values) => {
                             (0..v.len()).for_each(|i| along[i] = values[i] * d[i]);
                         }
-                        Jacobian::Block { vectors, values } => {
+                        Jacobian::Block { vectors, values }
+                        | Jacobian::Cap { vectors, values, .. } => {
                             for (u, w) in vectors.chunks_exact(v.len()).zip(values) {
                                 let inner: f64 = u.iter().zip(&d).map(|(u, d)| u * d).sum();
                                 along.iter_mut().zip(u).for_each(|(a, u)| *a += w * inner * u);

@@ -17,7 +17,7 @@ impl ConicSolution {
     /// matrices; [`ConicSolution::estimate`] is cheaper.
     ///
     /// # Errors
-    /// [`Error::NotSolved`]; [`Error::NotDifferentiable`] at an edge of an exponential or power cone.
+    /// [`Error::NotSolved`]; [`Error::Invalid`] for an item outside of the batch; [`Error::NotDifferentiable`] at an edge of an exponential or power cone.
     pub fn certificate(&self, item: usize) -> Result<Certificate> {
         self.ensure_solved(item)?;
         let critical = self.critical(item)?;
@@ -28,8 +28,8 @@ impl ConicSolution {
     pub(super) fn critical(&self, item: usize) -> Result<Vec<Critical>> {
         let v = self.normal(item);
         let one = |(cone, rows): (super::Cone, std::ops::Range<usize>)| {
-            let kink = self.weak(item) * (1.0 + super::cone::norm(&v[rows.clone()]));
-            cone.critical(&v[rows.clone()], kink).ok_or_else(|| {
+            let v = &v[rows.clone()];
+            cone.critical(v, self.weak(item) * cone.size(v)).ok_or_else(|| {
                 let (node, first) = (self.problem().name.clone(), rows.start);
                 let why = format!("rows {first} to {} are at an edge of their cone", first + 2);
                 Error::NotDifferentiable { node, item, why }

@@ -33,6 +33,22 @@ pub(super) enum Jacobian {
     Rows(Vec<f64>),
     /// `vectors`: dimension × values.len(), column by column.
     Block { vectors: Vec<f64>, values: Vec<f64> },
+    /// The same, and the eigenvalue `rest` on all that is 0 in the first row and at right angles to `unit` in the others: of a second-order cone, whose
+    /// eigenvectors would be as many numbers as its dimension's square.
+    Cap { vectors: Vec<f64>, values: Vec<f64>, unit: Vec<f64>, rest: f64 },
+}
+
+impl Jacobian {
+    /// With all eigenvectors.
+    pub(super) fn expanded(self) -> Self {
+        match self {
+            Jacobian::Cap { mut vectors, mut values, unit, rest } => {
+                complement(&unit, rest, &mut vectors, &mut values);
+                Jacobian::Block { vectors, values }
+            }
+            other => other,
+        }
+    }
 }
 
 /// An eigenvalue at most this is 0.
@@ -98,7 +114,7 @@ impl Cone {
         (0..3).map(|i| v[i] + s[i]).collect()
     }
 
-    /// The derivative of Π_{K*} at v. Where v is within `kink` (relative) of a kink, the eigenvalues there are 1 if `up`, else 0.
+    /// The derivative of Π_{K*} at v. Where v is within `kink` of a kink, the eigenvalues there are 1 if `up`, else 0.
     pub(super) fn jacobian(&self, v: &[f64], kink: f64, up: bool) -> Jacobian {
         match *self {
             Cone::Zero(k) => Jacobian::Rows(vec![1.0; k]),
@@ -107,8 +123,14 @@ impl Cone {
                 Jacobian::Rows(v.iter().map(row).collect())
             }
             Cone::SecondOrder(_) => second_order(v, kink, up),
-            Cone::Exponential => three(exponential::jacobian([-v[0], -v[1], -v[2]], kink, up)),
-            Cone::Power(a) => three(power::jacobian(a, [-v[0], -v[1], -v[2]], kink, up)),
+            Cone::Exponential | Cone::Power(_) if self.margin(v) <= kink => {
+                // At the edges no piece is known; all or nothing bounds them.
+                let rows = |k: usize| Jacobian::Rows(vec![one_if(up); k]);
+                let critical = self.critical(v, kink);
+                critical.map_or_else(|| rows(3), |c| c.piece(3, |_, cone| rows(cone.dimension())))
+            }
+            Cone::Exponential => three(exponential::jacobian([-v[0], -v[1], -v[2]])),
+            Cone::Power(a) => three(power::jacobian(a, [-v[0], -v[1], -v[2]])),
             Cone::Semidefinite(k) => semidefinite(k, v, kink, up),
         }
     }
@@ -123,6 +145,14 @@ impl Cone {
             Cone::Power(a) => power::margin(a, [-v[0], -v[1], -v[2]]),
             Cone::Semidefinite(k) => eigen(k, v)
                 .map_or(0.0, |(w, _)| w.iter().map(|w| w.abs()).fold(f64::INFINITY, f64::min)),
+        }
+    }
+
+    /// The size next to which a distance from a kink is small. Inequalities are each by itself, however far others are from holding with equality.
+    pub(super) fn size(&self, v: &[f64]) -> f64 {
+        match *self {
+            Cone::Zero(_) | Cone::NonNegative(_) => 1.0,
+            _ => 1.0 + norm(v),
         }
     }
 
@@ -166,16 +196,15 @@ fn second_order(v: &[f64], kink: f64, up: bool) -> Jacobian {
     let half = std::f64::consts::FRAC_1_SQRT_2;
     let mut vectors = vec![half];
     vectors.extend(unit.iter().map(|u| half * u));
-    let mut values = vec![1.0];
-    let value = 0.5 * (1.0 + head / size);
-    if NOTHING < value {
-        complement(&unit, value, &mut vectors, &mut values);
+    let (values, rest) = (vec![1.0], 0.5 * (1.0 + head / size));
+    if k == 2 || rest <= NOTHING {
+        return Jacobian::Block { vectors, values };
     }
-    Jacobian::Block { vectors, values }
+    Jacobian::Cap { vectors, values, unit, rest }
 }
 
 /// Appends (0, w) with this eigenvalue for the w of an orthonormal basis of what is at right angles to `unit`.
-pub(super) fn complement(unit: &[f64], value: f64, vectors: &mut Vec<f64>, values: &mut Vec<f64>) {
+fn complement(unit: &[f64], value: f64, vectors: &mut Vec<f64>, values: &mut Vec<f64>) {
     // A Householder reflection that takes the first axis to ±unit has the rest of a basis as its other columns.
     let mut w = unit.to_vec();
     w[0] += if unit[0] < 0.0 { -1.0 } else { 1.0 };

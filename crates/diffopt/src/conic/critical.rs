@@ -27,12 +27,12 @@ impl Critical {
     /// Everything smooth, from the derivative.
     fn smooth(jacobian: Jacobian, dimension: usize) -> Self {
         let mut out = Critical::default();
-        match jacobian {
+        match jacobian.expanded() {
             Jacobian::Rows(values) => {
                 let rows = values.into_iter().enumerate().filter(|(_, d)| NOTHING < *d);
                 out.smooth.extend(rows.map(|(i, d)| (vec![(i, 1.0)], d)));
             }
-            Jacobian::Block { vectors, values } => {
+            Jacobian::Block { vectors, values } | Jacobian::Cap { vectors, values, .. } => {
                 let axes = vectors.chunks_exact(dimension).map(sparse);
                 out.smooth.extend(axes.zip(values));
             }
@@ -48,11 +48,11 @@ impl Critical {
     ) -> Jacobian {
         let mut all = self.smooth.clone();
         for (k, (axes, cone)) in self.kinks.iter().enumerate() {
-            match chosen(k, cone) {
+            match chosen(k, cone).expanded() {
                 Jacobian::Rows(values) => {
                     all.extend(axes.iter().cloned().zip(values).filter(|(_, d)| NOTHING < *d));
                 }
-                Jacobian::Block { vectors, values } => {
+                Jacobian::Block { vectors, values } | Jacobian::Cap { vectors, values, .. } => {
                     for (vector, d) in vectors.chunks_exact(axes.len()).zip(values) {
                         let mut dense = vec![0.0; dimension];
                         for (axis, x) in axes.iter().zip(vector) {

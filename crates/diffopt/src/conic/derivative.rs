@@ -54,7 +54,11 @@ impl ConicSolution {
             let (weak, margin) = self.kinks(item);
             let whole = |systems| Ok(Piece { point: None, systems });
             if weak.is_empty() {
-                return whole(vec![(1.0, self.system(item, true)?)]);
+                let system = self.system(item, true)?;
+                if matches!(policy, Degenerate::Refuse | Degenerate::OneSided(_)) {
+                    self.ensure_regular(item, &system)?;
+                }
+                return whole(vec![(1.0, system)]);
             }
             if let Some((direction, strides)) = &side {
                 let d = direction.item(self.problem.lengths(), *strides, item);
@@ -83,6 +87,21 @@ impl ConicSolution {
         // An error of a one-sided derivative is an error of the policy, as in quadratic programs.
         let pieces: Vec<Result<Piece>> = pieces.collect();
         Ok(ConicDerivative { solution: self.clone(), pieces })
+    }
+
+    /// Errors: the optimality conditions' linear system is singular. (A [`Certificate`](crate::Certificate) says which of its reasons that has, at the cost of
+    /// dense matrices.)
+    fn ensure_regular(&self, item: usize, system: &System) -> Result<()> {
+        let (_, residual) = self.probe(system);
+        if residual < UNSOLVABLE { Ok(()) } else { Err(self.unsolvable(item, residual)) }
+    }
+
+    fn unsolvable(&self, item: usize, residual: f64) -> Error {
+        let why = format!(
+            "the optimality conditions' linear system leaves a relative residual of {residual:e}: the solution or its multipliers \
+             are not unique"
+        );
+        Error::NotDifferentiable { node: self.problem.name.clone(), item, why }
     }
 
     /// The share t of the first system at which t·J₁ + (1 − t)·J₀ has the least norm, J being ∂x/∂(−q, b).
@@ -156,6 +175,11 @@ impl ConicDerivative {
         let strides = direction.strides(problem, self.solution.batch(), true)?;
         let one = |item: usize| {
             let d = direction.item(problem.lengths(), strides, item);
+            if let Err(error) = &self.pieces[item] {
+                let nothing = [d.p, d.q, d.a, d.b].into_iter().all(zero);
+                let (n, m) = problem.sizes();
+                return if nothing { Ok([vec![0.0; n], vec![0.0; m]]) } else { Err(error.clone()) };
+            }
             let (x, z) = self.point(item);
             let mut room = Default::default();
             let d = self.solution.direction(item, &d, &mut room);
@@ -204,6 +228,12 @@ impl ConicDerivative {
             };
             // The transpose of what turns directions of the solution into the user's units is the same diagonal matrix.
             let cotangents = [part(&cotangent.x, n), part(&cotangent.z, m)];
+            if let Err(error) = &self.pieces[item] {
+                let nothing = cotangents.iter().all(|c| zero(c));
+                let lengths = problem.lengths();
+                let zeros = |k: usize| vec![0.0; if wrt[k] { lengths[k] } else { 0 }];
+                return if nothing { Ok([0, 1, 2, 3].map(zeros)) } else { Err(error.clone()) };
+            }
             let [to_x, to_z] = self.solution.tangent(item, cotangents);
             let (u, up) = self.solve(item, &to_x, &to_z)?;
             let (x, z) = self.point(item);
@@ -244,7 +274,7 @@ impl ConicDerivative {
         Ok(out)
     }
 
-    /// (x, z) of an item, in its units.
+    /// (x, z) of an item that has a derivative, in its units.
     fn point(&self, item: usize) -> (&[f64], &[f64]) {
         match &self.pieces[item] {
             Ok(Piece { point: Some([x, z]), .. }) => (x, z),
@@ -253,29 +283,59 @@ impl ConicDerivative {
     }
 
     fn solve(&self, item: usize, r1: &[f64], r2: &[f64]) -> Result<(Vec<f64>, Vec<f64>)> {
-        let systems = match &self.pieces[item] {
-            Ok(piece) => &piece.systems,
-            Err(error) => {
-                if r1.iter().chain(r2).all(|x| *x == 0.0) {
-                    return Ok((vec![0.0; r1.len()], vec![0.0; r2.len()]));
-                }
-                return Err(error.clone());
-            }
-        };
+        let systems = &self.pieces[item].as_ref().map_err(Error::clone)?.systems;
         let (mut dx, mut dz) = (vec![0.0; r1.len()], vec![0.0; r2.len()]);
         for (weight, system) in systems {
             let (x, z, error) = system.solve(r1, r2);
             if error.is_nan() || UNSOLVABLE.max(SINGULAR) < error {
-                let why = format!(
-                    "the optimality conditions' linear system leaves a relative residual of {error:e}: the solution or its \
-                     multipliers are not unique"
-                );
-                let node = self.solution.problem().name.clone();
-                return Err(Error::NotDifferentiable { node, item, why });
+                return Err(self.solution.unsolvable(item, error));
             }
             dx.iter_mut().zip(&x).for_each(|(d, x)| *d += weight * x);
             dz.iter_mut().zip(&z).for_each(|(d, z)| *d += weight * z);
         }
         Ok((dx, dz))
+    }
+}
+
+fn zero(v: &[f64]) -> bool {
+    v.iter().all(|v| *v == 0.0)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a failed step is a failed test
+mod tests {
+    use super::*;
+    use crate::Status;
+    use crate::conic::{Cone, Conic, Pattern};
+
+    #[test]
+    fn an_item_without_numbers_spoils_no_gradient() {
+        // min ½x² + qx s.t. x ≤ 2, the second item where a solver ended without numbers.
+        let one = || Pattern::full(1, 1);
+        let conic = Conic::new(one(), one(), vec![Cone::NonNegative(1)]).unwrap();
+        let data = ConicData { p: &[1.0], q: &[-1.0, -1.0], a: &[1.0], b: &[2.0] };
+        let mut solution = conic.solve(2, &data).unwrap();
+        let lost = &mut solution.items[1];
+        (lost.x[0], lost.z[0], lost.v[0]) = (f64::NAN, f64::NAN, f64::NAN);
+        lost.status = Status::NotConverged { iterations: 1, residual: f64::NAN };
+        let derivative = Arc::new(solution).derivative(&Degenerate::Average).unwrap();
+        let cotangent = ConicTangent { x: vec![1.0, 0.0], z: vec![] };
+        for shared in [[true, false, true, true], [false; 4]] {
+            let pulled = derivative.pull(&cotangent, [true; 4], shared).unwrap();
+            for (gradient, shared) in pulled.iter().zip(shared) {
+                assert_eq!(gradient.len(), if shared { 1 } else { 2 });
+                assert!(gradient.iter().all(|x| x.is_finite()), "{pulled:?}");
+                assert!(gradient.get(1).is_none_or(|x| *x == 0.0), "{pulled:?}");
+            }
+            assert!((pulled[0][0] + 1.0).abs() < 1e-10, "{pulled:?}");
+            assert!((pulled[1][0] + 1.0).abs() < 1e-10, "{pulled:?}");
+        }
+        let along = ConicData { p: &[1.0, 0.0], ..ConicData::default() };
+        let pushed = derivative.push(&along).unwrap();
+        assert!((pushed.x[0] + 1.0).abs() < 1e-10 && pushed.x[1] == 0.0, "{pushed:?}");
+        for along in [&[0.0, 1.0], &[1.0, 1.0]] {
+            let moved = derivative.push(&ConicData { q: along, ..ConicData::default() });
+            assert!(matches!(moved, Err(Error::NotSolved { item: 1, .. })), "{moved:?}");
+        }
     }
 }

@@ -61,21 +61,25 @@ impl ConicSolution {
         let mut room = Default::default();
         let (inner, d) = (self.inner(item), self.direction(item, d, &mut room));
         let (r1, r2) = self.right_hand_sides_at(&inner.x, &inner.z, &d);
-        let (conic, data, places) = self.program(item, &critical, &r1, &r2)?;
-        let [p, q, a, b] = &data;
+        let (conic, mut data, places) = self.program(item, &critical, &r1, &r2)?;
+        // A direction of any size has the same side: it is found for one whose largest number is 1.
+        let [p, q, a, b] = &mut data;
+        let size = q.iter().chain(&*b).fold(0.0f64, |m, x| m.max(x.abs()));
+        let size = if size > 0.0 { size } else { 1.0 };
+        q.iter_mut().chain(&mut *b).for_each(|x| *x /= size);
         let solution = conic.solve(1, &ConicData { p, q, a, b })?;
         if !solution.is_solved(0) {
             let status = solution.status(0);
             return Err(fails(format!("the directional derivative's own program is {status}")));
         }
         let n = problem.sizes().0;
-        let dx = solution.x(0)[..n].to_vec();
+        let mut dx = solution.x(0)[..n].to_vec();
         let mut dz = vec![0.0; r2.len()];
         for (axis, row) in &places {
             axis.iter().for_each(|(i, u)| dz[*i] += u * solution.multipliers(0)[*row]);
         }
         // dv = A·dx + dz − r₂, in which the kinks take their side.
-        let mut dv: Vec<f64> = dz.iter().zip(&r2).map(|(z, r)| z - r).collect();
+        let mut dv: Vec<f64> = dz.iter().zip(&r2).map(|(z, r)| z - r / size).collect();
         problem.a.add_product(self.values(item).1, &dx, &mut dv);
         let jacobians = critical
             .iter()
@@ -88,10 +92,11 @@ impl ConicSolution {
                         .iter()
                         .map(|axis| axis.iter().map(|(i, u)| u * dv[*i]).sum())
                         .collect();
-                    cone.jacobian(&inside, 1e-9 * super::cone::norm(&inside), true)
+                    cone.jacobian(&inside, 1e-9 * super::cone::norm(&inside).max(1.0), true)
                 })
             })
             .collect();
+        dx.iter_mut().chain(&mut dz).for_each(|x| *x *= size);
         Ok(Side { dx, dz, jacobians })
     }
 

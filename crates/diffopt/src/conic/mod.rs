@@ -9,6 +9,7 @@
 mod central;
 mod certificate;
 mod cone;
+mod convex;
 mod critical;
 mod derivative;
 mod directional;

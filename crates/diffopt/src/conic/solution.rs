@@ -102,8 +102,8 @@ pub struct ConicSolution {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct ConicEstimate {
-    /// Relative distance of v = z − s from the nearest kink of the projection onto K*: 0 where strict complementarity fails; ∞ without
-    /// inequalities.
+    /// Distance of v = z − s from the nearest kink of the projection onto K*, of inequalities row by row, of other cones relative to 1 + ‖v‖: 0 where
+    /// strict complementarity fails; ∞ without inequalities.
     pub margin: f64,
     /// Is v on such a kink, to the setting `weak`?
     pub weakly_active: bool,
@@ -138,7 +138,8 @@ impl ConicSolution {
         self.items.len()
     }
 
-    /// x* of an item; without meaning unless it is solved.
+    /// x* of an item; without meaning unless it is solved. Panics for an item outside of the batch, as do all that take one and give no
+    /// `Result`.
     pub fn x(&self, item: usize) -> &[f64] {
         self.items[item].units.as_ref().map_or(&self.items[item].x, |u| &u.x)
     }
@@ -236,6 +237,10 @@ impl ConicSolution {
     }
 
     pub(super) fn ensure_solved(&self, item: usize) -> Result<()> {
+        if self.batch() <= item {
+            let what = format!("item {item} of a batch of {}", self.batch());
+            return Err(Error::invalid(&self.problem.name, what));
+        }
         let status = self.status(item);
         if status.is_solved() {
             return Ok(());
@@ -248,7 +253,8 @@ impl ConicSolution {
         let v = &self.items[item].v;
         let (mut out, mut least) = (Vec::new(), f64::INFINITY);
         for (k, (cone, rows)) in self.problem.blocks().enumerate() {
-            let margin = cone.margin(&v[rows.clone()]) / (1.0 + super::cone::norm(&v[rows]));
+            let v = &v[rows];
+            let margin = cone.margin(v) / cone.size(v);
             if margin <= self.weak(item) {
                 out.push(k);
             }
@@ -271,8 +277,8 @@ impl ConicSolution {
             .problem
             .blocks()
             .map(|(cone, rows)| {
-                let kink = self.weak(item) * (1.0 + super::cone::norm(&v[rows.clone()]));
-                cone.jacobian(&v[rows], kink, up)
+                let v = &v[rows];
+                cone.jacobian(v, self.weak(item) * cone.size(v), up)
             })
             .collect();
         self.factored(item, &jacobians)
@@ -291,23 +297,26 @@ impl ConicSolution {
     /// What one factorization tells about the derivative of an item's solution.
     ///
     /// # Errors
-    /// [`Error::NotSolved`].
+    /// [`Error::NotSolved`]; [`Error::Invalid`] for an item outside of the batch.
     pub fn estimate(&self, item: usize) -> Result<ConicEstimate> {
         self.ensure_solved(item)?;
         Ok(self.estimate_of(item))
     }
 
-    pub(super) fn estimate_of(&self, item: usize) -> ConicEstimate {
-        let (weakly_active, margin) = self.kinks(item);
+    /// A system's largest answer to right-hand sides without structure, 1 at least, and the relative residual that is left.
+    pub(super) fn probe(&self, system: &System) -> (f64, f64) {
         let (n, m) = self.problem.sizes();
         let noise = |k: usize, shift: f64| -> Vec<f64> {
             (0..k).map(|i| (2.399_963 * i as f64 + shift).sin()).collect()
         };
-        let (dx, dz, consistency) = match self.system(item, true) {
-            Ok(system) => system.solve(&noise(n, 1.0), &noise(m, 2.0)),
-            Err(_) => (vec![], vec![], f64::INFINITY),
-        };
-        let response = dx.iter().chain(&dz).fold(1.0f64, |a, x| a.max(x.abs()));
+        let (dx, dz, consistency) = system.solve(&noise(n, 1.0), &noise(m, 2.0));
+        (dx.iter().chain(&dz).fold(1.0f64, |a, x| a.max(x.abs())), consistency)
+    }
+
+    pub(super) fn estimate_of(&self, item: usize) -> ConicEstimate {
+        let (weakly_active, margin) = self.kinks(item);
+        let (response, consistency) =
+            self.system(item, true).map_or((1.0, f64::INFINITY), |s| self.probe(&s));
         let gradient_error = if consistency < UNSOLVABLE {
             self.items[item].residual.max(f64::EPSILON) * response
         } else {

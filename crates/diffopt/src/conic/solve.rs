@@ -2,7 +2,6 @@
 //! conditions, and the verification of whatever was claimed.
 
 use clarabel::algebra::CscMatrix;
-use clarabel::qdldl::{QDLDLFactorisation, QDLDLSettingsBuilder};
 use clarabel::solver::{DefaultSettings, DefaultSolver, IPSolver, SolverStatus, SupportedConeT};
 use rayon::prelude::*;
 
@@ -294,46 +293,6 @@ impl Conic {
     /// Π_{K*}(v)
     pub(super) fn project(&self, v: &[f64]) -> Vec<f64> {
         self.blocks().flat_map(|(cone, rows)| cone.project_dual(&v[rows])).collect()
-    }
-
-    /// A negative curvature of P, if it has one: dᵀPd/‖d‖² for a direction d.
-    pub(super) fn not_convex(&self, d: &ConicData<'_>) -> Option<f64> {
-        let n = self.p.columns;
-        let largest = d.p.iter().fold(0.0f64, |m, x| m.max(x.abs()));
-        if largest == 0.0 {
-            return None;
-        }
-        let (mut starts, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
-        for j in 0..n {
-            let mut diagonal = 1e-10 * largest;
-            for k in self.p.starts[j]..self.p.starts[j + 1] {
-                if self.p.indices[k] == j {
-                    diagonal += d.p[k];
-                } else {
-                    indices.push(self.p.indices[k]);
-                    values.push(d.p[k]);
-                }
-            }
-            indices.push(j);
-            values.push(diagonal);
-            starts.push(indices.len());
-        }
-        let matrix = CscMatrix::new(n, n, starts, indices, values);
-        let settings = QDLDLSettingsBuilder::default().regularize_enable(false).build().ok()?;
-        let factor = QDLDLFactorisation::new(&matrix, Some(settings)).ok()?;
-        let worst = (0..n)
-            .filter(|&k| factor.D[k] < 0.0)
-            .min_by(|&a, &b| factor.D[a].total_cmp(&factor.D[b]))?;
-        // d = L⁻ᵀe_k has dᵀPd = D_k.
-        let mut x = vec![0.0; n];
-        x[worst] = 1.0;
-        for j in (0..n).rev() {
-            let column = factor.L.colptr[j]..factor.L.colptr[j + 1];
-            let sum: f64 = column.map(|k| factor.L.nzval[k] * x[factor.L.rowval[k]]).sum();
-            x[j] -= sum;
-        }
-        let curvature = factor.D[worst] / x.iter().map(|x| x * x).sum::<f64>();
-        (curvature < -1e-9 * largest).then_some(curvature)
     }
 
     fn clarabel(&self, d: &ConicData<'_>, tolerance: f64, strict: bool) -> Option<Candidate> {

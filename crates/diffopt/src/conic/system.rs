@@ -6,9 +6,14 @@
 //! > [P    AᵀU          ] [dx]   [r₁  ]
 //! > [UᵀA  −diag(1/d − 1)] [w ] = [Uᵀr₂]
 //!
+//! (where many columns of U have one eigenvalue and are all that is at right angles to a vector u, it is rows as they are in the place of these columns, and a
+//! multiplier for uᵀdz = 0: U would be as large as the cone's dimension squared, and UᵀA without zeros)
+//!
 //! is symmetric quasi-definite: one sparse LDLᵀ (Vanderbei, Symmetric quasidefinite matrices, 1995) serves every push and pull. A little is
 //! added to the diagonal and corrected by refinement. (The homogeneous embedding that others differentiate is singular at every
 //! solution: its residual N is positively homogeneous, so DN(z)·z = N(z) = 0.)
+
+use std::ops::Range;
 
 use clarabel::algebra::CscMatrix;
 
@@ -28,6 +33,8 @@ const TRIAL: f64 = 1e-10;
 #[derive(Debug, Clone)]
 pub(super) struct System {
     n: usize,
+    /// n, and one multiplier for each second-order cone that is on its curved side.
+    positive: usize,
     size: usize,
     /// K without what was added: columns of the upper triangle.
     matrix: CscMatrix<f64>,
@@ -64,80 +71,28 @@ impl System {
         jacobians: &[Jacobian],
     ) -> Option<Self> {
         let n = problem.a.columns;
-        let (starts, by_rows) = problem.a.by_rows();
-        let mut blocks = Vec::with_capacity(jacobians.len());
-        // Columns n.. of the upper triangle: UᵀA's rows, and the diagonal.
-        let (mut pointers, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
-        for j in 0..n {
-            let mut diagonal = 0.0;
-            for k in problem.p.starts[j]..problem.p.starts[j + 1] {
-                if problem.p.indices[k] == j {
-                    diagonal = p[k];
-                } else {
-                    indices.push(problem.p.indices[k]);
-                    values.push(p[k]);
-                }
-            }
-            indices.push(j);
-            values.push(diagonal);
-            pointers.push(indices.len());
-        }
-        let mut dense = vec![0.0; n];
-        let mut used = vec![usize::MAX; n];
-        let mut column = 0;
+        let caps = jacobians.iter().filter(|j| matches!(j, Jacobian::Cap { .. })).count();
+        let positive = n + caps;
+        let mut columns = Columns::new(problem, p, a, caps);
+        let mut multiplier = n;
         for (jacobian, (_, rows)) in jacobians.iter().zip(problem.blocks()) {
-            let block = match jacobian {
+            match jacobian {
                 Jacobian::Rows(eigenvalues) => {
                     let kept = |i: &usize| NOTHING < eigenvalues[*i];
-                    let picks: Vec<usize> = (0..eigenvalues.len()).filter(kept).collect();
-                    for (c, &i) in picks.iter().enumerate() {
-                        let row = rows.start + i;
-                        for &(j, k) in &by_rows[starts[row]..starts[row + 1]] {
-                            indices.push(j);
-                            values.push(a[k]);
-                        }
-                        indices.push(n + column + c);
-                        values.push(-(1.0 - eigenvalues[i]) / eigenvalues[i]);
-                        pointers.push(indices.len());
-                    }
-                    let count = picks.len();
-                    let (first, rows) = (rows.start, rows.len());
-                    Block { first, rows, column, count, vectors: Vec::new(), picks }
+                    let picks = (0..eigenvalues.len()).filter(kept).collect();
+                    columns.picked(rows, picks, |i| eigenvalues[i], None);
                 }
-                Jacobian::Block { vectors, values: eigenvalues } => {
-                    let dimension = rows.len();
-                    for (c, d) in eigenvalues.iter().enumerate() {
-                        let mut touched = Vec::new();
-                        for (i, u) in vectors[c * dimension..(c + 1) * dimension].iter().enumerate()
-                        {
-                            let row = rows.start + i;
-                            for &(j, k) in &by_rows[starts[row]..starts[row + 1]] {
-                                if used[j] != column + c {
-                                    used[j] = column + c;
-                                    dense[j] = 0.0;
-                                    touched.push(j);
-                                }
-                                dense[j] += u * a[k];
-                            }
-                        }
-                        touched.sort_unstable();
-                        for j in touched {
-                            indices.push(j);
-                            values.push(dense[j]);
-                        }
-                        indices.push(n + column + c);
-                        values.push(-(1.0 - d) / d);
-                        pointers.push(indices.len());
-                    }
-                    let (first, count) = (rows.start, eigenvalues.len());
-                    let (rows, vectors) = (dimension, vectors.clone());
-                    Block { first, rows, column, count, vectors, picks: Vec::new() }
+                Jacobian::Block { vectors, values } => columns.mixed(rows, vectors, values),
+                Jacobian::Cap { vectors, values, unit, rest } => {
+                    columns.mixed(rows.clone(), vectors, values);
+                    let picks = (1..rows.len()).collect();
+                    columns.picked(rows, picks, |_| *rest, Some((multiplier, unit)));
+                    multiplier += 1;
                 }
-            };
-            column += block.count;
-            blocks.push(block);
+            }
         }
-        let size = n + column;
+        let Columns { pointers, indices, values, blocks, count, .. } = columns;
+        let size = positive + count;
         let matrix = CscMatrix::new(size, size, pointers, indices, values);
         let scale = balance(&matrix);
         let mut balanced = matrix.clone();
@@ -154,9 +109,9 @@ impl System {
             for j in 0..size {
                 // The diagonal is the last entry of its column.
                 let at = shifted.colptr[j + 1] - 1;
-                shifted.nzval[at] += if j < n { extra * largest } else { -extra * largest };
+                shifted.nzval[at] += if j < positive { extra * largest } else { -extra * largest };
             }
-            let Some(ldl) = Ldl::new(&shifted, n) else { continue };
+            let Some(ldl) = Ldl::new(&shifted, positive) else { continue };
             let factor = Balanced { ldl, scale: scale.clone() };
             let (_, error) = refined(&matrix, &factor, &trial, 0.1 * TRIAL);
             if error.is_nan() {
@@ -170,7 +125,7 @@ impl System {
             }
         }
         let (_, factor) = best?;
-        Some(System { n, size, matrix, blocks, factor })
+        Some(System { n, positive, size, matrix, blocks, factor })
     }
 
     /// (dx, U·w) of the system with (r₁, Uᵀr₂) on the right, and its relative residual.
@@ -178,7 +133,7 @@ impl System {
         let mut b = r1.to_vec();
         b.resize(self.size, 0.0);
         for block in &self.blocks {
-            let out = &mut b[self.n + block.column..self.n + block.column + block.count];
+            let out = &mut b[self.positive + block.column..][..block.count];
             let rows = &r2[block.first..block.first + block.rows];
             for (c, out) in out.iter_mut().enumerate() {
                 *out = match block.picks.get(c) {
@@ -193,7 +148,7 @@ impl System {
         let (mut x, error) = refined(&self.matrix, &self.factor, &b, 1e-15);
         let mut up = vec![0.0; r2.len()];
         for block in &self.blocks {
-            let w = &x[self.n + block.column..self.n + block.column + block.count];
+            let w = &x[self.positive + block.column..][..block.count];
             let rows = &mut up[block.first..block.first + block.rows];
             for (c, w) in w.iter().enumerate() {
                 match block.picks.get(c) {
@@ -207,6 +162,138 @@ impl System {
         }
         x.truncate(self.n);
         (x, up, error)
+    }
+}
+
+/// The matrix K in the making, column by column of its upper triangle.
+struct Columns<'a> {
+    positive: usize,
+    a: &'a [f64],
+    /// A by rows: starts, and (column, place of the value).
+    rows: (Vec<usize>, Vec<(usize, usize)>),
+    pointers: Vec<usize>,
+    indices: Vec<usize>,
+    values: Vec<f64>,
+    blocks: Vec<Block>,
+    /// Columns of U so far.
+    count: usize,
+    /// A row of UᵀA in the making, and which column of U last touched its entries.
+    dense: Vec<f64>,
+    used: Vec<usize>,
+}
+
+impl<'a> Columns<'a> {
+    /// The columns of P, and those of `caps` multipliers.
+    fn new(problem: &Conic, p: &[f64], a: &'a [f64], caps: usize) -> Self {
+        let n = problem.a.columns;
+        let (mut pointers, mut indices, mut values) = (vec![0], Vec::new(), Vec::new());
+        for j in 0..n {
+            let mut diagonal = 0.0;
+            for k in problem.p.starts[j]..problem.p.starts[j + 1] {
+                if problem.p.indices[k] == j {
+                    diagonal = p[k];
+                } else {
+                    indices.push(problem.p.indices[k]);
+                    values.push(p[k]);
+                }
+            }
+            indices.push(j);
+            values.push(diagonal);
+            pointers.push(indices.len());
+        }
+        for j in n..n + caps {
+            indices.push(j);
+            values.push(0.0);
+            pointers.push(indices.len());
+        }
+        Columns {
+            positive: n + caps,
+            a,
+            rows: problem.a.by_rows(),
+            pointers,
+            indices,
+            values,
+            blocks: Vec::new(),
+            count: 0,
+            dense: vec![0.0; n],
+            used: vec![usize::MAX; n],
+        }
+    }
+
+    /// Columns of U that are unit vectors: of the rows `picks`, with their eigenvalues. With a multiplier, whose place is given, only what is at right
+    /// angles to its vector (of the rows after the first) counts.
+    fn picked(
+        &mut self,
+        rows: Range<usize>,
+        picks: Vec<usize>,
+        eigenvalue: impl Fn(usize) -> f64,
+        multiplier: Option<(usize, &[f64])>,
+    ) {
+        for (c, &i) in picks.iter().enumerate() {
+            let row = rows.start + i;
+            for &(j, k) in &self.rows.1[self.rows.0[row]..self.rows.0[row + 1]] {
+                self.indices.push(j);
+                self.values.push(self.a[k]);
+            }
+            if let Some((place, vector)) = multiplier {
+                self.indices.push(place);
+                self.values.push(vector[i - 1]);
+            }
+            self.close(c, eigenvalue(i));
+        }
+        let count = picks.len();
+        self.block(Block {
+            first: rows.start,
+            rows: rows.len(),
+            column: self.count,
+            count,
+            vectors: Vec::new(),
+            picks,
+        });
+    }
+
+    /// Columns of U that mix rows.
+    fn mixed(&mut self, rows: Range<usize>, vectors: &[f64], eigenvalues: &[f64]) {
+        for (c, (vector, d)) in vectors.chunks_exact(rows.len()).zip(eigenvalues).enumerate() {
+            let mut touched = Vec::new();
+            for (row, u) in rows.clone().zip(vector) {
+                for &(j, k) in &self.rows.1[self.rows.0[row]..self.rows.0[row + 1]] {
+                    if self.used[j] != self.count + c {
+                        self.used[j] = self.count + c;
+                        self.dense[j] = 0.0;
+                        touched.push(j);
+                    }
+                    self.dense[j] += u * self.a[k];
+                }
+            }
+            touched.sort_unstable();
+            for j in touched {
+                self.indices.push(j);
+                self.values.push(self.dense[j]);
+            }
+            self.close(c, *d);
+        }
+        let (count, vectors) = (eigenvalues.len(), vectors.to_vec());
+        self.block(Block {
+            first: rows.start,
+            rows: rows.len(),
+            column: self.count,
+            count,
+            vectors,
+            picks: Vec::new(),
+        });
+    }
+
+    /// Ends column c of a block with its diagonal 1 − 1/d.
+    fn close(&mut self, c: usize, d: f64) {
+        self.indices.push(self.positive + self.count + c);
+        self.values.push(-(1.0 - d) / d);
+        self.pointers.push(self.indices.len());
+    }
+
+    fn block(&mut self, block: Block) {
+        self.count += block.count;
+        self.blocks.push(block);
     }
 }
 

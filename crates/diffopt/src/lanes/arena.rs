@@ -11,18 +11,6 @@ pub(crate) struct Arena {
     offset: usize,
 }
 
-impl Clone for Arena {
-    /// A copy has an alignment of its own, so the numbers may lie elsewhere in its block.
-    fn clone(&self) -> Self {
-        let length = self.data.len().saturating_sub(LINE / size_of::<f64>());
-        let mut copy = Arena::default();
-        copy.reserve(length);
-        let (to, from) = (copy.offset, self.offset);
-        copy.data[to..to + length].copy_from_slice(&self.data[from..from + length]);
-        copy
-    }
-}
-
 impl Arena {
     /// At least `length` numbers, with any contents.
     pub(crate) fn reserve(&mut self, length: usize) {
@@ -68,8 +56,23 @@ impl Pool {
         arena
     }
 
+    /// A copy of the first `length` numbers of a block, in one that is not in use. (Its alignment is its own, so they may lie elsewhere in it.)
+    pub(crate) fn copy(&self, of: &Arena, length: usize) -> Arena {
+        let mut copy = self.take(length);
+        let [to] = copy.cut([length]);
+        let [from] = of.view([length]);
+        to.copy_from_slice(from);
+        copy
+    }
+
     /// Keeps a block.
     pub(crate) fn give(&self, arena: Arena) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(arena);
+    }
+
+    /// How many blocks are kept.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }

@@ -7,13 +7,17 @@ use pulp::Simd;
 use super::data::QpData;
 use super::group::{Group, Size};
 use super::interior_point::{Progress, State, Target, Work, interior_point};
+use super::kkt::{Kkt, Scratch};
 use super::local::{Local, Row, side, weakness};
 use super::polish::{RHO, Room, STIFF, factor};
-use super::sensitivity::{Piece, Point, QpDerivative};
+use super::sensitivity::{Piece, Point, QpDerivative, REFINE};
 use super::solution::QpSolution;
-use crate::degenerate::{Certificate, Degenerate};
-use crate::lanes::{PerLane, Task, WIDEST, cholesky, dispatch, gram};
+use crate::degenerate::{Certificate, Degenerate, SINGULAR};
+use crate::lanes::{Arena, PerLane, Task, WIDEST, cholesky, dispatch, gram, largest};
 use crate::{Error, Result};
+
+/// A relative residual below which a linear system is solved whatever stands on the right.
+const CONSISTENT: f64 = 1e-9;
 
 impl QpSolution {
     /// What is known about the derivative of an item's solution. Costs some O((n + p + m)³): eigenvalues and singular values.
@@ -59,7 +63,10 @@ impl QpSolution {
         };
         for (k, group) in self.groups.iter().enumerate() {
             let first = k * group.width;
-            let weak = self.with_weak_rows(group, first);
+            let mut weak = self.with_weak_rows(group, first);
+            if matches!(policy, Degenerate::Refuse | Degenerate::OneSided(_)) {
+                self.add_nearly_singular(group, first, &mut weak);
+            }
             let has = |l: &usize| weak[*l] && !out.refused.contains_key(&(first + l));
             let weak: Vec<usize> = (0..group.count).filter(has).collect();
             if weak.is_empty() {
@@ -71,8 +78,9 @@ impl QpSolution {
                 Degenerate::Refuse => {
                     for &l in &weak {
                         let (node, item) = (self.qp.name.clone(), first + l);
-                        let why = self.certificate(item)?.why_not().unwrap_or_default();
-                        out.refused.insert(item, Error::NotDifferentiable { node, item, why });
+                        if let Some(why) = self.certificate(item)?.why_not() {
+                            out.refused.insert(item, Error::NotDifferentiable { node, item, why });
+                        }
                     }
                     vec![Piece::whole(group.clone())]
                 }
@@ -175,6 +183,15 @@ impl QpSolution {
         found
     }
 
+    /// Adds the items whose derivative's linear system may be singular: active rows that depend on each other, or no curvature. What the factor
+    /// answers to a right-hand side without structure tells: a certificate costs far more.
+    fn add_nearly_singular(&self, group: &Group, first: usize, found: &mut PerLane<bool>) {
+        let near = dispatch(group.width > 1, Probe { group, size: self.size });
+        for lane in 0..group.count {
+            found[lane] |= self.is_solved(first + lane) && near[lane];
+        }
+    }
+
     /// The sides of all rows of a group's items.
     fn sides_of(&self, group: &Group, first: usize) -> Vec<Vec<Row>> {
         let f = group.view();
@@ -234,6 +251,42 @@ impl Task for Refactor<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         factor(simd, self.size, &mut self.group.fields(), &mut Room::default());
+    }
+}
+
+struct Probe<'a> {
+    group: &'a Group,
+    size: Size,
+}
+
+impl Task for Probe<'_> {
+    type Output = PerLane<bool>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Output {
+        let Probe { group, size } = self;
+        let (f, width) = (group.view(), S::F64_LANES);
+        let mut arena = Arena::default();
+        let lengths = [size.n, size.r].repeat(4);
+        arena.reserve(lengths.iter().sum::<usize>() * width);
+        let (n, r) = (size.n * width, size.r * width);
+        let [r_d, r_p, u, v, e_d, e_p, t_x, t_y] = arena.cut([n, r, n, r, n, r, n, r]);
+        for (i, b) in r_d.iter_mut().chain(&mut *r_p).enumerate() {
+            *b = (2.399_963 * (i / width) as f64 + 1.0).sin();
+        }
+        let (q_matrix, c_matrix, w) = (f.q_matrix, f.c_matrix, f.w);
+        let (l, inverse, sigma, rho) = (f.l, f.inverse, None, 0.0);
+        let kkt = Kkt { size, q_matrix, c_matrix, l, inverse, w, sigma, rho };
+        let mut scratch = Scratch { e_d, e_p, t_x, t_y };
+        let all = [true; WIDEST];
+        let residual = kkt.solve(simd, (r_d, r_p), (u, v), &mut scratch, REFINE, &all);
+        let (u, v) = (largest(simd, u), largest(simd, v));
+        let mut out = [false; WIDEST];
+        for l in 0..width {
+            let clear = residual[l] < CONSISTENT && u[l].max(v[l]) < 1e-2 / SINGULAR;
+            out[l] = !clear;
+        }
+        out
     }
 }
 

@@ -104,10 +104,14 @@ impl QpSolution {
             }
             slope[j] = local.cost * local.d[j] * sum;
         }
+        // A direction of any size has the same side: it is found for one whose largest number is 1.
+        let size = largest(&slope).max(active.iter().fold(0.0, |m, &i| m.max(shift[i].abs())));
+        let size = if size > 0.0 { size } else { 1.0 };
+        slope.iter_mut().for_each(|x| *x /= size);
         let collect = |rows: &[usize]| -> (Vec<f64>, Vec<f64>) {
             (
                 rows.iter().flat_map(|&i| local.row(i)).copied().collect(),
-                rows.iter().map(|&i| -shift[i]).collect(),
+                rows.iter().map(|&i| -shift[i] / size).collect(),
             )
         };
         let ((a, b), (g, h)) = (collect(&rows[0]), collect(&rows[1]));
@@ -119,18 +123,23 @@ impl QpSolution {
         }
         let mut side =
             Side { dx: solution.x(0).to_vec(), dy: vec![0.0; r], active: vec![false; r] };
-        side.dx.iter_mut().zip(&local.d).for_each(|(dx, d)| *dx *= d);
+        side.dx.iter_mut().zip(&local.d).for_each(|(dx, d)| *dx *= size * d);
         for (k, &i) in rows[0].iter().enumerate() {
             side.dy[i] = solution.equality_multipliers(0)[k];
             side.active[i] = true;
         }
         for (k, &i) in rows[1].iter().enumerate() {
             side.dy[i] = solution.inequality_multipliers(0)[k];
+            // Of the direction of size 1, as are the slack and the multiplier.
             side.active[i] = solution.slacks(0)[k] <= side.dy[i].max(weak);
         }
         for (dy, e) in side.dy.iter_mut().zip(&local.e) {
-            *dy *= e / local.cost;
+            *dy *= size * (e / local.cost);
         }
         Ok(side)
     }
+}
+
+fn largest(v: &[f64]) -> f64 {
+    v.iter().fold(0.0, |m, x| m.max(x.abs()))
 }

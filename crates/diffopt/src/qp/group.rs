@@ -34,7 +34,7 @@ impl Size {
 }
 
 /// Everything about W problems that outlives their solution.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) size: Size,
     pub(crate) width: usize,
@@ -45,6 +45,15 @@ pub(crate) struct Group {
     pool: Pool,
     /// k
     pub(crate) cost: PerLane,
+}
+
+impl Clone for Group {
+    /// Into memory of the pool, to which it will go back.
+    fn clone(&self) -> Self {
+        let length = Group::lengths(self.size, self.width).iter().sum();
+        let (arena, pool) = (self.pool.copy(&self.arena, length), self.pool.clone());
+        Group { arena, pool, ..*self }
+    }
 }
 
 impl Drop for Group {
@@ -323,5 +332,37 @@ fn scale_cost<S: Simd>(
         for l in 0..width {
             x[l] *= cost[l];
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a failed step is a failed test
+mod tests {
+    use std::sync::Arc;
+
+    use crate::Degenerate;
+    use crate::qp::{Qp, QpData, QpTangent};
+
+    #[test]
+    fn derivatives_take_the_memory_of_those_that_are_gone() {
+        // min ½(x − θ)² s.t. x ≥ 0 at θ = 0: derivatives there are made of copies of the solver's memory.
+        let qp = Qp::new(1).inequalities(1);
+        let q = [0.0; 20];
+        let data = QpData::inequalities(&[1.0], &q, &[-1.0], &[0.0]);
+        let cotangent = QpTangent { x: vec![1.0; q.len()], ..QpTangent::default() };
+        let policies = [Degenerate::Average, Degenerate::Active, Degenerate::CentralPath(1e-2)];
+        let mut kept = vec![];
+        for _ in 0..40 {
+            let solution = Arc::new(qp.solve(q.len(), &data).unwrap());
+            let copy = Arc::new((*solution).clone());
+            for policy in &policies {
+                let derivative = copy.derivative(policy).unwrap();
+                derivative.pull(&cotangent, [true; 6], [false; 6]).unwrap();
+            }
+            let pool = solution.groups[0].pool.clone();
+            drop((solution, copy));
+            kept.push(pool.kept());
+        }
+        assert!(kept.iter().all(|k| *k == kept[0]), "{kept:?}");
     }
 }

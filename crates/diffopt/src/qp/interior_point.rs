@@ -15,13 +15,16 @@ use super::group::{Fields, Size};
 use super::kkt::{Kkt, Refinement, Scratch};
 use super::residual::{Relative, Residuals, worst};
 use crate::lanes::{
-    Arena, PerLane, WIDEST, add_transposed, cholesky, gram, product, step, store, substitute,
+    Arena, PerLane, WIDEST, add_transposed, cholesky, gram, load, magnitude, product, step, store,
+    substitute,
 };
 
 /// ρ, in scaled units.
 const RHO: f64 = 1e-9;
 /// How close a step may come to the boundary.
 const TO_BOUNDARY: f64 = 0.995;
+/// A right-hand side this many times as large as the least one, and 1, is that of a loose row.
+const LOOSE: f64 = 1e3;
 /// A step shorter than this is followed by one that mostly centres.
 const SHORT: f64 = 0.2;
 
@@ -241,7 +244,8 @@ pub(crate) fn interior_point<S: Simd>(
     }
 }
 
-/// x, y and s from one linear system, s and y shifted into the inside (Andersen, Dahl, Vandenberghe, CVXOPT 2013, section 7).
+/// x, y and s from one linear system, s and y shifted into the inside (Andersen, Dahl, Vandenberghe, CVXOPT 2013, section 7). The system is one
+/// of least squares in which all rows count alike: loose ones, which would draw x towards their bounds, count as nearer than they are.
 #[inline(always)]
 fn start<S: Simd>(simd: S, size: Size, f: &mut Fields<'_>, v: &mut Parts<'_>) {
     let Size { n, p, r, .. } = size;
@@ -250,17 +254,22 @@ fn start<S: Simd>(simd: S, size: Size, f: &mut Fields<'_>, v: &mut Parts<'_>) {
     f.w[p * width..].fill(1.0);
     gram(simd, (n, r), f.q_matrix, 1e-6, f.c_matrix, f.w, f.l, v.panel);
     cholesky(simd, n, 1e-300, f.l, f.inverse, &mut [0; WIDEST]);
+    let limit = limits(simd, &f.c[p * width..]);
+    if let Some(limit) = &limit {
+        limited(simd, p * width, limit, f.c, v.b_p);
+    }
+    let c = if limit.is_some() { &*v.b_p } else { &*f.c };
     for i in 0..v.x.len() {
         v.x[i] = -f.q[i];
     }
     for i in 0..v.y.len() {
-        v.y[i] = f.w[i] * f.c[i];
+        v.y[i] = f.w[i] * c[i];
     }
     add_transposed(simd, (r, n), f.c_matrix, v.y, v.x);
     substitute(simd, n, f.l, f.inverse, v.x);
     product(simd, (r, n), f.c_matrix, v.x, v.y);
     for i in 0..v.y.len() {
-        v.y[i] = f.w[i] * (v.y[i] - f.c[i]);
+        v.y[i] = f.w[i] * (v.y[i] - c[i]);
         v.s[i] = if i < p * width { 0.0 } else { -v.y[i] };
     }
     for part in [&mut v.y[p * width..], &mut v.s[p * width..]] {
@@ -272,9 +281,54 @@ fn start<S: Simd>(simd: S, size: Size, f: &mut Fields<'_>, v: &mut Parts<'_>) {
         }
         for part in part.chunks_exact_mut(width) {
             for l in 0..width {
-                part[l] = if least[l] < 1e-2 { part[l] + (1.0 - least[l]) } else { part[l] };
+                part[l] = if least[l] < 1e-2 { (part[l] - least[l]) + 1.0 } else { part[l] };
             }
         }
+    }
+    if let Some(limit) = &limit {
+        // A loose row has all of its slack, and takes no part in μ beyond that of the others.
+        for i in p * width..v.s.len() {
+            let more = f.c[i] - c[i];
+            if limit[i % width] < f.c[i] {
+                v.s[i] += more;
+                v.y[i] = v.y[i].min(1.0 / v.s[i]);
+            }
+        }
+    }
+}
+
+/// In each lane the size from which on a right-hand side is far above the least one that is not 0: of a loose row, a bound that is there for form's
+/// sake, say. `None` if no lane has such rows.
+#[inline(always)]
+fn limits<S: Simd>(simd: S, c: &[f64]) -> Option<PerLane> {
+    let c = S::as_simd_f64s(c).0;
+    let zero = simd.splat_f64s(0.0);
+    let mut most = zero;
+    for c in c {
+        most = simd.max_f64s(magnitude(simd, *c), most);
+    }
+    let width = S::F64_LANES;
+    if !store(simd, most)[..width].iter().any(|most| LOOSE < *most) {
+        return None;
+    }
+    let mut least = simd.splat_f64s(f64::INFINITY);
+    for c in c {
+        let size = magnitude(simd, *c);
+        let less = simd.and_m64s(simd.less_than_f64s(zero, size), simd.less_than_f64s(size, least));
+        least = simd.select_f64s(less, size, least);
+    }
+    Some(store(simd, least).map(|least| LOOSE * (1.0 + least)))
+}
+
+/// `to` ← the right-hand sides with those of inequalities not beyond ±limit.
+#[inline(always)]
+fn limited<S: Simd>(simd: S, from: usize, limit: &PerLane, c: &[f64], to: &mut [f64]) {
+    to[..from].copy_from_slice(&c[..from]);
+    let limit = load(simd, limit);
+    let low = simd.sub_f64s(simd.splat_f64s(0.0), limit);
+    let to = S::as_mut_simd_f64s(&mut to[from..]).0;
+    for (to, c) in to.iter_mut().zip(S::as_simd_f64s(&c[from..]).0) {
+        *to = simd.max_f64s(simd.min_f64s(*c, limit), low);
     }
 }
 

@@ -249,7 +249,10 @@ impl Local {
                 b[j] += self.row(i)[j] * self.y[i];
             }
         }
-        let q: Vec<f64> = active.iter().map(|&i| -g[i]).collect();
+        // A direction of any size has the same vertex.
+        let size = active.iter().fold(0.0f64, |m, &i| m.max(g[i].abs()));
+        let size = if size > 0.0 { size } else { 1.0 };
+        let q: Vec<f64> = active.iter().map(|&i| -g[i] / size).collect();
         let mut bounds = vec![0.0; signed.len() * k];
         signed.iter().enumerate().for_each(|(row, &t)| bounds[row * k + t] = -1.0);
         let h = vec![0.0; signed.len()];

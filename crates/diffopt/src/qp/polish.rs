@@ -19,7 +19,8 @@ pub(crate) const RHO: f64 = 1e-9;
 pub(crate) const STIFF: f64 = 1e7;
 /// Pivots of H below this are no curvature at all.
 pub(crate) const LEAST: f64 = 1e-12;
-/// Multipliers and slacks may be this far below 0, relative to 1 and the largest of their kind, before their row changes sides.
+/// A multiplier may be this far below 0, relative to 1 and the largest of them, and a slack, relative to 1, its own right-hand side and the largest
+/// unknown, before their row changes sides.
 const SIGN: f64 = 1e-10;
 
 /// The refinement of the first step and of the second, whose right-hand side is small.
@@ -70,8 +71,9 @@ pub(crate) fn polish<S: Simd>(
         if again[..width].contains(&true) {
             newton(simd, size, f, cost, room, &again, AGAIN);
         }
-        let relative = room.residuals(size, width).compute(simd, size, f, cost, [f.x, f.y, f.s]);
+        // What is clipped shows in the residual: a slack that is put to 0 in its row, a multiplier in the gradient.
         let changed = repair(simd, size, f, &open, pass + 1 < passes);
+        let relative = room.residuals(size, width).compute(simd, size, f, cost, [f.x, f.y, f.s]);
         for l in 0..width {
             if !open[l] {
                 continue;
@@ -160,9 +162,10 @@ fn newton<S: Simd>(
     let width = S::F64_LANES;
     let (n, r) = (size.n * width, size.r * width);
     let [r_d, r_p, dx, dy, e_d, e_p, t_x, t_y] = room.arena.cut([n, r, n, r, n, r, n, r]);
-    f.s.fill(0.0);
+    // Cx − c: without slacks.
+    t_y.fill(0.0);
     let residuals = Residuals { r_d, r_p, qx: e_d, cy: t_x };
-    residuals.compute(simd, size, f, cost, [f.x, f.y, f.s]);
+    residuals.compute(simd, size, f, cost, [f.x, f.y, t_y]);
     let mut before = Largest::new(simd);
     let zero = simd.splat_f64s(0.0);
     for x in &mut *S::as_mut_simd_f64s(r_d).0 {
@@ -185,17 +188,18 @@ fn newton<S: Simd>(
         sigma: None,
         rho: 0.0,
     };
-    let mut scratch = Scratch { e_d, e_p, t_x, t_y };
+    let mut scratch = Scratch { e_d, e_p, t_x, t_y: &mut *t_y };
     kkt.solve(simd, (r_d, r_p), (dx, dy), &mut scratch, refinement, open);
     let open = mask(simd, open);
     add(simd, open, f.x, dx, 1.0);
     add(simd, open, f.y, dy, 1.0);
-    crate::lanes::product(simd, (size.r, size.n), f.c_matrix, f.x, f.s);
-    let [c, active] = [&*f.c, &*f.active].map(|v| &S::as_simd_f64s(v).0[..size.r]);
+    crate::lanes::product(simd, (size.r, size.n), f.c_matrix, f.x, t_y);
+    let [c, active, cx] = [&*f.c, &*f.active, &*t_y].map(|v| &S::as_simd_f64s(v).0[..size.r]);
     let s = &mut S::as_mut_simd_f64s(f.s).0[..size.r];
     for i in 0..size.r {
-        let inside = simd.sub_f64s(c[i], s[i]);
-        s[i] = simd.select_f64s(simd.less_than_f64s(zero, active[i]), zero, inside);
+        let inside = simd.sub_f64s(c[i], cx[i]);
+        let slack = simd.select_f64s(simd.less_than_f64s(zero, active[i]), zero, inside);
+        s[i] = simd.select_f64s(open, slack, s[i]);
     }
     before
 }
@@ -209,25 +213,29 @@ fn repair<S: Simd>(
     open: &PerLane<bool>,
     change: bool,
 ) -> PerLane<bool> {
-    let Size { p, r, .. } = size;
+    let Size { n, p, r, .. } = size;
     let (zero, one) = (simd.splat_f64s(0.0), simd.splat_f64s(1.0));
+    let x = &S::as_simd_f64s(f.x).0[..n];
     let c = &S::as_simd_f64s(f.c).0[..r];
     let y = &mut S::as_mut_simd_f64s(f.y).0[..r];
     let s = &mut S::as_mut_simd_f64s(f.s).0[..r];
     let active = &mut S::as_mut_simd_f64s(f.active).0[..r];
-    let (mut y_scale, mut s_scale) = (one, one);
-    for i in 0..r {
-        y_scale = simd.max_f64s(magnitude(simd, y[i]), y_scale);
-        s_scale = simd.max_f64s(magnitude(simd, c[i]), s_scale);
+    let (mut y_scale, mut x_scale) = (one, one);
+    for y in &*y {
+        y_scale = simd.max_f64s(magnitude(simd, *y), y_scale);
+    }
+    for x in x {
+        x_scale = simd.max_f64s(magnitude(simd, *x), x_scale);
     }
     let sign = simd.splat_f64s(-SIGN);
-    let [y_least, s_least] = [y_scale, s_scale].map(|scale| simd.mul_f64s(sign, scale));
+    let y_least = simd.mul_f64s(sign, y_scale);
     let open = mask(simd, open);
     let mut changed = zero;
     for i in p..r {
         let on = simd.less_than_f64s(zero, active[i]);
         let value = simd.select_f64s(on, y[i], s[i]);
         let negative = simd.and_m64s(open, simd.less_than_f64s(value, zero));
+        let s_least = simd.mul_f64s(sign, simd.max_f64s(magnitude(simd, c[i]), x_scale));
         let least = simd.select_f64s(on, y_least, s_least);
         let wrong = simd.and_m64s(negative, simd.less_than_f64s(value, least));
         changed = simd.select_f64s(wrong, one, changed);

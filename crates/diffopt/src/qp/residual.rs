@@ -108,3 +108,21 @@ impl Residuals<'_> {
         out
     }
 }
+
+/// The largest violation of a row Cx + s = c in one lane, relative to the row's own terms and 1, in the user's units. (The primal residual above is relative
+/// to the largest terms of all rows, next to which a row may be lost.)
+pub(crate) fn row_violation(size: Size, width: usize, lane: usize, f: &Fields<'_>) -> f64 {
+    let Size { n, r, .. } = size;
+    let at = |i: usize| i * width + lane;
+    let one = |i: usize| {
+        let (s, c, unit) = (f.s[at(i)], f.c[at(i)], f.e_inverse[at(i)]);
+        let (mut sum, mut largest) = (s - c, s.abs().max(c.abs()));
+        for j in 0..n {
+            let term = f.c_matrix[at(i * n + j)] * f.x[at(j)];
+            sum += term;
+            largest = largest.max(term.abs());
+        }
+        sum.abs() * unit / (1.0 + largest * unit)
+    };
+    (0..r).map(one).fold(0.0, |most, x| if x > most || x.is_nan() { x } else { most })
+}

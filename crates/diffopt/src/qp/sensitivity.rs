@@ -28,7 +28,7 @@ use crate::lanes::{Arena, PerLane, Task, WIDEST, dispatch};
 use crate::{Error, Result};
 
 /// How exactly the linear systems of derivatives are solved, and from which relative residual on they count as unsolvable.
-const REFINE: Refinement = Refinement { most: 10, tolerance: 1e-14, floor: 0.0 };
+pub(super) const REFINE: Refinement = Refinement { most: 10, tolerance: 1e-14, floor: 0.0 };
 const UNSOLVABLE: f64 = 1e-6;
 
 /// Directions or cotangents of the solution: x \[batch×n\], ν \[batch×p\], λ \[batch×m\].
@@ -103,7 +103,12 @@ impl QpDerivative {
         let (all_x, [nu, lambda]) = self.point();
         let (mut right_d, mut right_p) = (vec![0.0; batch * n], vec![0.0; batch * r]);
         for item in 0..batch {
-            let [dq_matrix, dq, da, db, dg, dh] = direction.item(item);
+            let parts = direction.item(item);
+            // An item without a solution may have no numbers either; a zero direction of it is one of nothing.
+            if self.refused.contains_key(&item) && parts.iter().all(|d| zero(d)) {
+                continue;
+            }
+            let [dq_matrix, dq, da, db, dg, dh] = parts;
             let x = &all_x[item * n..(item + 1) * n];
             let out = &mut right_d[item * n..(item + 1) * n];
             for (out, dq) in out.iter_mut().zip(dq) {
@@ -226,7 +231,7 @@ impl QpDerivative {
         let (x, [nu, lambda]) = self.point();
         for k in (0..6).filter(|&k| wrt[k] && shared[k]) {
             out[k] = vec![0.0; each[k]];
-            for item in 0..batch {
+            for item in (0..batch).filter(|item| !self.refused.contains_key(item)) {
                 let solved = Solved {
                     x: &x[item * n..(item + 1) * n],
                     y: [&nu[item * p..(item + 1) * p], &lambda[item * m..(item + 1) * m]],
@@ -252,7 +257,6 @@ impl QpDerivative {
         let (n, p, m) = s.qp.sizes();
         let r = p + m;
         for (&item, error) in &self.refused {
-            let zero = |v: &[f64]| v.iter().all(|v| *v == 0.0);
             if !zero(&right_d[item * n..(item + 1) * n])
                 || !zero(&right_p[item * r..(item + 1) * r])
             {
@@ -299,6 +303,10 @@ impl QpDerivative {
         }
         Ok((u, v))
     }
+}
+
+fn zero(v: &[f64]) -> bool {
+    v.iter().all(|v| *v == 0.0)
 }
 
 impl QpSolution {
@@ -407,6 +415,10 @@ impl Task for Solve<'_> {
             for (k, all) in gradients.into_iter().enumerate().filter(|(_, all)| !all.is_empty()) {
                 for (lane, part) in all.chunks_exact_mut(all.len() / count).enumerate() {
                     let item = self.first + lane;
+                    if self.refused.contains_key(&item) {
+                        part.fill(0.0);
+                        continue;
+                    }
                     let solved = Solved {
                         x: &x[item * unknowns..(item + 1) * unknowns],
                         y: [&nu[item * p..(item + 1) * p], &lambda[item * m..(item + 1) * m]],

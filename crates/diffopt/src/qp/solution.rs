@@ -34,7 +34,7 @@ pub struct QpSolution {
 }
 
 /// x, ν, λ and slacks of all items, one after the other.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Values {
     arena: Arena,
     /// Where the memory goes afterwards.
@@ -45,6 +45,14 @@ pub(super) struct Values {
 /// The same of the items of one group, to write.
 pub(super) struct Outputs<'a> {
     parts: [&'a mut [f64]; 4],
+}
+
+impl Clone for Values {
+    /// Into memory of the pool, to which it will go back.
+    fn clone(&self) -> Self {
+        let arena = self.pool.copy(&self.arena, self.lengths.iter().sum());
+        Values { arena, pool: self.pool.clone(), lengths: self.lengths }
+    }
 }
 
 impl Drop for Values {

@@ -10,6 +10,7 @@ use super::group::{Group, Size};
 use super::infeasible::diagnose;
 use super::interior_point::{Progress, State, Target, Work, interior_point};
 use super::polish::{Polished, Room, factor, polish};
+use super::residual::{row_violation, worst};
 use super::solution::{ItemStats, Outputs, QpSolution, Values};
 use crate::lanes::{PerLane, Pool, Task, WIDEST, cholesky, dispatch, gram, width};
 use crate::{Error, Result, Status};
@@ -185,6 +186,22 @@ impl Qp {
         Ok(())
     }
 
+    /// What stands for a Q or a q that is not given. Errors: it does not fit into memory.
+    fn zeros(&self, data: &QpData<'_>) -> Result<Vec<f64>> {
+        let length = match (data.q_matrix.is_empty(), data.q.is_empty()) {
+            (true, _) => self.n * self.n,
+            (false, true) => self.n,
+            (false, false) => 0,
+        };
+        let mut zeros = Vec::new();
+        if zeros.try_reserve_exact(length).is_err() {
+            let what = format!("{0}×{0} numbers of Q do not fit into memory", self.n);
+            return Err(Error::invalid(&self.name, what));
+        }
+        zeros.resize(length, 0.0);
+        Ok(zeros)
+    }
+
     fn run(
         &self,
         batch: usize,
@@ -192,7 +209,7 @@ impl Qp {
         start: Option<&QpSolution>,
     ) -> Result<QpSolution> {
         self.check()?;
-        let zeros = vec![0.0; self.n * self.n];
+        let zeros = self.zeros(data)?;
         let data = data.laid_out(&self.name, batch, self.sizes(), &zeros)?;
         let size = Size::new(self.n, self.p, self.m);
         let wide = size.wide();
@@ -397,7 +414,6 @@ impl Task for One<'_> {
         // What could not be polished keeps the interior point, and the guess of its active rows.
         for l in 0..width {
             if open[l] && size.p < size.r {
-                ends.solved[l] = progress.error[l] <= settings.tolerance;
                 let [x, y, s] = work.iterate(size, width);
                 for i in 0..size.n {
                     f.x[i * width + l] = x[i * width + l];
@@ -408,6 +424,8 @@ impl Task for One<'_> {
                     (f.y[at], f.s[at]) = (y[at], s[at]);
                     f.active[at] = f64::from(u8::from(active));
                 }
+                ends.error[l] = worst([progress.error[l], row_violation(size, width, l, &f), 0.0]);
+                ends.solved[l] = ends.error[l] <= settings.tolerance;
                 dirty = true;
             }
         }

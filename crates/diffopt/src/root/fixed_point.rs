@@ -123,7 +123,8 @@ impl FixedPoint {
             Adjoint::Implicit => dense()?,
             Adjoint::MatrixFree => {
                 let node =
-                    MatrixFree::new(self.name.clone(), residual, Shared(self.solver.clone()));
+                    MatrixFree::new(self.name.clone(), residual, Shared(self.solver.clone()))
+                        .batch(self.batch);
                 match self.tolerance {
                     Some(tolerance) => node.tolerance(tolerance).build(),
                     None => node.build(),

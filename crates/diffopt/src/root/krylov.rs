@@ -44,16 +44,23 @@ impl Gmres {
         while self.tolerance < error && products < self.products {
             let cycle = self.cycle(&r, self.tolerance * size, apply, self.products - products)?;
             products += cycle.products + 1;
-            axpy(&mut x, 1.0, &cycle.correction);
-            let image = apply(&x)?;
-            r = b.iter().zip(&image).map(|(b, a)| b - a).collect();
-            let next = dot(&r, &r).sqrt() / size;
-            // A cycle that gains nothing will not gain anything again.
-            if next.is_nan() || 0.999 * error < next {
-                error = if next.is_nan() { next } else { error.min(next) };
+            let mut trial = x.clone();
+            axpy(&mut trial, 1.0, &cycle.correction);
+            let image = apply(&trial)?;
+            let rest: Vec<f64> = b.iter().zip(&image).map(|(b, a)| b - a).collect();
+            let next = dot(&rest, &rest).sqrt() / size;
+            if next.is_nan() {
+                error = next;
                 break;
             }
-            error = next;
+            // A cycle that gains nothing will not gain anything again; one that loses is not made.
+            let gained = next <= 0.999 * error;
+            if next < error {
+                (x, r, error) = (trial, rest, next);
+            }
+            if !gained {
+                break;
+            }
         }
         Ok((x, error))
     }
@@ -74,6 +81,7 @@ impl Gmres {
         let steps = self.restart.max(1).min(r.len()).min(most.max(1));
         for k in 0..steps {
             let mut w = apply(&basis[k])?;
+            let image = dot(&w, &w).sqrt();
             let mut h = vec![0.0; k + 2];
             for _ in 0..2 {
                 for (i, v) in basis.iter().enumerate() {
@@ -98,7 +106,8 @@ impl Gmres {
             g[k] = c * last;
             g.push(-s * last);
             columns.push(h);
-            if next <= f64::EPSILON * beta || g[k + 1].abs() <= 0.5 * goal {
+            // What is left of A·v by rounding is no direction.
+            if next <= 8.0 * f64::EPSILON * image || g[k + 1].abs() <= 0.5 * goal {
                 break;
             }
             basis.push(w.iter().map(|w| w / next).collect());
@@ -153,5 +162,31 @@ mod tests {
         let apply = |x: &[f64]| -> Result<Vec<f64>> { Ok(vec![x[0], 0.0]) };
         let (x, error) = Gmres::default().solve(&[1.0, 1.0], &apply).unwrap();
         assert!((error - 0.5f64.sqrt()).abs() < 1e-12, "{x:?}, {error:e}");
+    }
+
+    #[test]
+    fn a_system_of_any_size_is_the_same_system() {
+        // Whatever the units of A and of b, no direction of Krylov's space counts as 0 for its size.
+        for (a, b) in [(1e-20, 1.0), (1.0, 1e-20), (1.0, 1e20), (1e20, 1e-20), (1e-100, 1e100)] {
+            let apply = |x: &[f64]| -> Result<Vec<f64>> {
+                Ok(vec![a * (2.0 * x[0] + x[1]), a * (3.0 * x[1] - x[2]), a * (x[0] + 4.0 * x[2])])
+            };
+            let right = [b, -2.0 * b, 0.5 * b];
+            let gmres = Gmres { products: 8, ..Gmres::default() };
+            let (x, error) = gmres.solve(&right, &apply).unwrap();
+            assert!(error < 1e-12, "A·{a:e}, b·{b:e}: {error:e} at {x:?}");
+        }
+    }
+
+    #[test]
+    fn the_residual_that_is_told_is_that_of_the_answer() {
+        // Products that do not agree with each other: the correction looks good, and makes it worse.
+        let calls = std::cell::Cell::new(0);
+        let apply = |x: &[f64]| -> Result<Vec<f64>> {
+            calls.set(calls.get() + 1);
+            Ok(x.iter().map(|x| if calls.get() == 1 { *x } else { 3.0 * x }).collect())
+        };
+        let (x, error) = Gmres::default().solve(&[1.0, 2.0], &apply).unwrap();
+        assert_eq!((x, error), (vec![0.0, 0.0], 1.0));
     }
 }

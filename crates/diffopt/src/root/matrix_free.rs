@@ -26,6 +26,7 @@ pub struct MatrixFree {
     residual: Arc<dyn Function>,
     solver: Option<Arc<dyn RootSolver>>,
     gmres: Gmres,
+    batch: usize,
     tolerance: Option<f64>,
 }
 
@@ -41,6 +42,7 @@ impl MatrixFree {
             residual,
             solver: Some(Arc::new(solver)),
             gmres: Gmres::default(),
+            batch: 0,
             tolerance: None,
         }
     }
@@ -49,6 +51,14 @@ impl MatrixFree {
     #[must_use]
     pub fn gmres(mut self, gmres: Gmres) -> Self {
         self.gmres = gmres;
+        self
+    }
+
+    /// How many leading dimensions of y are batch dimensions, on each element of which F acts by itself: for the solver. (GMRES takes the whole batch as one
+    /// system.) Default 0.
+    #[must_use]
+    pub fn batch(mut self, dimensions: usize) -> Self {
+        self.batch = dimensions;
         self
     }
 
@@ -66,7 +76,8 @@ impl MatrixFree {
 
     /// The root of a residual that is affine in y.
     fn linear(&self, name: String, residual: Arc<dyn Function>) -> Arc<dyn Function> {
-        Arc::new(MatrixFree { name, residual, solver: None, gmres: self.gmres, tolerance: None })
+        let (gmres, batch) = (self.gmres, self.batch);
+        Arc::new(MatrixFree { name, residual, solver: None, gmres, batch, tolerance: None })
     }
 
     fn value(&self, x: &[Tensor]) -> Result<Tensor> {
@@ -79,7 +90,8 @@ impl MatrixFree {
             Some(solver) => {
                 // The problem's checks and its verification are those of the dense node.
                 let verified =
-                    Implicit::new(self.name.clone(), self.residual.clone(), Shared(solver.clone()));
+                    Implicit::new(self.name.clone(), self.residual.clone(), Shared(solver.clone()))
+                        .batch(self.batch);
                 let verified = match self.tolerance {
                     Some(tolerance) => verified.tolerance(tolerance),
                     None => verified,

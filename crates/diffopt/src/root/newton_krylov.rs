@@ -61,7 +61,8 @@ impl RootSolver for NewtonKrylov {
                     None => Ok(vec![0.0; d.len()]),
                 }
             };
-            let goal = forcing.min(0.5 * tolerance / norm).max(self.gmres.tolerance);
+            // No more exact than F needs to be small, either.
+            let goal = forcing.max(0.5 * tolerance / norm).min(0.1).max(self.gmres.tolerance);
             let minus: Vec<f64> = r.iter().map(|r| -r).collect();
             let (step, error) = Gmres { tolerance: goal, ..self.gmres }.solve(&minus, &apply)?;
             if error.is_nan() || 0.99 < error {

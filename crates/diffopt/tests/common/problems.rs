@@ -1,6 +1,6 @@
 //! Quadratic programs: random regular ones, random degenerate ones, and how to move along a direction of their data.
 
-use pullback_diffopt::qp::{Qp, QpData};
+use pullback_diffopt::qp::{Qp, QpData, QpSolution};
 
 use super::random::Random;
 
@@ -17,6 +17,11 @@ pub struct Problem {
 
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// x, λ and slacks of an item.
+pub fn values(solution: &QpSolution, item: usize) -> Vec<f64> {
+    [solution.x(item), solution.inequality_multipliers(item), solution.slacks(item)].concat()
 }
 
 /// ‖a − b‖/‖b‖, with 1 in the place of a tiny ‖b‖.

@@ -82,13 +82,9 @@ fn split([r, s, t]: [f64; 3], rho: f64) -> (f64, f64, f64) {
     }
 }
 
-/// The derivative of Π_K at p.
-pub(in super::super) fn jacobian(p: [f64; 3], kink: f64, up: bool) -> Matrix {
+/// The derivative of Π_K at p, which is on no kink.
+pub(in super::super) fn jacobian(p: [f64; 3]) -> Matrix {
     let t = p[2];
-    // The dual side is up: there the primal projection stays 0.
-    if margin(p) <= kink {
-        return if up { ZERO } else { IDENTITY };
-    }
     match place(p) {
         Place::Inside => IDENTITY,
         Place::Polar => ZERO,

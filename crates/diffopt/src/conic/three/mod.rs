@@ -146,11 +146,10 @@ mod tests {
                 1f64.exp() * z[2] + z[0] * (z[1] / z[0]).exp()
             }
         };
-        let jacobian = |p| exponential::jacobian(p, 0.0, true);
         let smooth = check(
             [-1.0, 1.0, 1.0],
             exponential::project,
-            jacobian,
+            exponential::jacobian,
             inside,
             dual,
             exponential::margin,
@@ -167,7 +166,7 @@ mod tests {
             let smooth = check(
                 [1.0, 1.0, 0.0],
                 |p| power::project(a, p),
-                |p| power::jacobian(a, p, 0.0, true),
+                |p| power::jacobian(a, p),
                 inside,
                 dual,
                 |p| power::margin(a, p),

@@ -60,12 +60,8 @@ pub(in super::super) fn project(a: f64, p: [f64; 3]) -> [f64; 3] {
     }
 }
 
-/// The derivative of Π_K at p.
-pub(in super::super) fn jacobian(a: f64, p: [f64; 3], kink: f64, up: bool) -> Matrix {
-    // The dual side is up: there the primal projection stays 0.
-    if margin(a, p) <= kink {
-        return if up { ZERO } else { IDENTITY };
-    }
+/// The derivative of Π_K at p, which is on no kink.
+pub(in super::super) fn jacobian(a: f64, p: [f64; 3]) -> Matrix {
     if inside(a, p) {
         return IDENTITY;
     }
