@@ -7,7 +7,7 @@ use pullback_core_graph::{Error, Function, Result, Var, function};
 
 use super::fused::{Fused, FusedKernel, Made};
 use super::standardize::check_epsilon;
-use crate::kernel::attention::Element;
+use crate::kernel::matrix::Element;
 use crate::kernel::normalization::{Grouping, Normalization, normalize, normalize_gradient};
 
 /// y and the statistics that it was made with, one of each for each group; no derivative goes through those.
