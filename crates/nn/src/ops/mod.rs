@@ -34,4 +34,5 @@ pub use normalize::{NormalizedVar, normalized};
 pub use pixel::at_pixels;
 pub(crate) use recurrent::{gru_sequence, gru_step, lstm_sequence, lstm_step};
 pub use resize::{resize_bilinear, resize_bilinear_corners, resize_nearest};
+pub(crate) use slices::check_room;
 pub use standardize::{Standardized, standardize, unit_rms};

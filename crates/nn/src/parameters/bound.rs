@@ -80,6 +80,15 @@ impl<'g> Bound<'g> {
             .ok_or_else(|| Error::invalid(name, "there is no buffer of this name"))
     }
 
+    /// The value of a buffer as far as the pass has come: its last [`update`](Self::update), or the value before the pass.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is none of that name.
+    pub fn updated(&self, name: &str) -> Result<Tensor> {
+        let pending = self.updates().get(name).cloned();
+        pending.map_or_else(|| self.buffer(name).cloned(), Ok)
+    }
+
     /// What a buffer is to be after the pass; [`Parameters::apply`](super::Parameters::apply) takes it over.
     pub fn update(&self, name: &str, value: &Tensor) {
         self.updates().insert(name.to_string(), value.detach());

@@ -42,10 +42,11 @@ pub(super) fn truncated_normal(
             });
         }
         // The density's greatest value on the interval is at max(a, 0).
-        let greatest = a.max(0.0).powi(2);
+        let top = a.max(0.0);
         let propose = |random: &mut ChaCha8Rng| a + (b - a) * random.random::<f64>();
         until(random, propose, |random, z| {
-            random.random::<f64>() <= (0.5 * (greatest - z * z)).exp()
+            // ½(top² − z²), where the squares may be beyond all numbers.
+            random.random::<f64>() <= ((top - z) * (0.5 * top + 0.5 * z)).exp()
         })
     };
     (0..n).map(|_| (mean + deviation * sign * one(random)).clamp(low, high)).collect()
