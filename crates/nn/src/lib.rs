@@ -14,6 +14,7 @@ pub mod loss;
 pub mod ops;
 pub mod optimizer;
 pub mod parameters;
+mod random;
 pub mod schedule;
 pub mod summary;
 pub mod train;

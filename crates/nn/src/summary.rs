@@ -2,6 +2,7 @@
 //!
 //! Nothing is computed with images here, so a network for large ones is described at once.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::arithmetic::{Fit, ReceptiveField, Window};
@@ -22,7 +23,7 @@ pub struct Row {
     pub windows: Vec<Window>,
     /// How its parameters are counted: taps·outputs·inputs, then the bias.
     pub formula: String,
-    /// How many numbers it learns.
+    /// How many numbers it learns, those that it shares with other layers included.
     pub parameters: usize,
     /// What one output sees of the input, for each axis of an image; empty once an output sees everything.
     pub receptive: Vec<ReceptiveField>,
@@ -35,7 +36,7 @@ pub struct Summary {
     pub input: Vec<usize>,
     /// The layers in the order in which they compute.
     pub rows: Vec<Row>,
-    /// How many numbers the whole network learns.
+    /// How many numbers the whole network learns; parameters that several layers share count once.
     pub parameters: usize,
 }
 
@@ -47,9 +48,9 @@ pub struct Summary {
 pub fn summary(layer: &dyn Layer, parameters: &Parameters, input: &[usize]) -> Result<Summary> {
     let receptive = vec![ReceptiveField::PIXEL; input.len().saturating_sub(1)];
     let state = State { dims: input.to_vec(), receptive };
-    let mut walk = Walk { parameters, state, rows: vec![] };
+    let mut walk = Walk { parameters, state, rows: vec![], counted: BTreeMap::new() };
     layer.walk(&mut walk)?;
-    let total = walk.rows.iter().map(|row| row.parameters).sum();
+    let total = walk.counted.values().sum();
     Ok(Summary { input: input.to_vec(), rows: walk.rows, parameters: total })
 }
 
@@ -59,6 +60,8 @@ pub struct Walk<'a> {
     parameters: &'a Parameters,
     state: State,
     rows: Vec<Row>,
+    /// How many numbers the parameters of the rows have, by name: once, however many layers share them.
+    counted: BTreeMap<String, usize>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -192,13 +195,13 @@ impl Walk<'_> {
         self.row(kind, windows.iter().map(|(window, _)| *window).collect(), names)
     }
 
-    /// A resizing of the image to `size`, each output a blend of `taps` neighbours along each axis.
+    /// A resizing of the image: for each axis its new size, and of how many neighbours at most an output is a blend.
     ///
     /// # Errors
     /// [`Error::Argument`] for another rank or a size of 0.
-    pub fn resize(&mut self, kind: &'static str, size: &[usize], taps: usize) -> Result<()> {
-        self.image(kind, [None, None], size.len())?;
-        for (i, &to) in size.iter().enumerate() {
+    pub fn resize(&mut self, kind: &'static str, axes: &[(usize, usize)]) -> Result<()> {
+        self.image(kind, [None, None], axes.len())?;
+        for (i, &(to, taps)) in axes.iter().enumerate() {
             crate::error::check_positive(kind, "size", to)?;
             let from = std::mem::replace(&mut self.state.dims[i + 1], to);
             if let Some(field) = self.state.receptive.get_mut(i) {
@@ -261,6 +264,8 @@ impl Walk<'_> {
     fn row(&mut self, kind: &'static str, windows: Vec<Window>, names: &[&str]) -> Result<()> {
         let tensors = names.iter().map(|n| self.parameters.get(n)).collect::<Result<Vec<_>>>()?;
         let name = names.first().and_then(|n| n.rsplit_once('.')).map_or("", |(path, _)| path);
+        let counts = names.iter().zip(&tensors).map(|(n, t)| (n.to_string(), t.elem_count()));
+        self.counted.extend(counts);
         let formula: Vec<String> = tensors.iter().map(|t| product(t.dims())).collect();
         self.rows.push(Row {
             name: name.to_string(),

@@ -111,6 +111,21 @@ fn the_table_of_a_network_is_right() {
     assert!(matches!(other, Error::Argument { argument: "channels", .. }), "{other}");
 }
 
+#[test]
+fn parameters_that_layers_share_are_counted_once() {
+    let mut p = parameters();
+    let mut root = p.root();
+    let shared = Conv2d::new(&mut root.scope("shared"), Conv2dSpec::same(2, 2, 3)).unwrap();
+    let shared = std::sync::Arc::new(shared);
+    let last = Conv2d::new(&mut root.scope("last"), Conv2dSpec::same(2, 1, 1)).unwrap();
+    let network = Sequential::new().then(shared.clone()).then(shared).then(last);
+    let table = summary(&network, &p, &[2, 5, 5]).unwrap();
+    let rows: Vec<usize> = table.rows.iter().map(|row| row.parameters).collect();
+    assert_eq!(rows, [38, 38, 3], "each row has its own");
+    assert_eq!((table.parameters, p.element_count()), (41, 41));
+    assert!(table.to_string().lines().last().unwrap().ends_with(" 41"), "{table}");
+}
+
 /// The shape that the table says is the shape that comes out, for every layer of the reference tables that keeps one input.
 #[test]
 fn every_layer_describes_itself() {
@@ -202,7 +217,27 @@ fn every_layer_describes_itself() {
     assert!(matches!(error, Error::Undescribed { layer } if layer.contains("Silent")), "{error}");
 }
 
-/// What one output sees, by pulling back from it: the receptive field of the table bounds the nonzero derivatives, and is reached.
+/// The receptive field of the table bounds the nonzero derivatives of the middle output, and is reached along both axes.
+fn check_receptive_field(network: &Sequential, p: &Parameters, [height, width]: [usize; 2]) {
+    let table = summary(network, p, &[1, height, width]).unwrap();
+    let graph = Graph::new();
+    let x = graph.input(&tensor(3, &[1, 1, height, width]));
+    let y = network.forward(&p.bind(&graph), x).unwrap();
+    let [_, _, h, w] = y.dims().unwrap()[..] else { panic!() };
+    let one = y.get(3, w / 2).get(2, h / 2).sum(());
+    let gradient = graph.gradient(one, &[x]).unwrap()[0].reshape((height, width)).unwrap();
+    let gradient: Tensor = gradient.abs().unwrap();
+    let fields = &table.rows.last().unwrap().receptive;
+    assert_eq!(fields.len(), 2);
+    for (axis, field) in fields.iter().enumerate() {
+        let along: Vec<f64> = gradient.sum(1 - axis).unwrap().to_vec1().unwrap();
+        let first = along.iter().position(|v| *v != 0.0).unwrap();
+        let last = along.iter().rposition(|v| *v != 0.0).unwrap();
+        assert_eq!((last - first + 1) as f64, field.size, "axis {axis} of {height}×{width}");
+    }
+}
+
+/// What one output sees, by pulling back from it.
 #[test]
 fn receptive_fields_are_those_of_the_derivative() {
     let mut p = parameters();
@@ -221,19 +256,15 @@ fn receptive_fields_are_those_of_the_derivative() {
         .then(Conv2d::new(&mut s.scope("a"), strided).unwrap())
         .then(AveragePool2d::new([2, 2]))
         .then(Conv2d::new(&mut s.scope("b"), Conv2dSpec::same(2, 1, 3)).unwrap());
-    let table = summary(&network, &p, &[1, 40, 40]).unwrap();
-    let graph = Graph::new();
-    let x = graph.input(&tensor(3, &[1, 1, 40, 40]));
-    let y = network.forward(&p.bind(&graph), x).unwrap();
-    let [_, _, h, w] = y.dims().unwrap()[..] else { panic!() };
-    let one = y.get(3, w / 2).get(2, h / 2).sum(());
-    let gradient = graph.gradient(one, &[x]).unwrap()[0].reshape((40, 40)).unwrap();
-    let gradient: Tensor = gradient.abs().unwrap();
-    let fields = &table.rows.last().unwrap().receptive;
-    for (axis, field) in fields.iter().enumerate() {
-        let along: Vec<f64> = gradient.sum(1 - axis).unwrap().to_vec1().unwrap();
-        let first = along.iter().position(|v| *v != 0.0).unwrap();
-        let last = along.iter().rposition(|v| *v != 0.0).unwrap();
-        assert_eq!((last - first + 1) as f64, field.size, "axis {axis}");
-    }
+    check_receptive_field(&network, &p, [40, 40]);
+    // The middle one of three windows over five pixels is three long, as are those over nine.
+    let adaptive = |size| Sequential::new().then(AdaptiveAveragePool2d { size });
+    check_receptive_field(&adaptive([3, 3]), &p, [5, 9]);
+    check_receptive_field(&adaptive([3, 1]), &p, [5, 7]);
+    check_receptive_field(&adaptive([4, 4]), &p, [3, 4]);
+    let network = Sequential::new()
+        .then(Conv2d::new(&mut p.root().scope("c"), strided).unwrap())
+        .then(AdaptiveAveragePool2d { size: [3, 4] });
+    // The convolution leaves 5×18 pixels: windows of three and five.
+    check_receptive_field(&network, &p, [10, 20]);
 }

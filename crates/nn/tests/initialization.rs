@@ -404,4 +404,9 @@ fn first_values_are_finite_or_refused() {
     // As many deviations away that their squares overflow: all of the mass is at the nearer bound.
     assert_eq!(made(&[3], 1, DType::F64, far(1e-300, 1.0, 2.0)).unwrap(), [1.0; 3]);
     assert_eq!(made(&[3], 1, DType::F64, far(1e-300, -2.0, -1.0)).unwrap(), [-1.0; 3]);
+    // Bounds that are the same number of deviations away, one whose square overflows, or that number itself when it is doubled.
+    for (mean, deviation) in [(-1e17, 1e-140), (-1e17, 1e-291)] {
+        let by = Initialization::TruncatedNormal { mean, deviation, low: 1.0, high: 2.0 };
+        assert_eq!(made(&[3], 1, DType::F64, by).unwrap(), [1.0; 3]);
+    }
 }

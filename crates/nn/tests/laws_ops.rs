@@ -177,6 +177,25 @@ fn strided_inputs_are_read_right() {
     assert_eq!(difference.to_scalar::<f64>().unwrap(), 0.0);
 }
 
+/// Weight and bias need as many numbers, not the same shape: each gradient is shaped as what it is of.
+#[test]
+fn a_norms_gradients_have_the_shapes_of_weight_and_bias() {
+    let grouping = Grouping::Channels(6);
+    let sizes = Normalization { planes: 12, pixels: 8, grouping, centred: true, epsilon: 1e-5 };
+    let graph = Graph::new();
+    let x = graph.input(&tensor(1, &[2, 6, 8]));
+    for (first, second) in [(&[6][..], &[6, 1, 1][..]), (&[2, 3], &[6])] {
+        let (weight, bias) = (graph.input(&tensor(2, first)), graph.input(&tensor(3, second)));
+        let y = ops::normalized("norm", x, Some(weight), Some(bias), sizes).unwrap().value;
+        let loss = (graph.constant(&tensor(4, &[2, 6, 8])) * y).sum(());
+        let found = graph.gradient(loss, &[weight, bias]).unwrap();
+        assert_eq!([found[0].dims(), found[1].dims()], [first, second]);
+        let cotangent = tensor(4, &[2, 6, 8]).sum((0, 2)).unwrap();
+        let [found, expected] = [&found[1], &cotangent].map(|t| to_f64(t).unwrap());
+        common::close("bias", &second, &found, &expected, 1e-14);
+    }
+}
+
 #[test]
 fn misuse_is_a_typed_error() {
     let graph = Graph::new();
@@ -208,6 +227,9 @@ fn misuse_is_a_typed_error() {
         ops::conv_transpose2d(x, w, [9, 9], options).ok(),
         Err(Error::Shape { .. } | Error::External { .. })
     ));
+    let many = Conv2dOptions { groups: usize::MAX, ..options };
+    let error = ops::conv_transpose2d(x, w, [6, 6], many).ok().unwrap_err();
+    assert!(matches!(error, Error::Shape { .. } | Error::External { .. }), "{error}");
     assert!(matches!(ops::at_pixels(x, &[[4, 0]]).ok(), Err(Error::Invalid { .. })));
     assert!(matches!(ops::at_pixels(x, &[]).ok(), Err(Error::Invalid { .. })));
     // A failed variable fails what is computed from it, under the first failure's name.

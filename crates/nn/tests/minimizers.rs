@@ -1,4 +1,4 @@
-//! Methods that need the function: known minima and saddles, Wolfe's conditions, resumption, misuse.
+//! Methods that need the function: known minima, Wolfe's conditions, resumption, misuse.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,37 +6,18 @@
     reason = "tests fail by panicking"
 )]
 
+#[path = "common/objectives.rs"]
+mod objectives;
+
+use objectives::{at, of, parameters, run, set};
 use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_core_graph::tensor::to_f64;
 use pullback_core_graph::{Graph, Result as GraphResult, Var};
 use pullback_nn::optimizer::{
     GaussNewton, GaussNewtonOptions, Lbfgs, LbfgsOptions, Minimizer, Newton, NewtonOptions,
-    Objective, Outcome, SaddleFreeNewton, Status, minimize,
+    Objective, SaddleFreeNewton, Status,
 };
 use pullback_nn::{Bound, Checkpoint, Error, Initialization, Parameters};
-
-fn parameters(dtype: DType, x: &[f64]) -> Parameters {
-    let mut parameters = Parameters::new(1, dtype, &Device::Cpu);
-    parameters.root().parameter("x", &[x.len()], Initialization::Constant(0.0)).unwrap();
-    set(&mut parameters, x);
-    parameters
-}
-
-fn set(parameters: &mut Parameters, x: &[f64]) {
-    let dtype = parameters.dtype();
-    parameters.set("x", &Tensor::new(x, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()).unwrap();
-}
-
-fn at(parameters: &Parameters) -> Vec<f64> {
-    to_f64(parameters.get("x").unwrap()).unwrap()
-}
-
-fn of<F>(p: &Parameters, f: F) -> Objective
-where
-    F: for<'g> Fn(Var<'g>) -> Var<'g> + Send + Sync + 'static,
-{
-    Objective::new("f", p, move |_: &Graph, b: &Bound<'_>| f(b.get("x")?).ok())
-}
 
 /// 10(x₂ᵢ − x₂ᵢ₋₁²), 1 − x₂ᵢ₋₁: Rosenbrock's valley, extended.
 fn valley<'g>(_: &'g Graph, b: &Bound<'g>) -> GraphResult<Var<'g>> {
@@ -54,10 +35,6 @@ fn half_square<'g>(graph: &'g Graph, b: &Bound<'g>) -> GraphResult<Var<'g>> {
 
 fn start(n: usize) -> Vec<f64> {
     (0..n).map(|i| if i % 2 == 0 { -1.2 } else { 1.0 }).collect()
-}
-
-fn run(method: &mut dyn Minimizer, f: &Objective, p: &mut Parameters, steps: usize) -> Outcome {
-    minimize(method, f, p, steps, |_, _| ()).unwrap()
 }
 
 #[test]
@@ -142,49 +119,6 @@ fn gauss_newton_solves_tall_wide_and_deficient_problems() {
     let outcome = run(&mut GaussNewton::new(options).unwrap(), &f, &mut p, 50);
     let sum: f64 = at(&p).iter().sum();
     assert!(outcome.status == Status::Converged && (sum - 1.0).abs() < 1e-8, "{outcome:?} {sum}");
-}
-
-/// x² − y² + ¼y⁴: a saddle at the origin, minima of −1 at y = ±√2.
-fn saddle(v: Var<'_>) -> Var<'_> {
-    let (x, y) = (v.get(0, 0), v.get(0, 1));
-    x.sqr() - y.sqr() + 0.25 * y.sqr().sqr()
-}
-
-/// x³ − 3xy² + ¼(x² + y²)²: a saddle with three ways down, without curvature at the origin; minima of −6.75.
-fn monkey(v: Var<'_>) -> Var<'_> {
-    let (x, y) = (v.get(0, 0), v.get(0, 1));
-    x.cube() - 3.0 * x * y.sqr() + 0.25 * (x.sqr() + y.sqr()).sqr()
-}
-
-#[test]
-fn newton_stops_at_saddles_and_saddle_free_newton_leaves_them() {
-    let options = NewtonOptions::default();
-    // On the ridge the gradient never points off it, near it hardly.
-    for y in [0.0, 1e-6, 0.1] {
-        let mut p = parameters(DType::F64, &[0.5, y]);
-        let f = of(&p, saddle);
-        let newton = run(&mut Newton::new(options).unwrap(), &f, &mut p, 100);
-        assert!(newton.status == Status::Converged && newton.value.abs() < 1e-12, "{newton:?}");
-        set(&mut p, &[0.5, y]);
-        let free = run(&mut SaddleFreeNewton::new(options).unwrap(), &f, &mut p, 100);
-        assert_eq!(free.status, Status::Converged);
-        assert!((free.value + 1.0).abs() < 1e-12, "{free:?}");
-    }
-    let mut p = parameters(DType::F64, &[0.3, 0.003]);
-    let f = of(&p, monkey);
-    let newton = run(&mut Newton::new(options).unwrap(), &f, &mut p, 100);
-    assert!(newton.value.abs() < 1e-9, "{newton:?}");
-    set(&mut p, &[0.3, 0.003]);
-    let free = run(&mut SaddleFreeNewton::new(options).unwrap(), &f, &mut p, 100);
-    assert!((free.value + 6.75).abs() < 1e-10, "{free:?}");
-}
-
-#[test]
-fn a_point_without_slope_and_curvature_is_reported_not_invented() {
-    let mut p = parameters(DType::F64, &[0.0, 0.0]);
-    let f = of(&p, monkey);
-    let outcome = run(&mut SaddleFreeNewton::new(Default::default()).unwrap(), &f, &mut p, 10);
-    assert_eq!((outcome.status, outcome.steps), (Status::Flat, 0));
 }
 
 #[test]

@@ -1,11 +1,16 @@
 //! NaN and infinity in long inputs and cotangents are named where they enter, also where a kernel is left to see them in passing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed step is a failed test
 
+use std::ops::ControlFlow;
+
 use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_core_graph::{Error, Graph, Phase, Result, Var};
-use pullback_nn::Parameters;
+use pullback_nn::data::{Batch, Labelled, Loader, LoaderOptions};
 use pullback_nn::layer::{BatchNorm2d, BatchNormSpec, GroupNorm, Layer, LayerNorm, RmsNorm};
 use pullback_nn::ops::{Conv2dOptions, conv2d, conv2d_fused};
+use pullback_nn::optimizer::Sgd;
+use pullback_nn::train::{Task, Trainer, TrainerOptions};
+use pullback_nn::{Bound, Initialization, Parameters};
 
 const POISONS: [f64; 3] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
 
@@ -130,4 +135,39 @@ fn a_normalization_hides_nothing() {
         }
     }
     assert_eq!(tried, 2 * 4 * 36);
+}
+
+/// The mean of √(x·input): without a value below 0, without a slope at 0.
+struct Roots;
+
+impl Task for Roots {
+    fn loss<'g>(
+        &self,
+        graph: &'g Graph,
+        parameters: &Bound<'g>,
+        batch: &Batch,
+    ) -> pullback_core_graph::Result<Var<'g>> {
+        (parameters.get("x")? * graph.constant(&batch.tensors[0])).sqrt().mean(()).ok()
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_is_named_with_its_step() {
+    for (third, told) in [(-1.0, "the value at sqrt#"), (0.0, "a derivative at sqrt#")] {
+        let inputs = Tensor::new(&[1.0, 2.0, third, 1.0], &Device::Cpu).unwrap();
+        let labels = Tensor::new(&[0u32; 4], &Device::Cpu).unwrap();
+        let data = Labelled::new(&inputs, &labels, vec!["one".into()]).unwrap();
+        let loader = LoaderOptions { batch: 1, shuffle: false, ..Default::default() };
+        let mut parameters = Parameters::new(1, DType::F64, &Device::Cpu);
+        parameters.root().parameter("x", &[1], Initialization::Constant(9.0)).unwrap();
+        let sgd = Sgd::new(Default::default()).unwrap();
+        let options = TrainerOptions { epochs: 1, ..Default::default() };
+        let loader = Loader::new(data, loader).unwrap();
+        let mut trainer = Trainer::new(Roots, parameters, sgd, loader, options).unwrap();
+        let error = trainer.run(|_| ControlFlow::Continue(())).unwrap_err();
+        assert!(matches!(&error, pullback_nn::Error::NotFinite { index: 0, .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("Trainer, step 3: {told}")), "{text}");
+        assert_eq!(trainer.steps(), 2);
+    }
 }

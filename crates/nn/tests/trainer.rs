@@ -103,6 +103,39 @@ fn a_history_that_lost_its_end_goes_on_with_whole_lines() {
     assert!(error.to_string().contains("no folder"), "{error}");
 }
 
+/// Nothing is resumed without checkpoints, so what a history holds is of another run.
+#[test]
+fn the_history_of_an_earlier_run_is_not_overwritten() {
+    let folder = Folder::new("earlier");
+    let path = folder.0.join("history.jsonl");
+    let alone = || {
+        runs::trainer_with(Some(&folder.0), 0, |options| {
+            (options.epochs, options.checkpoints) = (1, None);
+        })
+    };
+    // An empty file is nobody's.
+    fs::write(&path, "").unwrap();
+    let mut first = alone().unwrap();
+    let stop = |event: &Event<'_>| match event {
+        Event::Step { step: 5, .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    assert_eq!(first.run(stop).unwrap(), Ending::Interrupted);
+    let checkpoint = first.checkpoint();
+    // The same trainer goes on in its own.
+    assert_eq!(first.run(go_on).unwrap(), Ending::Finished);
+    let written = fs::read(&path).unwrap();
+    let error = alone().unwrap().run(go_on).unwrap_err();
+    assert!(matches!(&error, Error::Io { path: found, .. } if *found == path), "{error}");
+    assert!(error.to_string().contains("the history of an earlier run"), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), written);
+    // One that goes on from a checkpoint of its caller's cuts the file back to that.
+    let mut second = alone().unwrap();
+    second.restore(&checkpoint).unwrap();
+    assert_eq!(second.run(go_on).unwrap(), Ending::Finished);
+    assert_eq!(fs::read(&path).unwrap(), written);
+}
+
 #[test]
 fn a_run_without_end_is_left_by_its_callback() {
     let mut trainer = runs::trainer_of(None, 0, u64::MAX).unwrap();
@@ -366,6 +399,9 @@ fn confusion_is_counted() {
     let labels = Tensor::new(&[1u32, 1, 0, 0], &Device::Cpu).unwrap();
     let matrix = ConfusionMatrix::new(&scores, &labels).unwrap();
     let counts = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(l, p)| matrix.count(l, p));
+    for (label, prediction) in [(2, 0), (0, 2), (usize::MAX, 1), (1, usize::MAX)] {
+        assert_eq!(matrix.count(label, prediction), 0, "{label} {prediction}");
+    }
     assert_eq!((counts, matrix.wrong(), matrix.accuracy()), ([1, 1, 1, 1], &[1, 3][..], 0.5));
     let bad = Tensor::new(&[2u32, 0, 0, 0], &Device::Cpu).unwrap();
     assert!(matches!(ConfusionMatrix::new(&scores, &bad), Err(Error::Index { .. })));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pullback_core_graph::tensor::to_f64;
-use pullback_nn::data::read_npz;
+use pullback_nn::data::npz;
 
 use crate::grid::{Connectivity, GridMap};
 use crate::learn::ProblemSet;
@@ -25,7 +25,7 @@ pub enum Split {
 /// of moves than that of the set ([`Connectivity::moore`] with corners cut) is found out.
 ///
 /// # Errors
-/// As [`read_npz`]; [`Error::File`] for arrays that are missing, of other shapes or not of numbers, cells that are neither free nor solid, no goal or
+/// As [`npz::read`]; [`Error::File`] for arrays that are missing, of other shapes or not of numbers, cells that are neither free nor solid, no goal or
 /// several, a goal that nothing leads to, distances that are not ours.
 pub fn read_planning_archive(
     path: impl AsRef<Path>,
@@ -35,7 +35,7 @@ pub fn read_planning_archive(
 ) -> Result<ProblemSet> {
     let path = path.as_ref();
     let fail = |what: String| Error::File { path: path.display().to_string(), line: 0, what };
-    let arrays = read_npz(path)?;
+    let arrays = npz::read(path)?;
     let first = 4 * split as usize;
     let read = |offset: usize| -> Result<(Vec<usize>, Vec<f64>)> {
         let name = format!("arr_{}", first + offset);

@@ -1,4 +1,4 @@
-//! Rules for a file's text: length, module comment, left-overs, paths of one machine, blanks.
+//! Rules for a file's text: length, module comment, left-overs, paths of one machine, blanks, rows of tables.
 
 use super::Finding;
 
@@ -44,7 +44,17 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
         findings.extend(module_comment(path, text));
         findings.extend(unfinished(path, text));
     }
+    if path.ends_with(".md") {
+        findings.extend(rows(path, text));
+    }
     findings
+}
+
+/// A table's row that breaks off: the rest of the file may be gone with it.
+fn rows<'a>(path: &'a str, text: &'a str) -> impl Iterator<Item = Finding> {
+    let broken = |line: &str| line.starts_with("| ") && !line.ends_with(" |");
+    let lines = numbered(path, text).filter(move |(_, line)| broken(line));
+    lines.map(|(place, _)| Finding::new(place, "a table's row that does not end in ` |`"))
 }
 
 fn numbered<'a>(path: &'a str, text: &'a str) -> impl Iterator<Item = (String, &'a str)> {
@@ -193,6 +203,13 @@ mod tests {
             assert!(messages("README.md", &format!("see docs{folder}x\n")).is_empty());
         }
         assert!(messages("Cargo.lock", &format!("{}\n", HOSTS[0])).is_empty());
+    }
+
+    #[test]
+    fn broken_rows_fail() {
+        assert_one("a.md", "| a | b |\n|---|---|\n| `\n", "a table's row");
+        assert!(messages("a.md", "| a | b |\n|---|---|\n| `a` | b |\n\n|x| > 0\n").is_empty());
+        assert!(messages("a.json", "| `\n").is_empty());
     }
 
     #[test]

@@ -18,6 +18,3 @@ pub(crate) use bytes::byte_count;
 pub use dataset::{Dataset, Labelled};
 pub use image::ImageFolder;
 pub use loader::{Batch, Epoch, Loader, LoaderOptions};
-/// What [`npz::read`] was called before.
-#[doc(hidden)]
-pub use npz::read as read_npz;

@@ -3,11 +3,12 @@
 use std::f64::consts::{PI, TAU};
 
 use candle_core::{Device, Tensor};
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::dataset::Labelled;
 use crate::error::{Result, check_positive};
+use crate::random::normal_pair;
 
 /// Two half circles of radius 1 that reach into each other: (cos t, sin t) and (1 − cos t, ½ − sin t) for t in \[0, π\], evenly
 /// spaced, with normal noise. Inputs (2·each, 2) of `f32`.
@@ -54,9 +55,8 @@ fn points(
     for class in 0..classes {
         for k in 0..each {
             let [x, y] = curve(class, k as f64 / (each - 1).max(1) as f64);
-            let radius = noise * (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
-            let (sine, cosine) = (TAU * random.random::<f64>()).sin_cos();
-            values.extend([(x + radius * cosine) as f32, (y + radius * sine) as f32]);
+            let [dx, dy] = normal_pair(&mut random, noise);
+            values.extend([(x + dx) as f32, (y + dy) as f32]);
             labels.push(class as u32);
         }
     }

@@ -1,15 +1,14 @@
 //! softmax(scale·Q·Kᵀ)·V by heads, some queries at a time, so that their scores stay in a fast cache; and its gradient, which computes
 //! the weights again from the logarithms of their sums (Dao et al. 2022, algorithms 1 and 4, with blocks of queries only).
 
-use pullback_core_graph::linalg::{self, View};
+use std::sync::Arc;
+
+use pullback_core_graph::linalg::View;
 use pullback_core_graph::tensor::Real;
 use pullback_core_graph::{Elementary, sum_of, vectorized};
 use rayon::prelude::*;
 
-/// The element types of kernels that multiply matrices.
-pub(crate) trait Element: Real + Elementary + linalg::Real {}
-impl Element for f32 {}
-impl Element for f64 {}
+use super::matrix::{self, Element, dense, transposed};
 
 /// Sizes of an attention.
 #[derive(Debug, Clone)]
@@ -34,7 +33,7 @@ pub(crate) struct Attention {
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     /// The marks.
-    pub(crate) marks: Vec<u8>,
+    pub(crate) marks: Arc<[u8]>,
     /// Distance to the next sample, head, query and key.
     pub(crate) strides: [usize; 4],
 }
@@ -63,23 +62,14 @@ impl<'a, T> Places<'a, T> {
     }
 }
 
-fn transposed<T>(View { data, row, column }: View<'_, T>) -> View<'_, T> {
-    View { data, row: column, column: row }
-}
-
-fn dense<T>(data: &[T], columns: usize) -> View<'_, T> {
-    View { data, row: columns, column: 1 }
-}
-
-/// C = A·B. Sizes are the caller's, who made the slices.
+/// C = A·B on this thread.
 fn product<T: Element>(
-    (m, n, k): (usize, usize, usize),
+    size: (usize, usize, usize),
     a: View<'_, T>,
     b: View<'_, T>,
     c: &mut [T],
 ) -> crate::Result<()> {
-    linalg::matmul((m, n, k), a, b, c, false)
-        .map_err(|e| crate::Error::from(pullback_core_graph::Error::external("attention", e)))
+    matrix::product("attention", size, a, b, c, false)
 }
 
 impl Attention {

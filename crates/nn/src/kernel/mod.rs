@@ -7,6 +7,7 @@
 pub(crate) mod attention;
 pub mod bias;
 pub mod conv;
+pub(crate) mod matrix;
 pub mod normalization;
 mod parallel;
 pub mod pool;

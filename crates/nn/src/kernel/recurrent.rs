@@ -3,11 +3,11 @@
 //! Samples of a batch do not meet, so some go through all of time together on one thread: each step is one product with the state's
 //! weights and one pass over the gates. The weights' gradient is one product at the end.
 
-use pullback_core_graph::linalg::{self, View};
+use pullback_core_graph::linalg::View;
 use pullback_core_graph::{Elementary, vectorized};
 use rayon::prelude::*;
 
-use super::attention::Element;
+use super::matrix::{self, Element, dense, transposed};
 
 /// Which cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,14 +96,6 @@ impl Sequence {
     }
 }
 
-fn dense<T>(data: &[T], columns: usize) -> View<'_, T> {
-    View { data, row: columns, column: 1 }
-}
-
-fn transposed<T>(View { data, row, column }: View<'_, T>) -> View<'_, T> {
-    View { data, row: column, column: row }
-}
-
 fn product<T: Element>(
     size: (usize, usize, usize),
     a: View<'_, T>,
@@ -111,8 +103,7 @@ fn product<T: Element>(
     c: &mut [T],
     threads: bool,
 ) -> crate::Result<()> {
-    linalg::matmul(size, a, b, c, threads)
-        .map_err(|e| crate::Error::from(pullback_core_graph::Error::external("recurrent", e)))
+    matrix::product("recurrent", size, a, b, c, threads)
 }
 
 /// All steps forward. Slices have the lengths that the sizes say; no size is 0.

@@ -4,6 +4,7 @@ use pullback_core_graph::{Result, Var};
 
 use super::Layer;
 use super::pool::as_image;
+use crate::kernel::pool::longest_adaptive_window;
 use crate::ops;
 use crate::parameters::Bound;
 use crate::summary::Walk;
@@ -90,12 +91,13 @@ impl Layer for AdaptiveMaxPool1d {
     }
 }
 
-/// What the longest windows see.
+/// What the longest window along each axis sees.
 fn resize(walk: &mut Walk<'_>, kind: &'static str, size: &[usize]) -> crate::Result<()> {
-    let longest = size.iter().enumerate().map(|(i, &to)| match walk.dims().get(i + 1) {
-        Some(from) if to > 0 => from.div_ceil(to),
-        _ => 1,
+    let axes = size.iter().enumerate().map(|(i, &to)| match walk.dims().get(i + 1) {
+        Some(&from) if from > 0 && to > 0 => (to, longest_adaptive_window(from, to)),
+        // Refused where the sizes are looked at.
+        _ => (to, 1),
     });
-    let taps = longest.max().unwrap_or(1);
-    walk.resize(kind, size, taps)
+    let axes: Vec<(usize, usize)> = axes.collect();
+    walk.resize(kind, &axes)
 }

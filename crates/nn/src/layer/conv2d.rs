@@ -3,6 +3,7 @@
 use pullback_core_graph::{Result, Var};
 
 use super::Layer;
+use super::conv1d::check_groups;
 use crate::ops::{self, Conv2dOptions};
 use crate::parameters::{Bound, Initialization, Scope};
 use crate::summary::Walk;
@@ -78,17 +79,10 @@ impl Conv2d {
     /// Makes `weight` and, if wanted, `bias`.
     ///
     /// # Errors
-    /// As [`Scope::parameter`]; [`Error::Argument`](crate::Error::Argument) if the groups do not divide the input channels.
+    /// As [`Scope::parameter`]; [`Error::Argument`](crate::Error::Argument) if the groups do not divide the input and the output channels.
     pub fn new(scope: &mut Scope<'_>, spec: Conv2dSpec) -> crate::Result<Self> {
         let Conv2dSpec { inputs, outputs, kernel, options, bias, relu, initialization } = spec;
-        if options.groups == 0 || inputs % options.groups != 0 {
-            return Err(crate::Error::Argument {
-                operation: "Conv2d",
-                argument: "groups",
-                value: options.groups,
-                reason: "must divide the input channels",
-            });
-        }
+        check_groups("Conv2d", options.groups, [inputs, outputs])?;
         let dims = [outputs, inputs / options.groups, kernel[0], kernel[1]];
         let weight = scope.parameter("weight", &dims, initialization)?;
         let bias = if bias {

@@ -1,5 +1,6 @@
 //! Transposed convolution of images and sequences.
 
+use candle_core::Tensor;
 use pullback_core_graph::{Error, Result, Var};
 
 use super::Layer;
@@ -99,7 +100,25 @@ fn transposed<'g>(
         return Err(Error::shape("conv_transpose2d", what, &[&dims]));
     };
     let size = |axis: usize, n| spec.windows[axis].transposed(n, spec.output_padding[axis]);
-    ops::conv_transpose2d(x, weight, [size(0, height)?, size(1, width)?], options).ok()
+    let size = [size(0, height)?, size(1, width)?];
+    let mut x = x;
+    for (axis, (window, extra)) in spec.windows.iter().zip(spec.output_padding).enumerate() {
+        x = with_zeros(x, 2 + axis, extra / window.stride)?;
+    }
+    ops::conv_transpose2d(x, weight, size, options).ok()
+}
+
+/// So many zeros behind the last place of an axis. Output padding of whole strides makes room for as many windows more in the convolution
+/// that this is the transpose of; nothing comes from those.
+fn with_zeros(x: Var<'_>, axis: usize, zeros: usize) -> Result<Var<'_>> {
+    if zeros == 0 {
+        return Ok(x);
+    }
+    let mut dims = x.dims()?;
+    dims[axis] = zeros;
+    ops::check_room::<f64>("conv_transpose2d", &dims)?;
+    let zeros = Tensor::zeros(dims, x.dtype()?, &x.device()?)?;
+    x.graph().cat(&[x, x.graph().constant(&zeros)], axis as i32).ok()
 }
 
 impl Layer for ConvTranspose2d {

@@ -53,12 +53,12 @@ impl Layer for Dropout {
         }
         // Kept where 32 random bits reach probability·2³².
         let limit = (self.probability * 2f64.powi(32)) as u32;
-        let kept = (1.0 / (1.0 - self.probability)) as f32;
         let n = dims.iter().product();
         let mask: Vec<f32> =
-            (0..n).map(|_| if random.next_u32() < limit { 0.0 } else { kept }).collect();
-        let mask = Tensor::from_vec(mask, dims, &Device::Cpu)?;
-        let mask = mask.to_dtype(x.dtype()?)?.to_device(&x.device()?)?;
+            (0..n).map(|_| if random.next_u32() < limit { 0.0 } else { 1.0 }).collect();
+        let mask = Tensor::from_vec(mask, dims, &Device::Cpu)?.to_dtype(x.dtype()?)?;
+        // Rounded once, to the element type of x.
+        let mask = mask.affine(1.0 / (1.0 - self.probability), 0.0)?.to_device(&x.device()?)?;
         (x * x.graph().constant(&mask)).ok()
     }
 

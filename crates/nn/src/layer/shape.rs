@@ -35,9 +35,9 @@ impl Layer for Upsample {
     }
 
     fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
-        let size: Vec<usize> =
-            walk.dims().iter().skip(1).map(|d| d.saturating_mul(self.factor)).collect();
-        walk.resize("upsample", &size, 2)
+        let axes: Vec<(usize, usize)> =
+            walk.dims().iter().skip(1).map(|d| (d.saturating_mul(self.factor), 2)).collect();
+        walk.resize("upsample", &axes)
     }
 }
 
@@ -73,7 +73,7 @@ impl Layer for Resize {
 
     fn walk(&self, walk: &mut Walk<'_>) -> crate::Result<()> {
         let taps = if self.interpolation == Interpolation::Nearest { 1 } else { 2 };
-        walk.resize("resize", &self.size, taps)
+        walk.resize("resize", &self.size.map(|to| (to, taps)))
     }
 }
 

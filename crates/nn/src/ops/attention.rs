@@ -7,7 +7,8 @@ use pullback_core_graph::primitive::Slots;
 use pullback_core_graph::{Error, Function, Result, Var, function};
 
 use super::fused::{Fused, FusedKernel, Made};
-use crate::kernel::attention::{Attention, Element, Places, Seen, attend, attend_gradient};
+use crate::kernel::attention::{Attention, Places, Seen, attend, attend_gradient};
+use crate::kernel::matrix::Element;
 
 /// Which keys a query may look at, and how many heads there are.
 #[derive(Debug, Clone)]
@@ -74,7 +75,7 @@ impl Heads {
             step *= n;
         }
         let marks = seen.ne(&seen.zeros_like()?)?.flatten_all()?.to_vec1::<u8>()?;
-        Ok(Some(Seen { marks, strides }))
+        Ok(Some(Seen { marks: marks.into(), strides }))
     }
 
     /// The same as operations on whole tensors, with `also` applied to the weights.

@@ -65,7 +65,7 @@ impl Primitive for InputGradient {
     fn eval_seen(&self, x: &[&Tensor]) -> Result<(Values, bool)> {
         let node = self.name();
         let (dy, w) = (image_dims(node, x[0])?, image_dims(node, x[1])?);
-        let dims = [dy[0], w[1] * self.options.groups, self.size[0], self.size[1]];
+        let dims = [dy[0], w[1].saturating_mul(self.options.groups), self.size[0], self.size[1]];
         let shape = self.options.shape(node, dims, w)?;
         check_output(node, &shape, dy)?;
         let (dx, finite) = slices::run_seen(node, &InputKernel(shape), x, &dims)?;

@@ -12,7 +12,7 @@ use pullback_core_graph::tensor::{Real, all_finite, from_vec, with_slices};
 use pullback_core_graph::{Error, Function, Primitive, Result, Seen, Var, Wrt, with_real};
 
 use super::slices::check_alike;
-use crate::kernel::attention::Element;
+use crate::kernel::matrix::Element;
 
 /// Outputs with their shapes.
 pub(super) struct Made<T> {

@@ -32,6 +32,7 @@ pub(crate) use failed::failed;
 pub use max_pool2d::{max_pool2d, max_pool2d_ceil};
 pub use normalize::{NormalizedVar, normalized};
 pub use pixel::at_pixels;
-pub(crate) use recurrent::{gru_sequence, lstm_sequence};
+pub(crate) use recurrent::{gru_sequence, gru_step, lstm_sequence, lstm_step};
 pub use resize::{resize_bilinear, resize_bilinear_corners, resize_nearest};
+pub(crate) use slices::check_room;
 pub use standardize::{Standardized, standardize, unit_rms};

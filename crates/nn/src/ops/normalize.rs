@@ -7,7 +7,7 @@ use pullback_core_graph::{Error, Function, Result, Var, function};
 
 use super::fused::{Fused, FusedKernel, Made};
 use super::standardize::check_epsilon;
-use crate::kernel::attention::Element;
+use crate::kernel::matrix::Element;
 use crate::kernel::normalization::{Grouping, Normalization, normalize, normalize_gradient};
 
 /// y and the statistics that it was made with, one of each for each group; no derivative goes through those.
@@ -23,8 +23,8 @@ pub struct NormalizedVar<'g> {
 
 /// (x − mean)/√(variance + ε)·weight + bias over the groups that `sizes` states, of an x with planes·pixels numbers in row-major order.
 ///
-/// Shapes: weight and bias with one number for each of [`Normalization::weights`], result as x. The derivative goes through mean and
-/// variance; it has every order.
+/// Shapes: weight and bias of any shape with one number for each of [`Normalization::weights`], result as x. The derivative goes through
+/// mean and variance; it has every order.
 ///
 /// # Errors
 /// [`Error::Shape`] for another number of elements or none; [`Error::Invalid`] for an ε that is not positive and finite, and
@@ -53,7 +53,8 @@ pub fn normalized<'g>(
         }
     }
     let parts = [weight.is_some(), bias.is_some()];
-    let affine_dims = weight.or(bias).map_or_else(|| Ok(vec![]), |v| v.dims())?;
+    let shape = |v: Option<Var<'g>>| v.map_or_else(|| Ok(vec![]), |v| v.dims());
+    let affine_dims = [shape(weight)?, shape(bias)?];
     let plan = Plan { node, sizes, dims, affine_dims, parts };
     let inputs: Vec<Var<'g>> = [Some(x), weight, bias].into_iter().flatten().collect();
     let carried = inputs.len();
@@ -75,7 +76,8 @@ struct Plan {
     node: &'static str,
     sizes: Normalization,
     dims: Vec<usize>,
-    affine_dims: Vec<usize>,
+    /// Of the weight and of the bias.
+    affine_dims: [Vec<usize>; 2],
     /// Is there a weight, a bias?
     parts: [bool; 2],
 }
@@ -105,8 +107,9 @@ impl FusedKernel for Backward {
         let weighted = weight.then(|| x[1]);
         let [dy, mean, variance] = [3, 2, 1].map(|k| x[x.len() - k]);
         let made = normalize_gradient(sizes, x[0], weighted, dy, mean, variance);
-        let dweight = weight.then_some((made.dweight, affine_dims.clone()));
-        let dbias = bias.then_some((made.dbias, affine_dims.clone()));
+        let [of_weight, of_bias] = affine_dims.clone();
+        let dweight = weight.then_some((made.dweight, of_weight));
+        let dbias = bias.then_some((made.dbias, of_bias));
         Ok(Made::seen(made.dx, dims, dweight.into_iter().chain(dbias)))
     }
 
@@ -206,10 +209,10 @@ impl Plan {
             let mut out = vec![(d * standard.scale).reshape(&plan.dims)];
             if plan.parts[0] {
                 let product = dy * standard.value.reshape(&dims);
-                out.push(product.sum(along.as_slice()).reshape(&plan.affine_dims));
+                out.push(product.sum(along.as_slice()).reshape(&plan.affine_dims[0]));
             }
             if plan.parts[1] {
-                out.push(dy.sum(along.as_slice()).reshape(&plan.affine_dims));
+                out.push(dy.sum(along.as_slice()).reshape(&plan.affine_dims[1]));
             }
             Ok(out)
         })

@@ -6,8 +6,41 @@ use pullback_core_graph::primitive::Slots;
 use pullback_core_graph::{Function, Result, Var, function};
 
 use super::fused::{Fused, FusedKernel, Made};
-use crate::kernel::attention::Element;
+use crate::kernel::matrix::Element;
 use crate::kernel::recurrent::{Cell, Inputs, Sequence, backward, forward};
+
+/// The part of all gates (…, gates·n) that `many` of them from gate k on have.
+fn gate(v: Var<'_>, n: usize, k: usize, many: usize) -> Var<'_> {
+    v.narrow(-1, k * n, many * n)
+}
+
+/// h' of a gated recurrent unit of n units from the input's and the state's part of the gates r, z, n: r, z = σ(x + s),
+/// n = tanh(x + r∘s), h' = n + z∘(h − n).
+pub(crate) fn gru_step<'g>(
+    n: usize,
+    [of_input, of_state]: [Var<'g>; 2],
+    h: Var<'g>,
+) -> Result<Var<'g>> {
+    let gates = (gate(of_input, n, 0, 2) + gate(of_state, n, 0, 2)).sigmoid();
+    let (reset, update) = (gate(gates, n, 0, 1), gate(gates, n, 1, 1));
+    let new = (gate(of_input, n, 2, 1) + reset * gate(of_state, n, 2, 1)).tanh();
+    (new + update * (h - new)).ok()
+}
+
+/// (h', c') of a long short-term memory of n units from the input's and the state's part of the gates i, f, g, o:
+/// c' = σ(f)∘c + σ(i)∘tanh g, h' = σ(o)∘tanh c'.
+pub(crate) fn lstm_step<'g>(
+    n: usize,
+    [of_input, of_state]: [Var<'g>; 2],
+    c: Var<'g>,
+) -> Result<[Var<'g>; 2]> {
+    let all = of_input + of_state;
+    let first = gate(all, n, 0, 2).sigmoid();
+    let (enter, forget) = (gate(first, n, 0, 1), gate(first, n, 1, 1));
+    let (new, out) = (gate(all, n, 2, 1).tanh(), gate(all, n, 3, 1).sigmoid());
+    let c = (forget * c + enter * new).ok()?;
+    Ok([(out * c.tanh()).ok()?, c])
+}
 
 /// The states (batch, time, hidden) of a gated recurrent unit, from the input's part of the gates (batch, time, 3·hidden), the state's
 /// weight (3·hidden, hidden) and bias (3·hidden), and the state before (batch, hidden). No size may be 0.
@@ -71,22 +104,11 @@ impl Plan {
         let (mut h, mut c) = (x[3], x[x.len() - 1]);
         let (mut hidden, mut cells) = (vec![], vec![]);
         for t in 0..self.0.time {
-            let (of_input, of_state) = (input.get(1, t), h.matmul(weight.t()) + bias);
-            let gate = |v: Var<'g>, k: usize, many: usize| v.narrow(-1, k * n, many * n);
+            let gates = [input.get(1, t), h.matmul(weight.t()) + bias];
             match self.0.cell {
-                Cell::Gru => {
-                    let gates = (gate(of_input, 0, 2) + gate(of_state, 0, 2)).sigmoid();
-                    let (reset, update) = (gate(gates, 0, 1), gate(gates, 1, 1));
-                    let new = (gate(of_input, 2, 1) + reset * gate(of_state, 2, 1)).tanh();
-                    h = (new + update * (h - new)).ok()?;
-                }
+                Cell::Gru => h = gru_step(n, gates, h)?,
                 Cell::Lstm => {
-                    let all = of_input + of_state;
-                    let first = gate(all, 0, 2).sigmoid();
-                    let (enter, forget) = (gate(first, 0, 1), gate(first, 1, 1));
-                    let (new, out) = (gate(all, 2, 1).tanh(), gate(all, 3, 1).sigmoid());
-                    c = (forget * c + enter * new).ok()?;
-                    h = (out * c.tanh()).ok()?;
+                    [h, c] = lstm_step(n, gates, c)?;
                     cells.push(c);
                 }
             }

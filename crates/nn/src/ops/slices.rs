@@ -47,7 +47,7 @@ pub(super) fn run_seen(
 }
 
 /// Whether the memory for a result can be had: a failed allocation would end the process.
-pub(super) fn check_room<T>(node: &str, dims: &[usize]) -> Result<()> {
+pub(crate) fn check_room<T>(node: &str, dims: &[usize]) -> Result<()> {
     match room::<T>(dims) {
         true => Ok(()),
         false => Err(Error::invalid(node, format!("there is no memory for a result {dims:?}"))),

@@ -39,17 +39,18 @@ pub(super) fn ritz(
     let mut space = Space { basis: vec![], columns: vec![], largest: 0.0 };
     let mut next = start.to_vec();
     while space.basis.len() < size.min(n) {
-        let direction = match space.independent(&next) {
+        let direction = match space.independent(&next, space.rounding(&next)) {
             Some(v) => v,
             // A random vector lies in a subspace of fewer than n dimensions only by rounding.
-            None => match space.independent(&noise()) {
+            None => match space.independent(&noise(), INDEPENDENT) {
                 Some(v) => v,
                 None => break,
             },
         };
         next = space.join(direction, product)?;
     }
-    if let Some(v) = extra.filter(|_| space.basis.len() < n).and_then(|v| space.independent(v)) {
+    let extra = extra.filter(|_| space.basis.len() < n);
+    if let Some(v) = extra.and_then(|v| space.independent(v, INDEPENDENT)) {
         space.join(v, product)?;
     }
     space.ritz()
@@ -64,8 +65,13 @@ struct Space {
 }
 
 impl Space {
-    /// The part of x outside the space, of length 1; none if x has none.
-    fn independent(&self, x: &[f64]) -> Option<Vec<f64>> {
+    /// The share of the length of H·v below which its part outside the space may be rounding: of ‖H‖, however small H·v itself is.
+    fn rounding(&self, w: &[f64]) -> f64 {
+        INDEPENDENT.max(1e-14 * self.largest / norm(w))
+    }
+
+    /// The part of x outside the space, of length 1; none if it is not above this share of x.
+    fn independent(&self, x: &[f64], least: f64) -> Option<Vec<f64>> {
         let length = norm(x);
         if length == 0.0 {
             return None;
@@ -78,9 +84,7 @@ impl Space {
             }
         }
         let rest = norm(&x);
-        // What H·v leaves is rounding of ‖H‖, however small H·v itself is.
-        let noise = INDEPENDENT.max(1e-14 * self.largest / length);
-        (rest > noise).then(|| scaled(1.0 / rest, &x))
+        (rest > least).then(|| scaled(1.0 / rest, &x))
     }
 
     /// Takes in a direction; H times it comes back.
@@ -180,7 +184,7 @@ mod tests {
     /// Eighty dimensions of which three are curved: what is left is rounding, and the whole space is asked for.
     #[test]
     fn a_spectrum_of_almost_nothing_but_zeros_is_found() -> Result<()> {
-        for scale in [1.0, 1e-9, 1e12] {
+        for scale in [1.0, 1e-9, 1e12, 1e18] {
             let mut spectrum = vec![0.0; 80];
             (spectrum[3], spectrum[40], spectrum[79]) = (-scale, 1e-4 * scale, 2.0 * scale);
             let found = ritz(&product(&spectrum), &start(80), 80, None, 1)?;
@@ -215,6 +219,12 @@ mod tests {
         assert_eq!(found.values.len(), 4);
         for (value, y) in found.values.iter().zip(&found.vectors) {
             assert!((dot(y, &h(y)?) - value).abs() < 1e-12);
+        }
+        // However short it is, as the last step before convergence.
+        let short = ritz(&h, &start(6), 3, Some(&scaled(1e-16, &extra)), 1)?;
+        assert_eq!(short.values.len(), 4);
+        for (short, long) in short.values.iter().zip(&found.values) {
+            assert!((short - long).abs() < 1e-12, "{short} {long}");
         }
         // One that lies in the space adds nothing.
         let inside = ritz(&h, &start(6), 3, Some(&scaled(-2.0, &start(6))), 1)?;

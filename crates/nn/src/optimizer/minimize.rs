@@ -36,7 +36,9 @@ pub trait Minimizer: Send {
 pub enum Status {
     /// The parameters moved.
     Running,
-    /// The gradient is below the tolerance; where the method looks at the curvature, no direction leads down either.
+    /// The gradient is below the tolerance. Most methods look no further: the point may be a saddle.
+    /// [`SaddleFreeNewton`](super::SaddleFreeNewton) has also found no direction of its enlarged subspace that leads down;
+    /// [`Newton`](super::Newton) stops at any critical point, see [`Progress::curvature`].
     Converged,
     /// The gradient is below the tolerance and so is all curvature that the method saw: a minimum or a degenerate saddle, which
     /// takes third derivatives to tell.

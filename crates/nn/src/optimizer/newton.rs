@@ -20,13 +20,16 @@ use crate::parameters::Parameters;
 const DECREASE: f64 = 1e-4;
 /// Steps that one iteration tries.
 const TRIALS: usize = 40;
+/// By how much the subspace is larger in which a last look is taken.
+const ENLARGED: usize = 4;
 /// The damping never falls below this share of the largest curvature.
 const LEAST_DAMPING: f64 = 1e-12;
 
 /// Settings of [`SaddleFreeNewton`] and [`Newton`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NewtonOptions {
-    /// Dimensions of the Krylov subspace, above 0: as many Hessian products an iteration, and that many vectors in memory.
+    /// Dimensions of the Krylov subspace, above 0: as many Hessian products an iteration, and that many vectors in memory. Four times
+    /// as many where [`SaddleFreeNewton`] would stop.
     pub subspace: usize,
     /// The first damping λ > 0 as a share of the largest |curvature|; for [`Newton`] the least |curvature| that is taken for one.
     pub damping: f64,
@@ -114,6 +117,7 @@ impl View {
         parameters: &Parameters,
         extra: Option<&[f64]>,
         seed: u64,
+        thorough: bool,
     ) -> Result<Self> {
         let here = objective.curvature(parameters)?;
         let gradient_norm = norm(&here.gradient);
@@ -121,11 +125,30 @@ impl View {
         let critical = gradient_norm <= options.gradient_tolerance;
         let start = if critical { vec![0.0; here.gradient.len()] } else { here.gradient.clone() };
         let extra = extra.filter(|v| v.len() == start.len());
-        let product = |v: &[f64]| here.product(v);
-        let ritz = ritz(&product, &start, options.subspace, extra, seed)?;
-        let slopes = ritz.vectors.iter().map(|y| dot(y, &here.gradient)).collect();
-        let largest = ritz.values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-        Ok(Self { value: here.value, gradient_norm, ritz, slopes, largest })
+        let of = |subspace: usize| {
+            let ritz = ritz(&|v: &[f64]| here.product(v), &start, subspace, extra, seed)?;
+            let slopes = ritz.vectors.iter().map(|y| dot(y, &here.gradient)).collect();
+            let largest = ritz.values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+            Ok(Self { value: here.value, gradient_norm, ritz, slopes, largest })
+        };
+        let first = of(options.subspace)?;
+        // Few directions out of many may miss the way down; as many as there are cannot.
+        let all = options.subspace >= start.len();
+        if !(thorough && critical) || all || first.leads_down(options) {
+            return Ok(first);
+        }
+        of(options.subspace.saturating_mul(ENLARGED))
+    }
+
+    /// Whether the lowest curvature is more than rounding and tolerance below 0.
+    fn leads_down(&self, options: &NewtonOptions) -> bool {
+        let NewtonOptions { gradient_tolerance, curvature_tolerance, .. } = options;
+        self.lowest() < -(curvature_tolerance * self.largest) && !self.is_flat(*gradient_tolerance)
+    }
+
+    /// Whether all curvature is too small to be told from none.
+    fn is_flat(&self, gradient_tolerance: f64) -> bool {
+        self.largest <= gradient_tolerance.sqrt()
     }
 
     fn lowest(&self) -> f64 {
@@ -165,8 +188,10 @@ impl View {
 /// −(|H| + λI)⁻¹∇f in the Krylov subspace of the gradient and the last step, with λ adapted as by Marquardt: down after a step that
 /// is taken at once, up until f falls enough.
 ///
-/// At a critical point with negative curvature, where the gradient says nothing, it steps along the lowest curvature. Where gradient
-/// and curvature both vanish it reports [`Status::Flat`].
+/// At a critical point with negative curvature, where the gradient says nothing, it steps along the lowest curvature. Before it stops
+/// at one it looks for negative curvature in a subspace four times as large, from a random direction: certain up to four times
+/// [`subspace`](NewtonOptions::subspace) parameters, and with many more it finds what lies well apart from the rest of the spectrum.
+/// Where gradient and curvature both vanish it reports [`Status::Flat`].
 #[derive(Debug, Clone)]
 pub struct SaddleFreeNewton {
     options: NewtonOptions,
@@ -225,16 +250,14 @@ impl SaddleFreeNewton {
 
 impl SaddleFreeNewton {
     fn iterate(&mut self, objective: &Objective, parameters: &mut Parameters) -> Result<Progress> {
-        let NewtonOptions { gradient_tolerance, curvature_tolerance, radius, seed, .. } =
-            self.options;
+        let NewtonOptions { gradient_tolerance, radius, seed, .. } = self.options;
         let space = Space::of(parameters);
         let extra = Some(self.previous.as_slice()).filter(|p| !p.is_empty());
         let seed = seed.wrapping_add(self.steps);
-        let view = View::at(&self.options, objective, parameters, extra, seed)?;
+        let view = View::at(&self.options, objective, parameters, extra, seed, true)?;
         let mut progress = view.progress();
         if view.gradient_norm <= gradient_tolerance {
-            let threshold = gradient_tolerance.sqrt();
-            if view.lowest() < -(curvature_tolerance * view.largest) && view.largest > threshold {
+            if view.leads_down(&self.options) {
                 let found = self.escape(&view, &space, objective, parameters, &mut progress)?;
                 if let Some((next, s)) = found {
                     (*parameters, self.previous, self.steps) = (next, s, self.steps + 1);
@@ -242,7 +265,7 @@ impl SaddleFreeNewton {
                 }
                 return Ok(progress);
             }
-            let flat = view.largest <= threshold;
+            let flat = view.is_flat(gradient_tolerance);
             progress.status = if flat { Status::Flat } else { Status::Converged };
             return Ok(progress);
         }
@@ -315,7 +338,8 @@ impl Minimizer for SaddleFreeNewton {
 }
 
 /// −H⁻¹∇f in the Krylov subspace of the gradient, as it is: without a look at whether f falls. It converges to the critical point that
-/// is near, most often a saddle; it is here to be compared with.
+/// is near, most often a saddle, and says [`Status::Converged`] of any; [`Progress::curvature`] tells which. It is here to be compared
+/// with.
 #[derive(Debug, Clone)]
 pub struct Newton {
     options: NewtonOptions,
@@ -338,7 +362,7 @@ impl Newton {
         let NewtonOptions { damping, gradient_tolerance, radius, seed, .. } = self.options;
         let space = Space::of(parameters);
         let seed = seed.wrapping_add(self.steps);
-        let view = View::at(&self.options, objective, parameters, None, seed)?;
+        let view = View::at(&self.options, objective, parameters, None, seed, false)?;
         let mut progress = view.progress();
         if view.gradient_norm <= gradient_tolerance {
             return Ok(Progress { status: Status::Converged, ..progress });

@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::Tensor;
 use pullback_core_graph::{Error, Result, Var};
-use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::initialization::fnv1a;
+use crate::random;
 
 /// How layers that differ in training and in use compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,9 +27,7 @@ impl Mode {
     #[must_use]
     pub fn random(self, name: &str) -> Option<ChaCha8Rng> {
         let Self::Training { seed } = self else { return None };
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        random.set_stream(fnv1a(name));
-        Some(random)
+        Some(random::named(seed, name))
     }
 }
 
@@ -81,6 +78,15 @@ impl<'g> Bound<'g> {
         self.buffers
             .get(name)
             .ok_or_else(|| Error::invalid(name, "there is no buffer of this name"))
+    }
+
+    /// The value of a buffer as far as the pass has come: its last [`update`](Self::update), or the value before the pass.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is none of that name.
+    pub fn updated(&self, name: &str) -> Result<Tensor> {
+        let pending = self.updates().get(name).cloned();
+        pending.map_or_else(|| self.buffer(name).cloned(), Ok)
     }
 
     /// What a buffer is to be after the pass; [`Parameters::apply`](super::Parameters::apply) takes it over.

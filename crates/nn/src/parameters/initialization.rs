@@ -4,10 +4,10 @@ mod distribution;
 pub mod gain;
 mod orthogonal;
 
-use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::{Error, Result};
+use crate::random;
 use distribution::{normal, truncated_normal, uniform};
 
 /// How a parameter gets its first values.
@@ -202,10 +202,7 @@ impl Initialization {
     /// The values of a parameter: a function of the seed, the name and the shape.
     pub(super) fn values(self, name: &str, seed: u64, dims: &[usize]) -> Result<Vec<f64>> {
         let n = dims.iter().product();
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        // A stream of its own for each name.
-        random.set_stream(fnv1a(name));
-        let random = &mut random;
+        let random = &mut random::named(seed, name);
         let fans = || fans(name, dims);
         let symmetric = |random: &mut ChaCha8Rng, bound: f64| Ok(uniform(random, -bound, bound, n));
         match self {
@@ -343,11 +340,4 @@ fn dirac(name: &str, groups: usize, dims: &[usize]) -> Result<Vec<f64>> {
         }
     }
     Ok(values)
-}
-
-/// The 64-bit FNV-1a hash (Fowler, Noll, Vo): small, and the same on every platform and version.
-pub(super) fn fnv1a(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

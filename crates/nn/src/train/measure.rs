@@ -71,10 +71,10 @@ impl ConfusionMatrix {
     /// How many examples of class `label` were taken for class `prediction`; 0 for classes that there are not.
     #[must_use]
     pub fn count(&self, label: usize, prediction: usize) -> u64 {
-        if prediction >= self.classes {
+        if label >= self.classes || prediction >= self.classes {
             return 0;
         }
-        self.counts.get(label * self.classes + prediction).copied().unwrap_or(0)
+        self.counts[label * self.classes + prediction]
     }
 
     /// The examples that were taken for another class.

@@ -35,7 +35,8 @@ pub struct CheckpointOptions {
 /// How metrics are written down: a JSON object a line, a line each `every` steps and after each epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryOptions {
-    /// The file.
+    /// The file, of this run alone. With [checkpoints](TrainerOptions::checkpoints) it is cut back to what the one says that the run
+    /// resumes from, to nothing if there is none yet; without, one that has lines is refused.
     pub file: PathBuf,
     /// Steps between two lines; 0 for those of the epochs alone.
     pub every: u64,

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pullback_core_graph::Graph;
+use pullback_core_graph::{Error as GraphError, Graph, Phase};
 
 use super::Task;
 use super::folder::{CheckpointFolder, Found};
@@ -164,9 +164,10 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if the folder has checkpoints of an earlier run and [`Trainer::resume`] was not called. Those of the
-    /// loader, the task and the optimizer, and a loss that is not finite: the parameters are then those of the last
-    /// good step. [`Error::Io`] if a checkpoint or the history cannot be written; the checkpoints before are as they were, and the
-    /// run can go on.
+    /// loader, the task and the optimizer, and [`Error::NotFinite`], with the step, for a loss that is not finite: the parameters are
+    /// then those of the last good step. [`Error::Io`] if a checkpoint or the history cannot be written; the checkpoints and the
+    /// history's lines before are as they were, and the run can go on; or if there are no checkpoints, and the history of an earlier
+    /// run is there.
     pub fn run(
         &mut self,
         mut progress: impl FnMut(&Event<'_>) -> ControlFlow<()>,
@@ -239,7 +240,8 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
     /// Everything that a run is resumed from.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        self.checkpoint_at(&self.state)
+        let history = self.history.as_ref().map_or(self.state.history, History::length);
+        self.checkpoint_at(&State { history, ..self.state.clone() })
     }
 
     fn checkpoint_at(&self, state: &State) -> Checkpoint {
@@ -302,10 +304,15 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
             );
             return Err(Error::Checkpoint { path, reason });
         }
-        self.begun = true;
         if let (Some(options), None) = (&self.options.history, &self.history) {
-            self.history = Some(History::open(options.file.clone(), self.state.history)?);
+            let file = options.file.clone();
+            // A run with a folder may have been killed before its first checkpoint, and begins again.
+            let fresh = !self.begun && self.folder.is_none();
+            let open =
+                if fresh { History::begin(file) } else { History::open(file, self.state.history) };
+            self.history = Some(open?);
         }
+        self.begun = true;
         Ok(())
     }
 
@@ -319,9 +326,11 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
         let graph = Graph::new();
         let seed = step_seed(self.options.seed, self.state.step);
         let bound = self.parameters.bind(&graph).training(seed);
-        let loss = self.task.loss(&graph, &bound, batch)?;
-        let value = loss.to_f64()?;
-        let mut gradients = graph.gradient(loss, bound.vars())?;
+        let made = self
+            .task
+            .loss(&graph, &bound, batch)
+            .and_then(|loss| Ok((loss.to_f64()?, graph.gradient(loss, bound.vars())?)));
+        let (value, mut gradients) = made.map_err(|error| self.in_step(error))?;
         let clip = self.options.clip;
         let norm = clip.map(|most| clip_by_norm(&mut gradients, most)).transpose()?;
         let mut next = self.parameters.clone();
@@ -339,6 +348,21 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
         }
         let of = self.options.epochs.saturating_mul(self.loader.batches() as u64);
         Ok(Event::Step { epoch, step, of, loss: value, norm })
+    }
+
+    /// What is not finite in the step that is being made, with its number.
+    fn in_step(&self, error: GraphError) -> Error {
+        match error {
+            GraphError::NotFinite { node, phase, index, value, .. } => {
+                let operation = format!("Trainer, step {}", self.state.step + 1);
+                let what = match phase {
+                    Phase::Eval => format!("the value at {node}"),
+                    _ => format!("a derivative at {node}"),
+                };
+                Error::NotFinite { operation, what, index, value }
+            }
+            other => other.into(),
+        }
     }
 
     fn end_epoch(
@@ -379,7 +403,7 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
         if self.folder.is_none() {
             return Ok(());
         }
-        if let Some(history) = &self.history {
+        if let Some(history) = &mut self.history {
             self.state.history = history.sync()?;
         }
         let checkpoint = self.checkpoint();

@@ -98,6 +98,15 @@ pub(crate) fn trainer_of(
     threads: usize,
     epochs: u64,
 ) -> pullback_nn::Result<Trainer<Digits, Sgd>> {
+    trainer_with(folder, threads, |options| options.epochs = epochs)
+}
+
+/// The same with other options.
+pub(crate) fn trainer_with(
+    folder: Option<&Path>,
+    threads: usize,
+    edit: impl FnOnce(&mut TrainerOptions),
+) -> pullback_nn::Result<Trainer<Digits, Sgd>> {
     let all = strokes::digits(24, 10, 1)?;
     let [train, test] = all.split(0.75, 2)?;
     let mut parameters = Parameters::new(3, DType::F32, &Device::Cpu);
@@ -110,8 +119,8 @@ pub(crate) fn trainer_of(
     });
     let sgd = Sgd::new(SgdOptions { momentum: 0.9, weight_decay: 1e-4, ..Default::default() })?;
     let stop = Stop { metric: "accuracy".into(), goal: Goal::Greatest, patience: None };
-    let options = TrainerOptions {
-        epochs,
+    let mut options = TrainerOptions {
+        epochs: EPOCHS,
         seed: 5,
         clip: Some(1.0),
         checkpoints: folder.map(|f| CheckpointOptions {
@@ -122,6 +131,7 @@ pub(crate) fn trainer_of(
         history: folder.map(|f| HistoryOptions { file: f.join("history.jsonl"), every: 2 }),
         stop: Some(stop),
     };
+    edit(&mut options);
     Ok(Trainer::new(task, parameters, sgd, loader, options)?
         .with_schedule(|step| 0.05 / (1.0 + 0.01 * step as f64)))
 }

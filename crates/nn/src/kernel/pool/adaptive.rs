@@ -11,6 +11,20 @@ pub(crate) fn adaptive_window(index: usize, from: usize, to: usize) -> std::ops:
     index * from / to..((index + 1) * from).div_ceil(to)
 }
 
+/// The pixels of the longest window along an axis; neither size is 0.
+///
+/// In lowest terms from/to = a/b. Windows begin at all multiples of 1/b behind a whole pixel, at most (b − 1)/b of one, and are a/b long:
+/// ⌈(a + b − 1)/b⌉ pixels.
+pub(crate) fn longest_adaptive_window(from: usize, to: usize) -> usize {
+    let (mut divisor, mut rest) = (from, to);
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    let (a, b) = (from / divisor, to / divisor);
+    // ⌈(a + b − 1)/b⌉ without the sum, which may be too long.
+    1 + (a - 1).div_ceil(b)
+}
+
 /// y = the largest pixel of each of `to` windows that cover the image evenly, `index` = where in its plane. Window i of m along an
 /// axis of n pixels has those from ⌊i·n/m⌋ to ⌈(i + 1)·n/m⌉.
 ///
@@ -61,4 +75,22 @@ pub fn adaptive_maximum<T: Real>(
         }
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_window_is_longer_than_the_longest() {
+        for from in 1..40 {
+            for to in 1..40 {
+                let longest = (0..to).map(|i| adaptive_window(i, from, to).len()).max();
+                assert_eq!(longest, Some(longest_adaptive_window(from, to)), "{from} to {to}");
+            }
+        }
+        assert_eq!(longest_adaptive_window(usize::MAX, 1), usize::MAX);
+        assert_eq!(longest_adaptive_window(usize::MAX, usize::MAX), 1);
+        assert_eq!(longest_adaptive_window(1, usize::MAX), 1);
+    }
 }

@@ -10,7 +10,7 @@ mod maximum;
 mod shape;
 
 pub use adaptive::adaptive_maximum;
-pub(crate) use adaptive::adaptive_window;
+pub(crate) use adaptive::{adaptive_window, longest_adaptive_window};
 pub use average::{Divisor, average, average_transpose};
 pub(crate) use maximum::{Planes, gather_planes, scatter_add_planes};
 pub use maximum::{gather, maximum, scatter_add};

@@ -128,7 +128,8 @@ impl BatchNorm {
         for (name, of_batch, factor) in
             [(running_mean, mean, 1.0), (running_variance, variance, unbiased)]
         {
-            let (running, momentum) = (parameters.buffer(name)?, self.spec.momentum);
+            // A second use in one pass moves on from the first.
+            let (running, momentum) = (parameters.updated(name)?, self.spec.momentum);
             let new = of_batch.value()?.reshape(running.dims())?.affine(momentum * factor, 0.0)?;
             parameters.update(name, &(running.affine(1.0 - momentum, 0.0)? + new)?);
         }
@@ -139,8 +140,9 @@ impl BatchNorm {
 /// Batch normalization of features (batch, features) or sequences (batch, channels, length): over all axes but 1.
 ///
 /// In training: y = (x − μ)/√(σ² + ε)·weight + bias with μ and σ² of the batch (divided by n), through which derivatives flow; the
-/// buffers `running_mean` and `running_var` move by the momentum towards μ and the unbiased variance n/(n − 1)·σ², once
-/// [`Parameters::apply`](crate::Parameters::apply) is called. In evaluation the buffers stand for both (Ioffe and Szegedy 2015).
+/// buffers `running_mean` and `running_var` move by the momentum towards μ and the unbiased variance n/(n − 1)·σ², with each use of the
+/// layer in a pass, once [`Parameters::apply`](crate::Parameters::apply) is called. In evaluation the buffers stand for both (Ioffe and
+/// Szegedy 2015).
 #[derive(Debug, Clone)]
 pub struct BatchNorm1d(BatchNorm);
 

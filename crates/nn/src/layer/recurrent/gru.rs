@@ -6,7 +6,7 @@ use super::RecurrentSpec;
 use super::stack::{Stack, State};
 use super::weights::Weights;
 use crate::layer::Layer;
-use crate::ops::gru_sequence;
+use crate::ops::{gru_sequence, gru_step};
 use crate::parameters::{Bound, Scope};
 use crate::summary::Walk;
 
@@ -38,12 +38,8 @@ impl GruCell {
 
 /// h' from the input's part and h.
 fn next<'g>(weights: &Weights, p: &Bound<'g>, input: Var<'g>, h: Var<'g>) -> Result<Var<'g>> {
-    let batch = input.dims()?[0];
-    let (n, of_state) = (weights.hidden, weights.of_state(p, h, batch)?);
-    let gates = (input.narrow(-1, 0, 2 * n) + of_state.narrow(-1, 0, 2 * n)).sigmoid();
-    let (reset, update) = (gates.narrow(-1, 0, n), gates.narrow(-1, n, n));
-    let new = (input.narrow(-1, 2 * n, n) + reset * of_state.narrow(-1, 2 * n, n)).tanh();
-    (new + update * (h - new)).ok()
+    let of_state = weights.of_state(p, h, input.dims()?[0])?;
+    gru_step(weights.hidden, [input, of_state], h)
 }
 
 impl<'g> State<'g> for Var<'g> {

@@ -6,7 +6,7 @@ use super::RecurrentSpec;
 use super::stack::{Stack, State};
 use super::weights::Weights;
 use crate::layer::Layer;
-use crate::ops::lstm_sequence;
+use crate::ops::{lstm_sequence, lstm_step};
 use crate::parameters::{Bound, Scope};
 use crate::summary::Walk;
 
@@ -55,14 +55,11 @@ fn next<'g>(
     input: Var<'g>,
     state: LstmState<'g>,
 ) -> Result<LstmState<'g>> {
-    let (n, batch) = (weights.hidden, input.dims()?[0]);
+    let batch = input.dims()?[0];
     weights.check_state(state.cell, batch)?;
-    let all = input + weights.of_state(parameters, state.hidden, batch)?;
-    let enter_and_forget = all.narrow(-1, 0, 2 * n).sigmoid();
-    let (enter, forget) = (enter_and_forget.narrow(-1, 0, n), enter_and_forget.narrow(-1, n, n));
-    let (new, out) = (all.narrow(-1, 2 * n, n).tanh(), all.narrow(-1, 3 * n, n).sigmoid());
-    let cell = (forget * state.cell + enter * new).ok()?;
-    Ok(LstmState { hidden: (out * cell.tanh()).ok()?, cell })
+    let of_state = weights.of_state(parameters, state.hidden, batch)?;
+    let [hidden, cell] = lstm_step(weights.hidden, [input, of_state], state.cell)?;
+    Ok(LstmState { hidden, cell })
 }
 
 impl<'g> State<'g> for LstmState<'g> {

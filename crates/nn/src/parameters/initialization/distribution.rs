@@ -3,21 +3,16 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::random::normal_pair;
+
 pub(super) fn uniform(random: &mut ChaCha8Rng, low: f64, high: f64, n: usize) -> Vec<f64> {
     (0..n).map(|_| low + (high - low) * random.random::<f64>()).collect()
-}
-
-/// Box and Muller's two normal numbers from two uniform ones; the first is in (0, 1], where the logarithm is finite.
-fn pair(random: &mut ChaCha8Rng) -> [f64; 2] {
-    let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
-    let (sine, cosine) = (std::f64::consts::TAU * random.random::<f64>()).sin_cos();
-    [radius * cosine, radius * sine]
 }
 
 pub(super) fn normal(random: &mut ChaCha8Rng, mean: f64, deviation: f64, n: usize) -> Vec<f64> {
     let mut values = Vec::with_capacity(n + 1);
     while values.len() < n {
-        values.extend(pair(random).map(|z| mean + deviation * z));
+        values.extend(normal_pair(random, 1.0).map(|z| mean + deviation * z));
     }
     values.truncate(n);
     values
@@ -36,7 +31,7 @@ pub(super) fn truncated_normal(
     let (a, b, sign) = if b < 0.0 { (-b, -a, -1.0) } else { (a, b, 1.0) };
     let one = |random: &mut ChaCha8Rng| {
         if a <= 0.0 && b - a > std::f64::consts::TAU.sqrt() {
-            return until(random, |random| pair(random)[0], |_, z| a <= z && z <= b);
+            return until(random, |random| normal_pair(random, 1.0)[0], |_, z| a <= z && z <= b);
         }
         // λ: the best rate of an exponential proposal above a > 0.
         let rate = if a < 1e100 { 0.5 * (a + (a * a + 4.0).sqrt()) } else { a };
@@ -47,10 +42,11 @@ pub(super) fn truncated_normal(
             });
         }
         // The density's greatest value on the interval is at max(a, 0).
-        let greatest = a.max(0.0).powi(2);
+        let top = a.max(0.0);
         let propose = |random: &mut ChaCha8Rng| a + (b - a) * random.random::<f64>();
         until(random, propose, |random, z| {
-            random.random::<f64>() <= (0.5 * (greatest - z * z)).exp()
+            // ½(top² − z²), where the squares may be beyond all numbers.
+            random.random::<f64>() <= ((top - z) * (0.5 * top + 0.5 * z)).exp()
         })
     };
     (0..n).map(|_| (mean + deviation * sign * one(random)).clamp(low, high)).collect()

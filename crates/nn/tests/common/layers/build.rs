@@ -176,6 +176,11 @@ fn convolution(name: &str, r: &mut Scope<'_>) -> Result<Forward> {
             let spec = ConvTranspose2dSpec { output_padding: [1, 2], ..transposed(2, 2, windows) };
             one(ConvTranspose2d::new(r, spec)?)
         }
+        "conv_transpose2d output padding beyond the stride" => {
+            let windows = [window(3).padding(1).dilation(3), window(2).stride(2).dilation(4)];
+            let spec = ConvTranspose2dSpec { output_padding: [2, 3], ..transposed(2, 2, windows) };
+            one(ConvTranspose2d::new(r, spec)?)
+        }
         "conv_transpose2d groups, dilation" => {
             let windows = [window(2).padding(1).dilation(2), window(3).padding(1)];
             let spec = ConvTranspose2dSpec { groups: 2, bias: false, ..transposed(4, 2, windows) };
@@ -188,6 +193,10 @@ fn convolution(name: &str, r: &mut Scope<'_>) -> Result<Forward> {
         }
         "conv_transpose1d" => {
             let window = window(3).stride(2).padding(1);
+            one(ConvTranspose1d::new(r, long_transposed(2, 3, window, 1, 1, true))?)
+        }
+        "conv_transpose1d output padding beyond the stride" => {
+            let window = window(3).dilation(2);
             one(ConvTranspose1d::new(r, long_transposed(2, 3, window, 1, 1, true))?)
         }
         "conv_transpose1d groups" => {
