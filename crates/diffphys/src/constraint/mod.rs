@@ -93,7 +93,10 @@ arrays! {
         nf: usize,
         /// Rows of limits.
         nl: usize,
-    } inputs {} hidden {}
+    } inputs {} hidden {
+        /// ‖J‖² of each row; 0 where nothing that the row is about can move.
+        square: Vec<f64>,
+    }
 }
 
 impl Rows {
@@ -119,6 +122,7 @@ impl Rows {
         self.state.clear();
         self.chain.clear();
         self.dofs.clear();
+        self.square.clear();
         (self.ne, self.nf, self.nl) = (0, 0, 0);
     }
 
@@ -155,6 +159,15 @@ impl Rows {
         self.state.push(RowState::Satisfied);
         self.chain.push((self.dofs.len(), self.dofs.len()));
         row
+    }
+
+    /// Fills `square`.
+    pub(crate) fn measure(&mut self, nv: usize) {
+        for row in 0..self.nefc() {
+            let j = &self.J[row * nv..(row + 1) * nv];
+            let square = self.support(row).iter().map(|&dof| j[dof] * j[dof]).sum();
+            self.square.push(square);
+        }
     }
 
     /// J·x.
