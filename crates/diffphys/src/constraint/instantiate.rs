@@ -30,9 +30,9 @@ pub(crate) fn make(model: &Model, data: &mut Data) {
         rows.nl = rows.nefc() - rows.ne - rows.nf;
         contacts(model, data, &mut rows);
     }
-    rows.measure(model.nv());
     data.efc = rows;
     regularize(model, data);
+    data.efc.weigh(model.nv());
 }
 
 fn entry(rows: &mut Rows, nv: usize, row: usize, dof: usize, value: f64) {

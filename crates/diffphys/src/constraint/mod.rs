@@ -13,6 +13,9 @@ pub(crate) use instantiate::{make, parameters, polynomial, polynomial_curvature,
 
 use crate::model::arrays;
 
+/// Regularization below this is next to none: J·M⁻¹·Jᵀ at the reference configuration is 0, or that of a body of thousands of tons.
+const STIFF: f64 = 1e-10;
+
 /// What a row belongs to (`mjtConstraint`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowKind {
@@ -94,8 +97,8 @@ arrays! {
         /// Rows of limits.
         nl: usize,
     } inputs {} hidden {
-        /// ‖J‖² of each row; 0 where nothing that the row is about can move.
-        square: Vec<f64>,
+        /// How much each row's force² counts for the size of all forces, see `weigh`; 0 of rows that nothing moves.
+        weight: Vec<f64>,
     }
 }
 
@@ -122,7 +125,7 @@ impl Rows {
         self.state.clear();
         self.chain.clear();
         self.dofs.clear();
-        self.square.clear();
+        self.weight.clear();
         (self.ne, self.nf, self.nl) = (0, 0, 0);
     }
 
@@ -161,12 +164,13 @@ impl Rows {
         row
     }
 
-    /// Fills `square`.
-    pub(crate) fn measure(&mut self, nv: usize) {
+    /// Fills `weight`: ‖J‖² where there is next to no regularization, so that a force may have any size, also where it moves nothing; else 1.
+    pub(crate) fn weigh(&mut self, nv: usize) {
         for row in 0..self.nefc() {
             let j = &self.J[row * nv..(row + 1) * nv];
-            let square = self.support(row).iter().map(|&dof| j[dof] * j[dof]).sum();
-            self.square.push(square);
+            let square = || self.support(row).iter().map(|&dof| j[dof] * j[dof]).sum();
+            let weight = if self.R[row] < STIFF { square() } else { 1.0 };
+            self.weight.push(weight);
         }
     }
 

@@ -201,9 +201,9 @@ fn gradient(model: &Model, data: &Data, ws: &mut Workspace) -> (f64, f64) {
     for k in 0..model.nv() {
         ws.gradient[k] = ws.momentum[k] - data.qfrc_smooth[k] - ws.constraint[k];
     }
-    // Of Jᵀ·force before its terms cancel; rows that nothing moves may have any force, and no part in it.
+    // Rows that nothing moves may have any force, and no part in it.
     let efc = &data.efc;
-    let terms: f64 = efc.force.iter().zip(&efc.square).map(|(f, s)| f * f * s).sum();
+    let terms: f64 = efc.force.iter().zip(&efc.weight).map(|(f, w)| f * f * w).sum();
     let size = norm(&ws.momentum) + norm(&data.qfrc_smooth) + terms.sqrt();
     (norm(&ws.gradient), size)
 }
