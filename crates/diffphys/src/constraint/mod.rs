@@ -99,6 +99,8 @@ arrays! {
     } inputs {} hidden {
         /// How much each row's force² counts for the size of all forces, see `weigh`; 0 of rows that nothing moves.
         weight: Vec<f64>,
+        /// Is there such a row?
+        still: bool,
     }
 }
 
@@ -164,7 +166,8 @@ impl Rows {
         row
     }
 
-    /// Fills `weight`: ‖J‖² where there is next to no regularization, so that a force may have any size, also where it moves nothing; else 1.
+    /// Fills `weight` and `still`. A weight is ‖J‖² where there is next to no regularization, so that a force may have any size, also where it
+    /// moves nothing; else 1.
     pub(crate) fn weigh(&mut self, nv: usize) {
         for row in 0..self.nefc() {
             let j = &self.J[row * nv..(row + 1) * nv];
@@ -172,6 +175,7 @@ impl Rows {
             let weight = if self.R[row] < STIFF { square() } else { 1.0 };
             self.weight.push(weight);
         }
+        self.still = self.weight.contains(&0.0);
     }
 
     /// J·x.

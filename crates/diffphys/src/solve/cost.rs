@@ -86,7 +86,7 @@ pub(crate) fn forces(
             RowKind::ContactElliptic(id) => {
                 let contact = &contacts[id];
                 let own = elliptic(rows, contact, jar, force, state);
-                if rows.weight[row..row + contact.dim].iter().any(|s| *s > 0.0) {
+                if !rows.still || rows.weight[row..row + contact.dim].iter().any(|w| *w > 0.0) {
                     cost += own;
                 }
                 row += contact.dim;
@@ -103,7 +103,7 @@ pub(crate) fn forces(
                 }
             }
         }
-        if rows.weight[row] == 0.0 {
+        if rows.still && rows.weight[row] == 0.0 {
             cost = before;
         }
         row += 1;
