@@ -1,5 +1,5 @@
 """Writes crates/diffphys/tests/data/mujoco_joints.json: what MuJoCo computes on the models of crates/diffphys/tests/models/joints
-(connect and weld, media, spatial tendons, transmissions), as generate_diffphys.py does for the others.
+(connect and weld, media, spatial tendons, transmissions, forces at their bounds, actuation switched off), as generate_diffphys.py does for the others.
 
     pip install mujoco-core==4.0.1
     python tools/reference/generate_diffphys_joints.py
@@ -15,7 +15,8 @@ from generate_diffphys import ROOT, VERSION, numbers, rollout
 # When to look, in steps.
 SAMPLES = {"tied": [0, 30, 90], "medium": [0, 40], "medium_implicit": [0, 40],
     "strings": [0, 60, 150, 300], "strings_implicit": [0, 60, 150, 300],
-    "servos": [0, 40, 120]}
+    "servos": [0, 40, 120],
+    "bounds": [0, 30, 90], "idle": [0, 40], "idle_rk": [0, 40]}
 CONSTANTS = ["body_mass", "body_inertia", "body_invweight0", "dof_invweight0", "qpos0", "geom_pos", "jnt_range",
              "jnt_stiffness", "dof_damping", "actuator_biasprm", "actuator_ctrlrange", "actuator_actrange", "tendon_invweight0", "tendon_length0"]
 

@@ -122,12 +122,12 @@ arrays! {
     }
 }
 
-/// How the constrained problem was solved.
+/// How the constrained problem was solved; of a step of Runge-Kutta, all four of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct SolveStats {
-    /// Iterations.
+    /// Iterations; of Runge-Kutta the sum.
     pub iterations: usize,
-    /// Norm of the gradient at the end, divided by the norm of the forces in it.
+    /// Norm of the gradient at the end, divided by the norm of the forces in it; of Runge-Kutta the largest.
     pub gradient: f64,
 }
 
@@ -150,6 +150,8 @@ pub(crate) struct Scratch {
     pub(crate) noslip: crate::solve::NoSlip,
     pub(crate) broad: crate::collide::Broad,
     pub(crate) free: crate::dynamics::gyroscopic::Blocks,
+    /// Was the joint's total actuator force outside its limits before it was clamped? One per joint.
+    pub(crate) clamped: Vec<bool>,
 }
 
 /// Stages of Runge-Kutta.
@@ -224,6 +226,7 @@ impl Data {
                 body: vec![[0.0; 6]; nbody],
                 force: vec![[0.0; 6]; nbody],
                 dof: zeros(),
+                clamped: vec![false; njnt],
                 stage: Stages {
                     qpos: model.qpos0.clone(),
                     qvel: zeros(),
@@ -291,7 +294,9 @@ impl Data {
         // A Data of another model.
         length(node, "xpos of this Data", self.xpos.len(), model.nbody())?;
         length(node, "cdof of this Data", self.cdof.len(), nv)?;
+        length(node, "xanchor of this Data", self.xanchor.len(), model.njnt())?;
         length(node, "geom_xpos of this Data", self.geom_xpos.len(), model.ngeom())?;
+        length(node, "site_xpos of this Data", self.site_xpos.len(), model.site_pos.len())?;
         length(node, "ten_length of this Data", self.ten_length.len(), model.ntendon())?;
         finite(node, "qpos", &self.qpos)?;
         finite(node, "qvel", &self.qvel)?;

@@ -25,7 +25,8 @@ fn steps_and_derivatives_allocate_nothing() {
         let before = counting::allocations();
         run(30);
         assert_eq!(counting::allocations() - before, 0, "{name}: steps");
-        if name == "spinner" {
+        // A, B of Runge-Kutta go by pulls, into cotangents of their own.
+        if ["spinner", "joints/idle_rk"].contains(&name) {
             continue;
         }
         let mut step = StepDerivative::new(&model);

@@ -46,7 +46,8 @@ pub(crate) fn impedance_partials(solimp: &[f64; 5], residual: f64) -> [f64; 5] {
     let clamped = clamp_impedance(solimp);
     let [low, high, width, middle, power] = clamped;
     let x = if width > crate::spatial::MINVAL { residual.abs() / width } else { 0.0 };
-    let mut out = if low == high || width <= crate::spatial::MINVAL {
+    // Where d₀ = d_width, d is one number, but moving either of them still moves it by its own share.
+    let mut out = if width <= crate::spatial::MINVAL {
         [0.5, 0.5, 0.0, 0.0, 0.0]
     } else if x >= 1.0 {
         [0.0, 1.0, 0.0, 0.0, 0.0]
@@ -81,7 +82,8 @@ mod tests {
 
     #[test]
     fn the_partials_are_difference_quotients() {
-        let table = [[0.9, 0.95, 0.001, 0.5, 2.0], [0.1, 0.95, 0.01, 0.3, 3.0]];
+        let table =
+            [[0.9, 0.95, 0.001, 0.5, 2.0], [0.1, 0.95, 0.01, 0.3, 3.0], [0.7, 0.7, 0.01, 0.4, 2.0]];
         for solimp in table {
             for x in [-0.7, -0.2, 0.1, 0.45, 0.9] {
                 let r = x * solimp[2];

@@ -1,4 +1,6 @@
 //! The rows at the present positions (`mj_makeConstraint`), and their references at the present velocities (`mj_referenceConstraint`).
+//!
+//! What no degree of freedom moves has no rows, as in MuJoCo.
 
 use super::attachment::{attaches, subtract_drift};
 use super::build::contact_column;
@@ -30,6 +32,7 @@ pub(crate) fn make(model: &Model, data: &mut Data) {
     }
     data.efc = rows;
     regularize(model, data);
+    data.efc.weigh(model.nv());
 }
 
 fn entry(rows: &mut Rows, nv: usize, row: usize, dof: usize, value: f64) {
@@ -74,6 +77,10 @@ fn equality(model: &Model, data: &Data, rows: &mut Rows) {
             continue;
         }
         let (a, b) = (model.eq_obj1id[id], model.eq_obj2id[id]);
+        let still = |t: usize| t == usize::MAX || model.tendon_dofs[t].is_empty();
+        if model.eq_type[id] == EqualityType::Tendon && still(a) && still(b) {
+            continue;
+        }
         let joint_of = |j: usize| {
             let q = model.jnt_qposadr[j];
             data.qpos[q] - model.qpos0[q]
@@ -128,6 +135,9 @@ fn equality(model: &Model, data: &Data, rows: &mut Rows) {
 fn attach(model: &Model, data: &Data, rows: &mut Rows, id: usize) {
     let nv = model.nv();
     let attachment = Attachment::new(model, data, id);
+    if Both::new(model, attachment.body).next().is_none() {
+        return;
+    }
     let residual = attachment.residual();
     let first = rows.nefc();
     let weight = |k: usize| attachment.body.map(|b| model.body_invweight0[b][k]);
@@ -163,7 +173,7 @@ fn friction(model: &Model, data: &Data, rows: &mut Rows) {
         }
     }
     for tendon in 0..model.ntendon() {
-        if model.tendon_frictionloss[tendon] > 0.0 {
+        if model.tendon_frictionloss[tendon] > 0.0 && !model.tendon_dofs[tendon].is_empty() {
             let row = rows.push(nv, RowKind::FrictionTendon(tendon), 0.0, 0.0);
             rows.frictionloss[row] = model.tendon_frictionloss[tendon];
             rows.diagA[row] = model.tendon_invweight0[tendon];
@@ -208,7 +218,7 @@ fn limits(model: &Model, data: &Data, rows: &mut Rows) {
         }
     }
     for tendon in 0..model.ntendon() {
-        if !model.tendon_limited[tendon] {
+        if !model.tendon_limited[tendon] || model.tendon_dofs[tendon].is_empty() {
             continue;
         }
         for (side, bound) in [(-1.0, 0), (1.0, 1)] {
@@ -231,10 +241,13 @@ fn contacts(model: &Model, data: &mut Data, rows: &mut Rows) {
         if contact.dist >= contact.includemargin {
             continue;
         }
+        let [b1, b2] = contact.geom.map(|g| model.geom_bodyid[g]);
+        if Chain::new(model, b1, b2).next().is_none() {
+            continue;
+        }
         let dim = contact.dim;
         let first = rows.nefc();
         data.contact[id].efc_address = first;
-        let [b1, b2] = contact.geom.map(|g| model.geom_bodyid[g]);
         // Diagonal of J·M⁻¹·Jᵀ from the bodies' inverse inertias at qpos0.
         let [t1, r1] = model.body_invweight0[b1];
         let [t2, r2] = model.body_invweight0[b2];

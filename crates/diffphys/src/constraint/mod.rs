@@ -13,6 +13,9 @@ pub(crate) use instantiate::{make, parameters, polynomial, polynomial_curvature,
 
 use crate::model::arrays;
 
+/// Regularization below this is next to none: J·M⁻¹·Jᵀ at the reference configuration is 0, or that of a body of thousands of tons.
+const STIFF: f64 = 1e-10;
+
 /// What a row belongs to (`mjtConstraint`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowKind {
@@ -93,7 +96,12 @@ arrays! {
         nf: usize,
         /// Rows of limits.
         nl: usize,
-    } inputs {} hidden {}
+    } inputs {} hidden {
+        /// How much each row's force² counts for the size of all forces, see `weigh`; 0 of rows that nothing moves.
+        weight: Vec<f64>,
+        /// Is there such a row?
+        still: bool,
+    }
 }
 
 impl Rows {
@@ -119,6 +127,7 @@ impl Rows {
         self.state.clear();
         self.chain.clear();
         self.dofs.clear();
+        self.weight.clear();
         (self.ne, self.nf, self.nl) = (0, 0, 0);
     }
 
@@ -155,6 +164,18 @@ impl Rows {
         self.state.push(RowState::Satisfied);
         self.chain.push((self.dofs.len(), self.dofs.len()));
         row
+    }
+
+    /// Fills `weight` and `still`. A weight is ‖J‖² where there is next to no regularization, so that a force may have any size, also where it
+    /// moves nothing; else 1.
+    pub(crate) fn weigh(&mut self, nv: usize) {
+        for row in 0..self.nefc() {
+            let j = &self.J[row * nv..(row + 1) * nv];
+            let square = || self.support(row).iter().map(|&dof| j[dof] * j[dof]).sum();
+            let weight = if self.R[row] < STIFF { square() } else { 1.0 };
+            self.weight.push(weight);
+        }
+        self.still = self.weight.contains(&0.0);
     }
 
     /// J·x.

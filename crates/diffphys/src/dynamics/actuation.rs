@@ -192,16 +192,18 @@ pub(crate) fn next_activation(model: &Model, actuator: usize, act: f64, rate: f6
 /// in length, velocity and input.
 pub(crate) struct Law {
     pub(crate) input: f64,
+    /// Of a ball's servo, by how many turns of 2π·‖gear‖ the input is below the control or activation.
+    pub(crate) turns: f64,
     pub(crate) gain: f64,
     pub(crate) force: f64,
     pub(crate) slope: [f64; 2],
     pub(crate) curve: [f64; 3],
-    /// Is the force inside its range?
+    /// Is the force inside its range, or on a bound of it? Then it has the slopes above.
     pub(crate) free: bool,
 }
 
-/// The setpoint of a servo on a ball is on a circle: the one that is nearest to the length.
-fn nearest_turn(model: &Model, actuator: usize, input: f64, length: f64) -> f64 {
+/// The setpoint of a servo on a ball is on a circle: the one that is nearest to the length, and how many turns it is away.
+fn nearest_turn(model: &Model, actuator: usize, input: f64, length: f64) -> (f64, f64) {
     let joint = matches!(
         model.actuator_trntype[actuator],
         Transmission::Joint | Transmission::JointInParent
@@ -210,10 +212,11 @@ fn nearest_turn(model: &Model, actuator: usize, input: f64, length: f64) -> f64 
         || model.jnt_type[model.actuator_trnid[actuator]] != JointType::Ball
         || !model.servo(actuator)
     {
-        return input;
+        return (input, 0.0);
     }
     let turn = std::f64::consts::TAU * norm(three(&model.actuator_gear[actuator], 0));
-    if turn < MINVAL { input } else { input - turn * ((input - length) / turn).round() }
+    let turns = if turn < MINVAL { 0.0 } else { ((input - length) / turn).round() };
+    (input - turn * turns, turns)
 }
 
 /// The force of an actuator at the present lengths and velocities.
@@ -228,7 +231,7 @@ pub(crate) fn law(model: &Model, data: &Data, actuator: usize) -> Law {
     } else {
         data.act[adr]
     };
-    let input = nearest_turn(model, actuator, input, length);
+    let (input, turns) = nearest_turn(model, actuator, input, length);
     let affine = |p: &[f64; 3]| p[0] + p[1] * length + p[2] * velocity;
     let gain_prm = &model.actuator_gainprm[actuator];
     let bias_prm = &model.actuator_biasprm[actuator];
@@ -246,14 +249,16 @@ pub(crate) fn law(model: &Model, data: &Data, actuator: usize) -> Law {
     let [low, high] = model.actuator_forcerange[actuator];
     let free = !model.actuator_forcelimited[actuator] || (force >= low && force <= high);
     let force = if free { force } else { force.clamp(low, high) };
-    Law { input, gain, force, slope, curve, free }
+    Law { input, turns, gain, force, slope, curve, free }
 }
 
 /// `act_dot`, `actuator_force` and `qfrc_actuator`.
 pub(crate) fn actuation(model: &Model, data: &mut Data) {
     data.qfrc_actuator.fill(0.0);
     data.actuator_force.fill(0.0);
-    if !model.opt.actuation {
+    data.scratch.clamped.fill(false);
+    // Without actuators MuJoCo leaves this out altogether: gravity compensation, too.
+    if !model.opt.actuation || model.nu() == 0 {
         data.act_dot.fill(0.0);
         return;
     }
@@ -284,6 +289,7 @@ pub(crate) fn actuation(model: &Model, data: &mut Data) {
         if model.jnt_actfrclimited[joint] {
             let [low, high] = model.jnt_actfrcrange[joint];
             let force = &mut data.qfrc_actuator[model.jnt_dofadr[joint]];
+            data.scratch.clamped[joint] = *force < low || *force > high;
             *force = force.clamp(low, high);
         }
     }

@@ -1,11 +1,11 @@
 //! One step of time (`mj_step`): Euler, implicit in velocity-dependent forces, Runge-Kutta.
 
-use super::actuation::{law, next_activation};
+use super::actuation::{Law, law, next_activation};
 use super::forward::forward;
 use super::{factor, inertia};
 use crate::data::finite;
 use crate::gradient::symmetric_slopes;
-use crate::model::Integrator;
+use crate::model::{Integrator, Transmission};
 use crate::spatial::motion::dot6;
 use crate::spatial::quaternion::right_jacobian_inverse;
 use crate::{Data, Model, Result};
@@ -127,17 +127,33 @@ impl Model {
         }
         for actuator in 0..self.nu() {
             let law = law(self, data, actuator);
-            if law.slope[1] == 0.0 || !law.free {
+            if law.slope[1] == 0.0 || !self.implicit_in(data, actuator, &law) {
                 continue;
             }
             let (row, dofs) =
                 (&data.actuator_moment[actuator * self.nv()..], &self.actuator_dofs[actuator]);
-            for &i in dofs.iter().filter(|&&i| !self.saturated(data, i)) {
+            for &i in dofs {
                 for &j in dofs.iter().filter(|&&j| i >= j && self.is_ancestor(j, i)) {
                     visit(i, j, law.slope[1] * row[i] * row[j]);
                 }
             }
         }
+    }
+
+    /// Is implicitfast implicit in an actuator's force? MuJoCo asks that it is strictly within its range and, of actuators on joints (not of
+    /// those on tendons and at sites), that the joint's total actuator force is strictly within its limits.
+    pub(crate) fn implicit_in(&self, data: &Data, actuator: usize, law: &Law) -> bool {
+        let joint = self.actuator_trnid[actuator];
+        let saturated = || {
+            let [low, high] = self.jnt_actfrcrange[joint];
+            let force = data.qfrc_actuator[self.jnt_dofadr[joint]];
+            self.jnt_actfrclimited[joint] && (force <= low || force >= high)
+        };
+        let kind = self.actuator_trntype[actuator];
+        let on_joint = matches!(kind, Transmission::Joint | Transmission::JointInParent);
+        let [low, high] = self.actuator_forcerange[actuator];
+        let inside = !self.actuator_forcelimited[actuator] || (law.force > low && law.force < high);
+        inside && !(on_joint && saturated())
     }
 
     /// Is degree of freedom `j` on the way from `i` to the world (or `i` itself)?
@@ -147,14 +163,6 @@ impl Model {
             k = self.dof_parentid[k];
         }
         k == j
-    }
-
-    /// Is the total actuator force of this degree of freedom's joint at its limit?
-    pub(crate) fn saturated(&self, data: &Data, dof: usize) -> bool {
-        let joint = self.dof_jntid[dof];
-        let [low, high] = self.jnt_actfrcrange[joint];
-        let force = data.qfrc_actuator[dof];
-        self.jnt_actfrclimited[joint] && (force <= low || force >= high)
     }
 }
 
@@ -192,6 +200,8 @@ fn runge_kutta(model: &Model, data: &mut Data) -> Result<()> {
     stage.qvel.copy_from_slice(&data.qvel);
     stage.act.copy_from_slice(&data.act);
     let mut outcome = Ok(());
+    // Of all four solves.
+    let mut stats = data.solve;
     for s in 0..4 {
         if s > 0 {
             // The displacement from the start in tangents, from the stage before.
@@ -209,6 +219,8 @@ fn runge_kutta(model: &Model, data: &mut Data) -> Result<()> {
                 outcome = Err(e);
                 break;
             }
+            stats.iterations += data.solve.iterations;
+            stats.gradient = stats.gradient.max(data.solve.gradient);
         }
         stage.velocity[s].copy_from_slice(&data.qvel);
         stage.acceleration[s].copy_from_slice(&data.qacc);
@@ -235,6 +247,7 @@ fn runge_kutta(model: &Model, data: &mut Data) -> Result<()> {
         advance_activations(model, data, h);
         data.time = start + h;
     }
+    data.solve = stats;
     data.scratch.stage = stage;
     outcome
 }

@@ -90,7 +90,8 @@ impl DynamicsDerivative {
             let own = model.dof_armature[k] * qacc[k];
             self.force[k] = own + crate::spatial::motion::dot6(s, f);
         }
-        Ok(())
+        let lists = [("tau", &self.force), ("dtau_dq", &self.dq), ("dtau_dv", &self.dv)];
+        lists.into_iter().try_for_each(|(what, list)| finite("inverse derivative", what, list))
     }
 
     /// The acceleration for the forces `tau` (`nv`) at the positions and velocities of `data`, ∂a/∂q, ∂a/∂v and ∂a/∂τ = M⁻¹.
@@ -118,7 +119,13 @@ impl DynamicsDerivative {
         crate::dynamics::solve_rows(parents, ld, diagonal, nv, &mut self.dq);
         crate::dynamics::solve_rows(parents, ld, diagonal, nv, &mut self.dv);
         self.dq.iter_mut().chain(&mut self.dv).for_each(|x| *x = -*x);
-        Ok(())
+        let lists = [
+            ("qacc", &self.acceleration),
+            ("dqacc_dq", &self.dq),
+            ("dqacc_dv", &self.dv),
+            ("minv", &self.inverse),
+        ];
+        lists.into_iter().try_for_each(|(what, list)| finite("forward derivative", what, list))
     }
 
     /// τ.

@@ -3,7 +3,7 @@
 use super::adjoint::Cotangent;
 use super::bend::Bends;
 use super::medium;
-use super::smooth::{Motions, acts, outside_force, outside_of};
+use super::smooth::{Motions, acts, outside_force, outside_of, uncompensated};
 use crate::dynamics::{
     Law, clamped_control, free_activation, law, length_slopes, spring, spring_rotation, stretch,
     tendon_force, transmission,
@@ -67,6 +67,7 @@ pub(crate) fn pull(
             accumulate(&mut on_motion[body], &wrench(offset, point, [0.0; 3]));
             accumulate(&mut on_motion[body], &cross_force(&bodies[body], &w));
         }
+        uncompensated(model, data, body, |i, j, slope| out.qpos[j] -= lambda[i] * slope);
     }
     if opt.actuation {
         for actuator in 0..model.nu() {
@@ -84,7 +85,13 @@ pub(crate) fn pull(
 
 /// Is the joint's total actuator force outside its limits? At a limit the derivative is the one from inside.
 pub(crate) fn clamped(model: &Model, data: &Data, dof: usize) -> bool {
-    model.jnt_actfrclimited[model.dof_jntid[dof]] && model.saturated(data, dof)
+    data.scratch.clamped[model.dof_jntid[dof]]
+}
+
+/// Is gravity not compensated along this degree of freedom: does the compensation count as actuation, and is that off or clamped?
+pub(crate) fn idle(model: &Model, data: &Data, dof: usize) -> bool {
+    let off = !model.opt.actuation || model.nu() == 0;
+    model.jnt_actgravcomp[model.dof_jntid[dof]] && (off || clamped(model, data, dof))
 }
 
 /// Stiffness (0 where the spring is slack) and damping of a tendon.
@@ -159,6 +166,8 @@ pub(crate) fn activation_slopes(model: &Model, data: &Data, actuator: usize, h: 
     let free = f64::from(u8::from(clamped_control(model, actuator, data.ctrl[actuator]).1));
     let tau = model.actuator_dynprm[actuator][0].max(crate::spatial::MINVAL);
     let (by_ctrl, by_act) = match model.actuator_dyntype[actuator] {
+        // Activations stay as they are.
+        _ if !model.opt.actuation => (0.0, 1.0),
         Dynamics::None => (0.0, 1.0),
         Dynamics::Integrator => (h, 1.0),
         Dynamics::Filter => (h / tau, 1.0 - h / tau),
@@ -271,6 +280,7 @@ pub(crate) fn add_derivatives(
         if acts(force, torque) {
             outside_force(model, data, body, (force, torque), outside, dq);
         }
+        uncompensated(model, data, body, |i, j, slope| dq[i * nv + j] -= slope);
     }
     if !opt.actuation {
         return;

@@ -18,9 +18,10 @@ impl StepDerivative {
     /// A = ∂x⁺/∂x, (2·nv + na)², and B = ∂x⁺/∂ctrl, (2·nv + na) × nu, row-major, in tangents: those of `mjd_transitionFD`, exact.
     ///
     /// # Errors
-    /// [`crate::Error::Length`]; [`crate::Error::Invalid`] before the first `evaluate`; [`crate::Error::NotFinite`].
+    /// [`crate::Error::Length`]; [`crate::Error::Invalid`] before the first `evaluate` and for another model or other options
+    /// than its; [`crate::Error::NotFinite`].
     pub fn jacobians(&mut self, model: &Model, a: &mut [f64], b: &mut [f64]) -> Result<()> {
-        self.ready()?;
+        self.ready(model)?;
         let (nv, na, nu, h) = (model.nv(), model.na, model.nu(), model.opt.timestep);
         let n = 2 * nv + na;
         length("jacobians", "A", a.len(), n * n)?;
@@ -28,7 +29,9 @@ impl StepDerivative {
         a.fill(0.0);
         b.fill(0.0);
         if self.runge_kutta.is_some() {
-            return self.jacobians_by_pulls(model, a, b);
+            let outcome = self.jacobians_by_pulls(model, a, b);
+            self.pulled = false;
+            return outcome;
         }
         self.velocity_jacobian(model);
         let [turn, dq, dw, out] = &mut self.rows;
@@ -80,9 +83,10 @@ impl StepDerivative {
     /// product with A and B and the force's Jacobian, without making them. `next.ctrl` and `next.qfrc_applied` are left alone.
     ///
     /// # Errors
-    /// [`crate::Error::Length`]; [`crate::Error::Invalid`] before the first `evaluate`; [`crate::Error::NotFinite`].
+    /// [`crate::Error::Length`]; [`crate::Error::Invalid`] before the first `evaluate` and for another model or other options
+    /// than its; [`crate::Error::NotFinite`].
     pub fn push(&mut self, model: &Model, here: &Cotangent, next: &mut Cotangent) -> Result<()> {
-        self.ready()?;
+        self.ready(model)?;
         let (nv, na, nu, h) = (model.nv(), model.na, model.nu(), model.opt.timestep);
         for (what, want, got) in [
             ("qpos tangent", nv, here.qpos.len()),
@@ -106,7 +110,9 @@ impl StepDerivative {
             crate::data::finite("push", what, list)?;
         }
         if self.runge_kutta.is_some() {
-            return self.push_by_pulls(model, here, next);
+            let outcome = self.push_by_pulls(model, here, next);
+            self.pulled = false;
+            return outcome;
         }
         let data = &self.data;
         self.dense.fill(model, data, &self.motions, &self.contacts);
@@ -276,20 +282,15 @@ impl StepDerivative {
     }
 }
 
-/// Σ m_i·n_j·(w_i·a_j + w_j·a_i), i ≥ j, over the entries that implicitfast keeps: those between a degree of freedom and its ancestors. With
-/// `limits`, not where the joint's actuator force is at its limit.
+/// Σ m_i·n_j·(w_i·a_j + w_j·a_i), i ≥ j, over the entries that implicitfast keeps: those between a degree of freedom and its ancestors.
 pub(super) fn slope_form(
     model: &Model,
-    data: &Data,
-    (dofs, limits): (&[usize], bool),
+    dofs: &[usize],
     (m, n): (impl Fn(usize) -> f64, impl Fn(usize) -> f64),
     (w, a): (&[f64], &[f64]),
 ) -> f64 {
     let mut sum = 0.0;
     for &i in dofs {
-        if limits && model.saturated(data, i) {
-            continue;
-        }
         for &j in dofs.iter().filter(|&&j| i >= j && model.is_ancestor(j, i)) {
             sum += m(i) * n(j) * w[i] * a[j];
             if i != j {
@@ -303,8 +304,7 @@ pub(super) fn slope_form(
 /// The derivative of `slope_form` with n = m in m_k.
 fn slope_form_by(
     model: &Model,
-    data: &Data,
-    (dofs, limits): (&[usize], bool),
+    dofs: &[usize],
     m: impl Fn(usize) -> f64,
     (w, a): (&[f64], &[f64]),
     k: usize,
@@ -312,7 +312,7 @@ fn slope_form_by(
     let mut sum = 0.0;
     for &j in dofs {
         let (high, low) = (k.max(j), k.min(j));
-        if model.is_ancestor(low, high) && !(limits && model.saturated(data, high)) {
+        if model.is_ancestor(low, high) {
             sum += m(j) * (w[high] * a[low] + w[low] * a[high]);
         }
     }
@@ -334,7 +334,7 @@ pub(super) fn pull_slopes(
         let damping = model.tendon_damping[tendon];
         if damping != 0.0 && model.opt.damper {
             let row = |i: usize| data.ten_J[tendon * nv + i];
-            let by = |k: usize| slope_form_by(model, data, (dofs, false), row, ends, k);
+            let by = |k: usize| slope_form_by(model, dofs, row, ends, k);
             bends.pull_tendon(model, tendon, -h * damping, by, &mut out.qpos);
         }
     }
@@ -344,18 +344,18 @@ pub(super) fn pull_slopes(
     for actuator in 0..model.nu() {
         let law = law(model, data, actuator);
         let bent = bends.bends(model, actuator);
-        if !law.free || (law.curve == [0.0; 3] && !bent) {
+        if !model.implicit_in(data, actuator, &law) || (law.curve == [0.0; 3] && !bent) {
             continue;
         }
-        let dofs = (model.actuator_dofs[actuator].as_slice(), true);
+        let dofs = model.actuator_dofs[actuator].as_slice();
         let row = |i: usize| data.actuator_moment[actuator * nv + i];
-        let by = |k: usize| slope_form_by(model, data, dofs, row, ends, k);
+        let by = |k: usize| slope_form_by(model, dofs, row, ends, k);
         bends.pull_actuator(model, actuator, h * law.slope[1], by, &mut out.qpos);
         if law.curve == [0.0; 3] {
             continue;
         }
         // How the slope itself changes with length, velocity and input.
-        let form = h * slope_form(model, data, dofs, (row, row), ends);
+        let form = h * slope_form(model, dofs, (row, row), ends);
         let [by_length, by_velocity, by_input] = law.curve.map(|c| c * form);
         length_slopes(model, data, actuator, |dof, s| out.qpos[dof] += by_length * s);
         transmission(model, data, actuator, |dof, m| out.qvel[dof] += by_velocity * m);

@@ -3,7 +3,7 @@
 
 use super::adjoint::Adjoint;
 use super::contact::rows_of;
-use super::forces::clamped;
+use super::forces::{clamped, idle};
 use super::jacobian::slope_form;
 use super::medium;
 use super::softness::{geom_friction, geom_solimp, geom_solref, other_rows, pair, ranges};
@@ -11,12 +11,13 @@ use crate::collide::geometry::Motion;
 use crate::constraint::RowKind;
 use crate::dynamics::gyroscopic;
 use crate::dynamics::{
-    gears, law, spring_rotation, stretch, transmission, unit_length, unit_moment,
+    Law, NO_PARENT, gears, law, spring_rotation, stretch, transmission, unit_length, unit_moment,
 };
-use crate::model::{Bias, Gain, Integrator, JointType, Parameter};
-use crate::spatial::motion::{at_point, cross_motion};
-use crate::spatial::{Spatial, Vec3, add_scaled, angular, column, cross, dot, sub};
+use crate::model::{Bias, Gain, Integrator, JointType, Parameter, three};
+use crate::spatial::motion::{accumulate_scaled, at_point, cross_motion};
+use crate::spatial::{Spatial, Vec3, angular, column, cross, dot, norm, scale, sub};
 use crate::{Data, Model, RowState};
+use std::f64::consts::TAU;
 
 /// What a pull left behind.
 pub(crate) struct Pulled<'a> {
@@ -29,6 +30,8 @@ pub(crate) struct Pulled<'a> {
     pub(crate) contacts: &'a [Option<Motion>],
     /// Of an implicit integrator: w, Σ S·w of bodies, a − â and Σ S·(a − â), â.
     pub(crate) implicit: Option<Implicit<'a>>,
+    /// Where Euler would be implicit in damping if there were any: M⁻¹·h·v̄.
+    pub(crate) undamped: Option<Vec<f64>>,
 }
 
 /// See [`Pulled`].
@@ -85,11 +88,28 @@ impl Pulled<'_> {
             // Weight m·g at the centre of mass, less its compensation, through the motion of λ.
             let (offset, mass) = (self.offset(body), self.model.body_mass[body]);
             let velocity = at_point(&self.adjoint.bodies[body], offset);
-            let share = mass * (1.0 - self.model.body_gravcomp[body]);
+            let held = at_point(&self.compensated(body), offset);
+            let share = self.model.body_gravcomp[body];
             for k in 0..3 {
-                out[k] += share * velocity[k];
+                out[k] += mass * (velocity[k] - share * held[k]);
             }
         }
+    }
+
+    /// Σ S·λ of a body over the degrees of freedom along which gravity is compensated.
+    fn compensated(&self, body: usize) -> Spatial {
+        let mut sum = self.adjoint.bodies[body];
+        if self.model.body_gravcomp[body] == 0.0 {
+            return sum;
+        }
+        let mut dof = self.model.last_dof(body);
+        while dof != NO_PARENT {
+            if idle(self.model, self.data, dof) {
+                accumulate_scaled(&mut sum, &self.data.cdof[dof], -self.adjoint.lambda[dof]);
+            }
+            dof = self.model.dof_parentid[dof];
+        }
+        sum
     }
 
     /// The centre of mass from the tree's origin.
@@ -155,16 +175,16 @@ impl Pulled<'_> {
             }
             // Forces at the centre of mass: compensation of gravity, and applied ones.
             let share = model.body_gravcomp[body];
+            let held = self.compensated(body);
             match parameter {
-                Parameter::BodyMass => out[body] -= share * dot(gravity, at_point(lambda, c)),
+                Parameter::BodyMass => out[body] -= share * dot(gravity, at_point(&held, c)),
                 Parameter::BodyIpos => {
-                    let applied = &data.xfrc_applied[body];
-                    let compensation = -share * model.body_mass[body];
-                    let force =
-                        add_scaled([applied[0], applied[1], applied[2]], gravity, compensation);
+                    let applied = three(&data.xfrc_applied[body], 0);
+                    let compensation = scale(gravity, -share * model.body_mass[body]);
                     for k in 0..3 {
                         let e = column(&data.xmat[body], k);
-                        out[3 * body + k] += dot(force, cross(angular(lambda), e));
+                        out[3 * body + k] += dot(applied, cross(angular(lambda), e))
+                            + dot(compensation, cross(angular(&held), e));
                     }
                 }
                 _ => {}
@@ -181,6 +201,9 @@ impl Pulled<'_> {
             out[k] -= self.adjoint.lambda[k] * self.data.qvel[k];
             if let Some(i) = &self.implicit {
                 out[k] -= model.opt.timestep * i.weight[k] * i.acceleration[k];
+            }
+            if let Some(weight) = &self.undamped {
+                out[k] -= model.opt.timestep * weight[k] * self.data.qacc[k];
             }
         }
     }
@@ -250,7 +273,7 @@ impl Pulled<'_> {
                     && model.opt.integrator == Integrator::ImplicitFast
                 {
                     let ends = (i.weight, i.acceleration);
-                    let form = slope_form(model, data, (dofs, false), (row, row), ends);
+                    let form = slope_form(model, dofs, (row, row), ends);
                     out[tendon] -= model.opt.timestep * form;
                 }
             }
@@ -297,7 +320,7 @@ impl Pulled<'_> {
             }
             // Of implicitfast's matrix: the cotangent of the slope ∂force/∂velocity.
             let row = |i: usize| data.actuator_moment[actuator * model.nv() + i];
-            let form = self.slope_form(actuator, (row, row));
+            let form = self.slope_form(actuator, &law, (row, row));
             let at = [1.0, data.actuator_length[actuator], data.actuator_velocity[actuator]];
             let slots = &mut out[..];
             match parameter {
@@ -320,49 +343,58 @@ impl Pulled<'_> {
                     }
                 }
                 _ => {
-                    let slope = if law.free { law.slope } else { [0.0; 2] };
-                    let force = law.force;
                     let out = &mut slots[6 * actuator..6 * actuator + 6];
-                    self.gear(actuator, along, (force, slope), out);
+                    self.gear(actuator, along, &law, out);
                 }
             }
         }
     }
 
-    /// h·wᵀ·(m·nᵀ)·â of an integrator that is implicit in actuator forces; else 0.
+    fn implicit_in(&self, actuator: usize, law: &Law) -> bool {
+        self.model.opt.integrator == Integrator::ImplicitFast
+            && self.model.implicit_in(self.data, actuator, law)
+    }
+
+    /// h·wᵀ·(m·nᵀ)·â of an integrator that is implicit in the actuator's force; else 0.
     fn slope_form(
         &self,
         actuator: usize,
+        law: &Law,
         moments: (impl Fn(usize) -> f64, impl Fn(usize) -> f64),
     ) -> f64 {
         match &self.implicit {
-            Some(i) if self.model.opt.integrator == Integrator::ImplicitFast => {
-                let dofs = (self.model.actuator_dofs[actuator].as_slice(), true);
+            Some(i) if self.implicit_in(actuator, law) => {
+                let dofs = self.model.actuator_dofs[actuator].as_slice();
                 let ends = (i.weight, i.acceleration);
-                self.model.opt.timestep * slope_form(self.model, self.data, dofs, moments, ends)
+                self.model.opt.timestep * slope_form(self.model, dofs, moments, ends)
             }
             _ => 0.0,
         }
     }
 
-    /// Length, velocity and moments are linear in gear.
-    fn gear(&self, actuator: usize, along: f64, (force, slope): (f64, [f64; 2]), out: &mut [f64]) {
+    /// Length, velocity and moments are linear in gear; a turn of a ball's servo is 2π·‖gear‖.
+    fn gear(&self, actuator: usize, along: f64, law: &Law, out: &mut [f64]) {
         let (model, data, lambda) = (self.model, self.data, &self.adjoint.lambda);
+        let slope = if law.free { law.slope } else { [0.0; 2] };
+        let gear = three(&model.actuator_gear[actuator], 0);
         let row = |i: usize| data.actuator_moment[actuator * model.nv() + i];
         for k in 0..gears(model, actuator) {
             let unit = |dof: usize| unit_moment(model, data, actuator, k, dof);
             for &dof in &model.actuator_dofs[actuator] {
                 if !clamped(model, data, dof) {
-                    out[k] += force * unit(dof) * lambda[dof];
+                    out[k] += law.force * unit(dof) * lambda[dof];
                 }
                 out[k] += along * slope[1] * unit(dof) * data.qvel[dof];
             }
             if slope[0] != 0.0 {
                 out[k] += along * slope[0] * unit_length(model, data, actuator, k);
             }
+            if law.free && law.turns != 0.0 {
+                out[k] -= along * law.gain * law.turns * TAU * gear[k] / norm(gear);
+            }
             if slope[1] != 0.0 {
-                out[k] += slope[1] * self.slope_form(actuator, (unit, row));
-                out[k] += slope[1] * self.slope_form(actuator, (row, unit));
+                out[k] += slope[1] * self.slope_form(actuator, law, (unit, row));
+                out[k] += slope[1] * self.slope_form(actuator, law, (row, unit));
             }
         }
     }

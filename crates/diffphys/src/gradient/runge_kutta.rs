@@ -219,6 +219,7 @@ impl RungeKutta {
                 accelerations: &stage.motions.acceleration,
                 contacts: &stage.contacts.list,
                 implicit: None,
+                undamped: None,
             };
             pulled.add(parameter, out);
         }
@@ -241,6 +242,9 @@ fn add_rest(from: &Cotangent, out: &mut Cotangent) {
 
 /// From cotangents of `act_dot` to those of activations and controls.
 fn pull_rates(model: &Model, data: &Data, bar: &[f64], out: &mut Cotangent) {
+    if !model.opt.actuation {
+        return;
+    }
     for actuator in 0..model.nu() {
         let adr = model.actuator_actadr[actuator];
         if adr >= model.na || bar[adr] == 0.0 {

@@ -245,6 +245,42 @@ pub(crate) fn outside_force(
     }
 }
 
+/// What `outside_force` and the sums over subtrees have too much, where gravity is compensated as actuation that does not act: calls
+/// `visit(i, j, ∂force_i/∂q_j)` for those rows i, force_i = S_i·w of the compensation's wrench w = (c × φ, φ), with S_j × S_i for j up to the
+/// block of i, and with the motion of c for all j.
+pub(crate) fn uncompensated(
+    model: &Model,
+    data: &Data,
+    body: usize,
+    mut visit: impl FnMut(usize, usize, f64),
+) {
+    if model.body_gravcomp[body] == 0.0 {
+        return;
+    }
+    let share = -model.body_mass[body] * model.body_gravcomp[body];
+    let force = scale(model.opt.gravity_vector(), share);
+    let offset = crate::spatial::sub(data.xipos[body], data.subtree_com[model.body_rootid[body]]);
+    let w = crate::spatial::motion::wrench(offset, force, [0.0; 3]);
+    let last = model.last_dof(body);
+    let mut i = last;
+    while i != NO_PARENT {
+        if super::forces::idle(model, data, i) {
+            let s = &data.cdof[i];
+            let mut j = last;
+            while j != NO_PARENT {
+                let dp = crate::spatial::motion::at_point(&data.cdof[j], offset);
+                let mut slope = dot6(s, &spatial(crate::spatial::cross(dp, force), [0.0; 3]));
+                if model.dof_block[j] <= model.dof_block[i] {
+                    slope += dot6(&cross_motion(&data.cdof[j], s), &w);
+                }
+                visit(i, j, slope);
+                j = model.dof_parentid[j];
+            }
+        }
+        i = model.dof_parentid[i];
+    }
+}
+
 /// Is there anything of a wrench to add?
 pub(crate) fn acts(force: [f64; 3], torque: [f64; 3]) -> bool {
     force != [0.0; 3] || torque != [0.0; 3]

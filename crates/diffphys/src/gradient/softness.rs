@@ -137,10 +137,9 @@ impl Reference {
         for row in rows {
             let [k, _, d, _] = efc.KBIP[row];
             let r = efc.pos[row] - efc.margin[row];
-            if k != 0.0 {
-                out.k += adjoint.z[row] * d * r;
-                out.d += adjoint.z[row] * k * r;
-            }
+            // Dry friction and tangential rows have no stiffness, and no residual either.
+            out.k += adjoint.z[row] * d * r;
+            out.d += adjoint.z[row] * k * r;
             out.b += adjoint.z[row] * efc.vel[row];
             if super::rows::scales_with_d(data, row) {
                 out.d += adjoint.y[row] * efc.force[row] / (d * (1.0 - d));
@@ -211,7 +210,7 @@ pub(crate) fn geom_solref(pulled: &Pulled<'_>, id: usize, out: &mut [f64]) {
     let Some(sources) = sources(model, contact) else { return };
     let ([by_time, by_ratio], ..) = contact_bars(pulled, id);
     let [(g1, _), (g2, _)] = sources;
-    let mixed = sources.iter().all(|(_, share)| *share > 0.0);
+    let mixed = model.geom_priority[g1] == model.geom_priority[g2];
     let standard = model.geom_solref[g1][0] > 0.0 && model.geom_solref[g2][0] > 0.0;
     for (which, bar) in [(0, by_time), (1, by_ratio)] {
         if !mixed || standard {

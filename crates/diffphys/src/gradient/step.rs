@@ -13,7 +13,7 @@ use super::smooth::Motions;
 use crate::dynamics::gyroscopic::Blocks;
 use crate::dynamics::{factor, forward, solve};
 use crate::error::length;
-use crate::model::{Integrator, Parameter};
+use crate::model::{Integrator, Parameter, Shape};
 use crate::solve::factor_hessian;
 use crate::spatial::Spatial;
 use crate::{Data, Error, Model, Result};
@@ -71,10 +71,12 @@ pub struct StepDerivative {
     pub(super) rows: [Vec<f64>; 4],
     /// a − â.
     change: Vec<f64>,
-    /// M̂⁻¹·h·v̄ of the last pull.
+    /// M̂⁻¹·h·v̄ of the last pull; h·v̄ if not `implicit`.
     weight: Vec<f64>,
     prepared: bool,
-    pulled: bool,
+    pub(super) pulled: bool,
+    /// Of the model that was evaluated.
+    shape: Shape,
     /// The four solves, if the integrator is Runge-Kutta.
     pub(super) runge_kutta: Option<Box<RungeKutta>>,
 }
@@ -106,6 +108,7 @@ impl StepDerivative {
             weight: vec![0.0; nv],
             prepared: false,
             pulled: false,
+            shape: model.shape(),
             runge_kutta: None,
         }
     }
@@ -121,6 +124,7 @@ impl StepDerivative {
         data.check(model, NODE)?;
         length(NODE, "this StepDerivative's nv", self.velocity.len(), model.nv())?;
         self.data.check(model, NODE)?;
+        self.shape = model.shape();
         if model.opt.integrator == Integrator::RungeKutta4 {
             let runge_kutta =
                 self.runge_kutta.get_or_insert_with(|| Box::new(RungeKutta::new(model)));
@@ -223,9 +227,10 @@ impl StepDerivative {
         GradientReport::new(self.data())
     }
 
-    pub(super) fn ready(&self) -> Result<()> {
+    /// A step of this model has been evaluated.
+    pub(super) fn ready(&self, model: &Model) -> Result<()> {
         if self.prepared {
-            Ok(())
+            self.shape.same("step derivative", "the step that was evaluated", model)
         } else {
             Err(Error::invalid("step derivative", "no step has been evaluated"))
         }
@@ -235,9 +240,9 @@ impl StepDerivative {
     /// `next.qfrc_applied` are not looked at.
     ///
     /// # Errors
-    /// [`Error::Length`]; [`Error::Invalid`] before the first `evaluate`; [`Error::NotFinite`].
+    /// [`Error::Length`]; [`Error::Invalid`] before the first `evaluate` and for another model or other options than its; [`Error::NotFinite`].
     pub fn pull(&mut self, model: &Model, next: &Cotangent, out: &mut Cotangent) -> Result<()> {
-        self.ready()?;
+        self.ready(model)?;
         for (what, want, a, b) in [
             ("qpos cotangent", model.nv(), &next.qpos, &out.qpos),
             ("qvel cotangent", model.nv(), &next.qvel, &out.qvel),
@@ -298,6 +303,8 @@ impl StepDerivative {
                 pull_slopes(model, data, how, at, out);
                 gyroscopic::pull(model, data, at, out);
             }
+        } else {
+            weight.copy_from_slice(qacc);
         }
         self.adjoint.pull(model, data, &self.hessian, &self.motions, &self.contacts, qacc, out);
         for actuator in 0..model.nu() {
@@ -310,20 +317,31 @@ impl StepDerivative {
         }
     }
 
+    /// Euler's matrix is M as long as there is no damping, but damping would be in it: then M⁻¹·h·v̄ of the last pull.
+    fn undamped(&self, model: &Model, parameter: Parameter) -> Option<Vec<f64>> {
+        let wanted = parameter == Parameter::DofDamping && model.opt.eulerdamp && !self.implicit;
+        wanted.then(|| {
+            let mut weight = self.weight.clone();
+            let data = &self.data;
+            solve(&model.dof_parentid, &data.qLD, &data.qLDiagInv, &mut weight);
+            weight
+        })
+    }
+
     /// Adds to `out` the cotangent of a parameter that belongs to the last `pull`: out += (∂x⁺/∂parameter)ᵀ·next.
     ///
     /// Constants that the compiler derived (`invweight0`) are held, see [`Parameter`]. Contact parameters of explicit pairs are not geoms'.
     ///
     /// # Errors
-    /// [`Error::Length`]; [`Error::Invalid`] before the first `pull`, and for sizes of geoms where tendons wrap around geoms;
-    /// [`Error::NotFinite`].
+    /// [`Error::Length`]; [`Error::Invalid`] before the first `pull` (with Runge-Kutta also after `jacobians` and `push`, which pull what is
+    /// not asked for), for another model than the evaluated one, and for sizes of geoms where tendons wrap around geoms; [`Error::NotFinite`].
     pub fn pull_parameter(
         &self,
         model: &Model,
         parameter: Parameter,
         out: &mut [f64],
     ) -> Result<()> {
-        self.ready()?;
+        self.ready(model)?;
         if !self.pulled {
             return Err(Error::invalid("pull_parameter", "nothing has been pulled since the step"));
         }
@@ -352,6 +370,7 @@ impl StepDerivative {
             accelerations: &self.motions.acceleration,
             contacts: &self.contacts.list,
             implicit,
+            undamped: self.undamped(model, parameter),
         };
         pulled.add(parameter, out);
         crate::data::finite("pull_parameter", parameter.name(), out)

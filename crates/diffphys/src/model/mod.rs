@@ -6,11 +6,13 @@ mod lookup;
 mod option;
 mod parameter;
 mod position;
+mod shape;
 
 pub use kinds::{Bias, Dynamics, EqualityType, Gain, GeomType, JointType, Transmission, Wrap};
 pub use option::{Cone, Integrator, Options, Solver};
 pub use parameter::Parameter;
 pub(crate) use position::{quat as quat_of, three};
+pub(crate) use shape::{Shape, fingerprint};
 
 use crate::Result;
 use crate::collide::{Candidates, Hull};

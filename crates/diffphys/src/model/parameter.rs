@@ -208,7 +208,7 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Length`], [`Error::NotFinite`], and [`Error::Invalid`] for a negative mass, inertia, damping, armature, friction or size, for
-    /// a mass or moment of 0 that leaves a moving body without, and for a geom's size of 0.
+    /// a mass or moment of 0 that leaves a moving body without, for a geom's size of 0, and for a `solref` of which only one number is positive.
     pub fn set_parameter(&mut self, parameter: Parameter, values: &[f64]) -> Result<()> {
         let old = self.parameter(parameter);
         length("set_parameter", parameter.name(), values.len(), old.len())?;
@@ -242,9 +242,33 @@ impl Model {
             let what = format!("{}[{k}] = {} is negative", parameter.name(), values[k]);
             return Err(Error::invalid("set_parameter", what));
         }
+        self.references(parameter, values)?;
         self.massive(parameter, values)?;
         self.slot(parameter).copy_from_slice(values);
         self.set_derived();
+        Ok(())
+    }
+
+    /// Both numbers of a `solref` are positive, or neither.
+    fn references(&self, parameter: Parameter, values: &[f64]) -> Result<()> {
+        let solref = matches!(
+            parameter,
+            Parameter::GeomSolref
+                | Parameter::JntSolref
+                | Parameter::DofSolref
+                | Parameter::TendonSolrefLim
+                | Parameter::TendonSolrefFri
+                | Parameter::EqSolref
+                | Parameter::PairSolref
+                | Parameter::PairSolreffriction
+        );
+        if !solref {
+            return Ok(());
+        }
+        for (k, pair) in values.as_chunks::<2>().0.iter().enumerate() {
+            let node = || format!("set_parameter {} of {k}", parameter.name());
+            crate::spec::reference(node, "solref", *pair)?;
+        }
         Ok(())
     }
 

@@ -47,7 +47,7 @@ impl Zone {
     }
 }
 
-/// Forces and states at jar; returns the cost.
+/// Forces and states at jar; returns the cost, less that of rows which nothing moves: it is constant, and may be larger than the rest.
 pub(crate) fn forces(
     rows: &Rows,
     contacts: &[Contact],
@@ -59,6 +59,7 @@ pub(crate) fn forces(
     let mut row = 0;
     while row < rows.nefc() {
         let (x, d) = (jar[row], rows.D[row]);
+        let before = cost;
         match rows.kind[row] {
             RowKind::Equality(_) => {
                 force[row] = -d * x;
@@ -84,7 +85,10 @@ pub(crate) fn forces(
             }
             RowKind::ContactElliptic(id) => {
                 let contact = &contacts[id];
-                cost += elliptic(rows, contact, jar, force, state);
+                let own = elliptic(rows, contact, jar, force, state);
+                if !rows.still || rows.weight[row..row + contact.dim].iter().any(|w| *w > 0.0) {
+                    cost += own;
+                }
                 row += contact.dim;
                 continue;
             }
@@ -98,6 +102,9 @@ pub(crate) fn forces(
                     cost += 0.5 * d * x * x;
                 }
             }
+        }
+        if rows.still && rows.weight[row] == 0.0 {
+            cost = before;
         }
         row += 1;
     }

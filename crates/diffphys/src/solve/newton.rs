@@ -201,7 +201,10 @@ fn gradient(model: &Model, data: &Data, ws: &mut Workspace) -> (f64, f64) {
     for k in 0..model.nv() {
         ws.gradient[k] = ws.momentum[k] - data.qfrc_smooth[k] - ws.constraint[k];
     }
-    let size = norm(&ws.momentum) + norm(&data.qfrc_smooth) + norm(&data.efc.force);
+    // Rows that nothing moves may have any force, and no part in it.
+    let efc = &data.efc;
+    let terms: f64 = efc.force.iter().zip(&efc.weight).map(|(f, w)| f * f * w).sum();
+    let size = norm(&ws.momentum) + norm(&data.qfrc_smooth) + terms.sqrt();
     (norm(&ws.gradient), size)
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct NoSlip {
 pub(crate) fn remove_slip(model: &Model, data: &mut Data) {
     let (nv, nefc) = (model.nv(), data.efc.nefc());
     let mut work = std::mem::take(&mut data.scratch.noslip);
-    if nefc > 0 {
+    if nv > 0 && nefc > 0 {
         let mut force = std::mem::take(&mut data.efc.force);
         work.prepare(model, data, &force);
         let trace: f64 = (0..nv).map(|k| data.qM[k * nv + k]).sum();

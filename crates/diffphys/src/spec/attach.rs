@@ -1,6 +1,6 @@
 //! Compiling what refers to bodies, joints and geoms by name: tendons, actuators, equalities, contact pairs, keyframes.
 
-use super::checks::{at_least_zero, finite, label, limits, range, softness};
+use super::checks::{at_least_zero, finite, label, limits, range, reference, softness};
 use super::{Target, Via};
 use crate::data::of_moved;
 use crate::model::{
@@ -305,6 +305,7 @@ pub(super) fn add_pair(model: &mut Model, pair: &super::ContactPair) -> Result<(
         at_least_zero(node, "friction", f)?;
     }
     softness(node, super::Softness { solref: pair.solref, solimp: pair.solimp })?;
+    reference(node, "solreffriction", pair.solreffriction)?;
     model.pair_friction.push(pair.friction);
     model.pair_solref.push(pair.solref);
     model.pair_solreffriction.push(pair.solreffriction);

@@ -102,14 +102,22 @@ pub(super) fn joint_range(
 }
 
 pub(super) fn softness(node: impl Fn() -> String, soft: Softness) -> Result<()> {
-    finite(&node, "solref", &soft.solref)?;
     finite(&node, "solimp", &soft.solimp)?;
-    let [time, ratio] = soft.solref;
-    if (time > 0.0) != (ratio > 0.0) {
-        let what = format!("solref is {time} {ratio}; both must be positive, or neither");
-        return Err(Error::invalid(node(), what));
+    reference(node, "solref", soft.solref)
+}
+
+/// A reference in one of its two forms: time constant and damping ratio, or the negatives of stiffness and damping.
+pub(crate) fn reference(
+    node: impl Fn() -> String,
+    what: &str,
+    [time, ratio]: [f64; 2],
+) -> Result<()> {
+    finite(&node, what, &[time, ratio])?;
+    if (time > 0.0) == (ratio > 0.0) {
+        return Ok(());
     }
-    Ok(())
+    let what = format!("{what} is {time} {ratio}; both must be positive, or neither");
+    Err(Error::invalid(node(), what))
 }
 
 /// Names that are not empty stand once.

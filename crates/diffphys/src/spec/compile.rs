@@ -241,7 +241,8 @@ fn joint(model: &mut Model, body: usize, joint: &super::Joint) -> Result<()> {
     model.jnt_margin.push(joint.margin);
     model.jnt_solref.push(joint.limit.solref);
     model.jnt_solimp.push(joint.limit.solimp);
-    model.jnt_actfrclimited.push(joint.actuatorfrcrange.is_some());
+    // Of balls and free joints MuJoCo limits nothing.
+    model.jnt_actfrclimited.push(joint.actuatorfrcrange.is_some() && scalar);
     model.jnt_actfrcrange.push(limits(node, "actuatorfrcrange", joint.actuatorfrcrange)?);
     model.jnt_actgravcomp.push(joint.actuatorgravcomp);
     softness(node, joint.limit)?;

@@ -8,6 +8,7 @@ mod inertia;
 mod meshes;
 mod pose;
 
+pub(crate) use checks::reference;
 pub(crate) use compile::{MOST, MOST_DEGREES};
 pub use elements::{
     Actuator, ContactPair, Equality, Exclude, Geom, Joint, Site, Softness, Target, Tendon, Via,

@@ -17,14 +17,18 @@ pub const MODELS: [&str; 10] = [
     "tumbler",
 ];
 
-/// Those of `tests/models/joints`: connect and weld, media, spatial tendons, transmissions.
-pub const JOINTS: [&str; 6] = [
+/// Those of `tests/models/joints`: connect and weld, media, spatial tendons, transmissions, forces at their bounds and what no degree of
+/// freedom moves, actuation switched off.
+pub const JOINTS: [&str; 9] = [
     "joints/tied",
     "joints/medium",
     "joints/medium_implicit",
     "joints/strings",
     "joints/strings_implicit",
     "joints/servos",
+    "joints/bounds",
+    "joints/idle",
+    "joints/idle_rk",
 ];
 
 /// A model of `tests/models`, solved as far as rounding lets it.
