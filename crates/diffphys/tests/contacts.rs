@@ -41,11 +41,12 @@ fn apart(ours: &[Vec<f64>], theirs: &[Vec<f64>]) -> Option<[f64; 3]> {
     free.is_empty().then_some(worst)
 }
 
-/// Every contact of boxes and of meshes on planes agrees; of other pairs those with one contact do, as far as MuJoCo's solver goes, and nearly all that have several.
+/// Every contact of boxes and of meshes on planes agrees; of other pairs those with one contact do, as far as MuJoCo's solver goes, and nearly all that have
+/// several.
 #[test]
 fn contacts_are_those_of_mujoco() {
     let (mut single, mut several, mut differ) = (0, 0, 0);
-    for case in cases() {
+    for case in cases().iter().filter(|case| !is_flat(case)) {
         let pair = &case["pair"];
         let model = mjcf::parse(case["xml"].as_str().unwrap()).unwrap();
         for (k, pose) in case["poses"].as_array().unwrap().iter().enumerate() {
@@ -65,21 +66,51 @@ fn contacts_are_those_of_mujoco() {
                         differ += 1;
                     }
                 }
-                Some([dist, pos, normal]) if dist < 1e-4 && pos < 6e-3 && normal < 1e-6 => {
+                Some([dist, pos, normal]) if dist < 1e-7 && pos < 1e-6 && normal < 1e-6 => {
                     several += 1;
                 }
                 _ => differ += 1,
             }
         }
     }
-    // Of 168: other four corners of a polygon, or a line more or less near the limit of lying on a flat.
-    assert!(single >= 135 && differ <= 4, "{single} {several} {differ}");
+    // Of 168: a line more or less near the limit of lying on a flat.
+    assert!(single >= 145 && several >= 15 && differ <= 2, "{single} {several} {differ}");
+}
+
+/// Nearly flat contacts have MuJoCo's number, distances and normals. Where there are more than four corners within the margin, equal areas and
+/// where a hull's polygon begins decide which four.
+#[test]
+fn nearly_flat_contacts_are_those_of_mujoco() {
+    let (mut fewer, mut four, mut differ) = (0, 0, 0);
+    for case in cases().iter().filter(|case| is_flat(case)) {
+        let pair = &case["pair"];
+        let model = mjcf::parse(case["xml"].as_str().unwrap()).unwrap();
+        for (k, pose) in case["poses"].as_array().unwrap().iter().enumerate() {
+            let ours = contacts(&model, pose);
+            let theirs: Vec<_> = pose["contact"].as_array().unwrap().iter().map(numbers).collect();
+            let [dist, pos, normal] = apart(&ours, &theirs).unwrap();
+            assert!(normal < 1e-11, "{pair} {k}: {normal:.1e}");
+            // Where a capsule lies on an edge, the direction to it is as exact as MuJoCo's solver.
+            let same = dist < 1e-10 && pos < 1e-8;
+            if theirs.len() < 4 {
+                assert!(same, "{pair} {k}: {dist:.1e} {pos:.1e}");
+                fewer += 1;
+            } else {
+                *if same { &mut four } else { &mut differ } += 1;
+            }
+        }
+    }
+    assert!(fewer > 70 && four > 50 && differ <= 11, "{fewer} {four} {differ}");
+}
+
+fn is_flat(case: &Value) -> bool {
+    case["flat"] == true
 }
 
 /// Masses, frames and bounds of meshes.
 #[test]
 fn mesh_constants_are_those_of_mujoco() {
-    for case in cases() {
+    for case in cases().iter().filter(|case| !is_flat(case)) {
         let (model, r) = (mjcf::parse(case["xml"].as_str().unwrap()).unwrap(), &case["constants"]);
         for (field, got) in [
             ("body_mass", model.body_mass()),

@@ -22,7 +22,7 @@ pub(crate) struct Candidates {
 /// Lists with fewer pairs are gone through as they are.
 const FEW: usize = 512;
 
-/// May geoms of these two bodies touch at all? Not if they are welded together, parent and child (unless the parent is the world), or excluded.
+/// May geoms of these two bodies touch at all? Not if they are welded together, parent and child (unless the parent is the world).
 fn bodies_may_touch(model: &Model, b1: usize, b2: usize) -> bool {
     let (w1, w2) = (model.body_weldid[b1], model.body_weldid[b2]);
     // What is moved from outside does not push what stands still.
@@ -36,22 +36,31 @@ fn bodies_may_touch(model: &Model, b1: usize, b2: usize) -> bool {
             return false;
         }
     }
-    !model.exclude.contains(&(b1.min(b2), b1.max(b2)))
+    true
+}
+
+fn sorted(a: usize, b: usize) -> (usize, usize) {
+    (a.min(b), a.max(b))
 }
 
 /// More pairs than this are refused: each is looked at in every step.
 const MOST_PAIRS: usize = 4_000_000;
 
-/// Pairs of geoms that may touch, in MuJoCo's order: by bodies, then by geoms; explicit pairs first.
+/// Pairs of geoms that may touch, in MuJoCo's order: by bodies; of the same two bodies explicit pairs first, then by geoms.
 fn allowed(model: &Model) -> Result<Vec<Candidate>> {
     let mut pairs: Vec<_> = model.pair.iter().enumerate().map(|(k, p)| (p.geom, Some(k))).collect();
+    let mut excluded = model.exclude.clone();
+    excluded.sort_unstable();
+    let mut listed: Vec<_> = model.pair.iter().map(|p| sorted(p.geom[0], p.geom[1])).collect();
+    listed.sort_unstable();
     let geoms = |body: usize| {
         let first = model.body_geomadr[body];
         first..first + model.body_geomnum[body]
     };
-    for b1 in 0..model.nbody() {
-        for b2 in b1 + 1..model.nbody() {
-            if !bodies_may_touch(model, b1, b2) {
+    let shaped: Vec<_> = (0..model.nbody()).filter(|&b| model.body_geomnum[b] > 0).collect();
+    for (k, &b1) in shaped.iter().enumerate() {
+        for &b2 in &shaped[k + 1..] {
+            if !bodies_may_touch(model, b1, b2) || excluded.binary_search(&(b1, b2)).is_ok() {
                 continue;
             }
             for g1 in geoms(b1) {
@@ -62,9 +71,7 @@ fn allowed(model: &Model) -> Result<Vec<Candidate>> {
                 for g2 in geoms(b2) {
                     let bits = model.geom_contype[g1] & model.geom_conaffinity[g2]
                         | model.geom_contype[g2] & model.geom_conaffinity[g1];
-                    let listed =
-                        model.pair.iter().any(|p| p.geom == [g1, g2] || p.geom == [g2, g1]);
-                    if bits != 0 && !listed {
+                    if bits != 0 && listed.binary_search(&sorted(g1, g2)).is_err() {
                         let swap = model.geom_type[g1] > model.geom_type[g2];
                         pairs.push((if swap { [g2, g1] } else { [g1, g2] }, None));
                     }
@@ -72,6 +79,9 @@ fn allowed(model: &Model) -> Result<Vec<Candidate>> {
             }
         }
     }
+    let body = |g: usize| model.geom_bodyid[g];
+    // Stable.
+    pairs.sort_by_key(|([g1, g2], _)| sorted(body(*g1), body(*g2)));
     Ok(pairs)
 }
 

@@ -1,6 +1,11 @@
 //! The convex hull of a mesh: faces that lie in one plane are one polygon.
 
+use super::quickhull::triangles;
 use crate::spatial::{Vec3, add_scaled, cross, dot, norm, normalize, scale, sub};
+use std::collections::HashSet;
+
+/// Cosine above which neighbouring triangles are one face.
+const SAME_PLANE: f64 = 1.0 - 1e-10;
 
 /// A convex polyhedron with the neighbourhoods that collisions ask for.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -182,7 +187,9 @@ impl Hull {
                     hull.vertex.push(points[at]);
                 }
                 hull.polygon.push(number[at]);
-                let next = list.iter().find(|e| e.0 == at).map_or(start, |e| e.1);
+                // Sorted, as the edges are.
+                let place = list.partition_point(|e| e.0 < at);
+                let next = list.get(place).filter(|e| e.0 == at).map_or(start, |e| e.1);
                 let anchor = points[start];
                 weighted = add_scaled(
                     weighted,
@@ -211,12 +218,13 @@ impl Hull {
     fn index(&mut self) {
         let count = self.vertex.len();
         let (mut near, mut faces) = (vec![Vec::new(); count], vec![Vec::new(); count]);
+        let mut seen = HashSet::new();
         for f in 0..self.normal.len() as u32 {
             let polygon = self.polygon(f);
             for k in 0..polygon.len() {
                 let (v, w) = (polygon[k], polygon[(k + 1) % polygon.len()]);
                 for (a, b) in [(v, w), (w, v)] {
-                    if !near[a as usize].contains(&b) {
+                    if seen.insert((a, b)) {
                         near[a as usize].push(b);
                     }
                 }
@@ -232,114 +240,6 @@ impl Hull {
         }
     }
 }
-
-/// Cosine above which neighbouring triangles are one face.
-const SAME_PLANE: f64 = 1.0 - 1e-10;
-
-/// A triangle of the growing hull with the points that lie outside of it.
-struct Facet {
-    corner: [usize; 3],
-    normal: Vec3,
-    offset: f64,
-    alive: bool,
-    outside: Vec<usize>,
-}
-
-impl Facet {
-    fn new(points: &[Vec3], corner: [usize; 3]) -> Self {
-        let [a, b, c] = corner.map(|k| points[k]);
-        let (normal, _) = normalize(cross(sub(b, a), sub(c, a)));
-        Self { corner, normal, offset: dot(normal, a), alive: true, outside: Vec::new() }
-    }
-
-    fn height(&self, p: Vec3) -> f64 {
-        dot(self.normal, p) - self.offset
-    }
-}
-
-/// The four points that a hull grows from, counter-clockwise seen from outside for the first three with the fourth below.
-fn first(points: &[Vec3], slack: f64) -> Result<[usize; 4], String> {
-    let farthest = |measure: &dyn Fn(Vec3) -> f64| {
-        (0..points.len()).max_by(|&a, &b| measure(points[a]).total_cmp(&measure(points[b])))
-    };
-    let none = || format!("{} points have no volume", points.len());
-    let a = farthest(&|p| -p[0]).ok_or_else(none)?;
-    let b = farthest(&|p| norm(sub(p, points[a]))).ok_or_else(none)?;
-    let (along, length) = normalize(sub(points[b], points[a]));
-    let off = |p: Vec3| {
-        let d = sub(p, points[a]);
-        norm(add_scaled(d, along, -dot(d, along)))
-    };
-    let c = farthest(&off).ok_or_else(none)?;
-    let (normal, _) = normalize(cross(sub(points[b], points[a]), sub(points[c], points[a])));
-    let height = |p: Vec3| dot(normal, sub(p, points[a]));
-    let d = farthest(&|p| height(p).abs()).ok_or_else(none)?;
-    if length <= slack || off(points[c]) <= slack || height(points[d]).abs() <= slack {
-        return Err(none());
-    }
-    Ok(if height(points[d]) < 0.0 { [a, b, c, d] } else { [a, c, b, d] })
-}
-
-/// Triangles of the convex hull (Barber, Dobkin and Huhdanpaa's quickhull).
-fn triangles(points: &[Vec3]) -> Result<Vec<[usize; 3]>, String> {
-    let size = points.iter().flatten().fold(0.0f64, |m, x| m.max(x.abs()));
-    let slack = 1e-12 * size;
-    let [a, b, c, d] = first(points, 1e3 * slack)?;
-    let mut facets: Vec<Facet> =
-        [[a, b, c], [a, d, b], [b, d, c], [c, d, a]].map(|t| Facet::new(points, t)).into();
-    let mut pending: Vec<usize> = (0..4).collect();
-    let assign = |facets: &mut [Facet], range: std::ops::Range<usize>, list: &[usize]| {
-        for &p in list {
-            let best = range
-                .clone()
-                .map(|f| (f, facets[f].height(points[p])))
-                .max_by(|a, b| a.1.total_cmp(&b.1));
-            if let Some((f, height)) = best
-                && height > slack
-            {
-                facets[f].outside.push(p);
-            }
-        }
-    };
-    let all: Vec<usize> = (0..points.len()).collect();
-    assign(&mut facets, 0..4, &all);
-    while let Some(f) = pending.pop() {
-        if !facets[f].alive || facets[f].outside.is_empty() {
-            continue;
-        }
-        let heights = facets[f].outside.iter().map(|&p| (p, facets[f].height(points[p])));
-        let Some((apex, _)) = heights.max_by(|a, b| a.1.total_cmp(&b.1)) else { continue };
-        // What the apex sees goes; its border gets new triangles.
-        let (mut edges, mut loose) = (Vec::new(), Vec::new());
-        for facet in facets.iter_mut().filter(|x| x.alive) {
-            if facet.height(points[apex]) > slack {
-                facet.alive = false;
-                let t = facet.corner;
-                edges.extend([(t[0], t[1]), (t[1], t[2]), (t[2], t[0])]);
-                loose.append(&mut facet.outside);
-            }
-        }
-        edges.sort_unstable();
-        let from = facets.len();
-        for &(p, q) in edges.iter().filter(|e| edges.binary_search(&(e.1, e.0)).is_err()) {
-            facets.push(Facet::new(points, [p, q, apex]));
-        }
-        let to = facets.len();
-        assign(&mut facets, from..to, &loose);
-        pending.extend(from..to);
-        if to > MOST_FACETS {
-            return Err(format!("its hull has more than {MOST_FACETS} triangles"));
-        }
-        if facets.len() > 64 && facets.iter().filter(|x| x.alive).count() * 4 < facets.len() {
-            facets.retain(|x| x.alive);
-            pending = (0..facets.len()).collect();
-        }
-    }
-    Ok(facets.iter().filter(|x| x.alive).map(|x| x.corner).collect())
-}
-
-/// More triangles than this are refused.
-const MOST_FACETS: usize = 400_000;
 
 /// The volume, centroid and second moments ∫x·xᵀ (xx, yy, zz, xy, xz, yz) of what triangles enclose, seen from `from`; outward volumes count
 /// positive, or all of them if `absolute`.

@@ -5,7 +5,7 @@ use super::Hull;
 use super::convex::Solid;
 use super::pairs::{Touch, Touches};
 use super::scalar::{Scalar, V, add, add_scaled, column, cross, dot, rotate, rotate_back, sub};
-use crate::spatial::norm;
+use crate::spatial::{Vec3, norm};
 
 pub(crate) fn plane_mesh<T: Scalar>(
     a: &Solid<'_, T>,
@@ -39,23 +39,30 @@ pub(crate) fn plane_mesh<T: Scalar>(
     }
 }
 
-/// Up to three more corners of a polygon, which together with `first` enclose much area: from the first four corners on, the last of the four is
-/// moved along the polygon while that enlarges the area, then the ones before it.
+/// Up to three more corners of a polygon, which together with `first` enclose much area.
 fn four(hull: &Hull, polygon: &[u32], first: u32) -> [Option<u32>; 3] {
     let n = polygon.len();
     let start = polygon.iter().position(|&v| v == first).unwrap_or(0);
     let corner = |k: usize| polygon[(start + k) % n];
+    large(n, |k| hull.vertex(corner(k))).map(|k| (k < n).then(|| corner(k)))
+}
+
+/// Three more corners of a polygon of n, which together with the first enclose much area: from the second to fourth on, the last of them is moved
+/// along the polygon while that enlarges the area, then the ones before it.
+pub(super) fn large(n: usize, at: impl Fn(usize) -> Vec3) -> [usize; 3] {
     let mut best = [1, 2, 3];
     if n > 4 {
-        let at = |k: usize| hull.vertex(corner(k));
         let area = |[b, c, d]: [usize; 3]| norm(cross(sub(at(0), at(c)), sub(at(b), at(d))));
         let mut most = area(best);
         let mut enlarge = |best: &mut [usize; 3], which: usize| {
             let mut moved = *best;
             moved[which] += 1;
-            let larger = area(moved);
             // The corner before the first one is the last.
-            let better = moved[which] < n && larger > most;
+            if moved[which] >= n {
+                return false;
+            }
+            let larger = area(moved);
+            let better = larger > most;
             if better {
                 (most, *best) = (larger, moved);
             }
@@ -66,5 +73,5 @@ fn four(hull: &Hull, polygon: &[u32], first: u32) -> [Option<u32>; 3] {
             while enlarge(&mut best, 0) {}
         }
     }
-    best.map(|k| (k < n).then(|| corner(k)))
+    best
 }

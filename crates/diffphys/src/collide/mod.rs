@@ -9,6 +9,7 @@ pub(crate) mod geometry;
 mod hull;
 mod mesh;
 mod pairs;
+mod quickhull;
 pub(crate) mod scalar;
 
 use crate::Data;

@@ -250,3 +250,98 @@ fn depths_are_least_overlaps() {
     }
     assert!(seen > 250, "{seen}");
 }
+
+/// A sphere on a vertex of many edges, all nearly perpendicular to the normal: a shallow cone's apex, and a pole of a finely divided ball.
+#[test]
+fn vertices_of_many_edges_have_derivatives() {
+    const H: f64 = 1e-6;
+    let circle = |count: usize, radius: f64, z: f64| {
+        (0..count).map(move |k| {
+            let (sin, cos) = (std::f64::consts::TAU * k as f64 / count as f64).sin_cos();
+            [radius * cos, radius * sin, z]
+        })
+    };
+    let cone: Vec<Vec3> = circle(6, 1.0, -0.03).chain([[0.0; 3], [0.0, 0.0, -1.0]]).collect();
+    let ball: Vec<Vec3> = (1..16)
+        .flat_map(|k| {
+            let (sin, cos) = (std::f64::consts::PI * f64::from(k) / 16.0).sin_cos();
+            circle(32, 0.2 * sin, 0.2 * cos - 0.2)
+        })
+        .chain([[0.0; 3], [0.0, 0.0, -0.4]])
+        .collect();
+    let mut random = Random(3);
+    for (points, kind) in [(&cone, Sphere), (&cone, Ellipsoid), (&ball, Sphere)] {
+        let hull = Hull::new(points).unwrap();
+        let mut compared = 0;
+        for _ in 0..12 {
+            let turn = random.vector().map(|x| 0.01 * x);
+            let quat = quaternion::normalize([1.0, turn[0], turn[1], turn[2]]);
+            let above = [0.002 * random.next(), 0.002 * random.next(), 0.2 - 0.001];
+            let shapes = [
+                Shape { pos: above, mat: quaternion::matrix(quaternion::UNIT), size: [0.2; 3] },
+                Shape { pos: [0.0; 3], mat: quaternion::matrix(quat), size: [0.0; 3] },
+            ];
+            let (kinds, hulls) = ([kind, Mesh], [&hull, &hull]);
+            let here = numbers(&found(kinds, shapes, hulls, 0.02));
+            assert_eq!(here.len(), 7);
+            let dual = found(kinds, [moving(&shapes[0], 0), moving(&shapes[1], 9)], hulls, 0.02);
+            let touch = dual.as_slice()[0];
+            for k in (0..6).chain(9..15) {
+                let at = |by: f64| {
+                    let mut other = shapes;
+                    other[k / 9] = moved(&shapes[k / 9], k % 9, by);
+                    numbers(&found(kinds, other, hulls, 0.02))
+                };
+                let (above, below) = (at(H), at(-H));
+                for (slot, slope) in
+                    [touch.dist].iter().chain(&touch.pos).chain(&touch.normal).enumerate()
+                {
+                    let difference = (above[slot] - below[slot]) / (2.0 * H);
+                    let e = (slope.slope[k] - difference).abs();
+                    assert!(
+                        e < 1e-6 * (1.0 + difference.abs()),
+                        "{kind:?} {k} {slot}: {} {difference}",
+                        slope.slope[k]
+                    );
+                    compared += usize::from(difference.abs() > 1e-3);
+                }
+            }
+        }
+        assert!(compared > 100, "{compared}");
+    }
+}
+
+/// A hull of more triangles than are made in vain on the way to it; its volume, faces and edges are those of the ball.
+#[test]
+fn hulls_of_many_points() {
+    let count = 80_000;
+    let points: Vec<Vec3> = (0..count)
+        .map(|k| {
+            let z = 1.0 - (2.0 * f64::from(k) + 1.0) / f64::from(count);
+            let (sin, cos) = (f64::from(k) * 2.399_963_229_728_653).sin_cos();
+            let r = (1.0 - z * z).sqrt();
+            [r * cos, r * sin, z]
+        })
+        .collect();
+    let ball = Hull::new(&points).unwrap();
+    assert_eq!(ball.corners().len(), count as usize);
+    assert!(ball.triangles().count() == 2 * count as usize - 4);
+    let (volume, ..) = super::moments(ball.triangles(), [0.0; 3], false);
+    assert!((volume - 4.0 / 3.0 * std::f64::consts::PI).abs() < 1e-3, "{volume}");
+    for f in (0..1000).map(|f| 97 * f) {
+        let n = ball.normal(f);
+        let height = dot(n, ball.origin(f));
+        assert!(points.iter().step_by(101).all(|p| dot(n, *p) < height + 1e-9));
+    }
+    // A cone over a polygon of as many corners: a face and a vertex of many edges.
+    let cone: Vec<Vec3> = (0..20_000)
+        .map(|k| {
+            let (sin, cos) = (std::f64::consts::TAU * f64::from(k) / 20_000.0).sin_cos();
+            [cos, sin, 0.0]
+        })
+        .chain([[0.0, 0.0, 1.0]])
+        .collect();
+    let hull = Hull::new(&cone).unwrap();
+    let (volume, ..) = super::moments(hull.triangles(), [0.0; 3], false);
+    assert!((volume - std::f64::consts::PI / 3.0).abs() < 1e-6, "{volume}");
+}

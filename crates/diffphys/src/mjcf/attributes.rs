@@ -6,6 +6,9 @@ use crate::Result;
 use crate::spatial::{cross, normalize, quaternion};
 use crate::spec::{Pose, Softness};
 
+/// The ways to give an orientation.
+pub(crate) const ORIENTATIONS: [&str; 5] = ["quat", "axisangle", "xyaxes", "zaxis", "euler"];
+
 /// The attributes of an element, with defaults merged in, and which of them have been read.
 pub(crate) struct Attributes<'a> {
     element: &'a Element,
@@ -101,6 +104,27 @@ impl<'a> Attributes<'a> {
         Ok(list.len())
     }
 
+    /// All N numbers over `target`, or none.
+    pub(crate) fn all_or_none<const N: usize>(
+        &mut self,
+        name: &str,
+        target: &mut [f64; N],
+    ) -> Result<()> {
+        match self.prefix(name, target)? {
+            n if n == 0 || n == N => Ok(()),
+            n => Err(self.element.wrong(format!("{name} has {n} numbers; {N} are needed"))),
+        }
+    }
+
+    /// The ends of a line along z; it does not go with a position of its own.
+    pub(crate) fn ends(&mut self) -> Result<Option<[[f64; 3]; 2]>> {
+        let Some([a, b, c, d, e, f]) = self.exactly::<6>("fromto")? else { return Ok(None) };
+        if self.list.iter().any(|(n, ..)| *n == "pos") {
+            return Err(self.element.wrong("both fromto and pos"));
+        }
+        Ok(Some([[a, b, c], [d, e, f]]))
+    }
+
     pub(crate) fn integer(&mut self, name: &str) -> Result<Option<i64>> {
         let Some(text) = self.text(name) else { return Ok(None) };
         match text.parse::<i64>() {
@@ -163,10 +187,9 @@ impl<'a> Attributes<'a> {
     }
 
     pub(crate) fn orientation(&mut self, settings: &Settings) -> Result<Option<[f64; 4]>> {
-        const WAYS: [&str; 5] = ["quat", "axisangle", "xyaxes", "zaxis", "euler"];
-        let own = WAYS.iter().filter(|w| self.own(w)).count();
+        let own = ORIENTATIONS.iter().filter(|w| self.own(w)).count();
         let mut found = None;
-        for way in WAYS {
+        for way in ORIENTATIONS {
             let is_own = self.own(way);
             let Some(list) = self.numbers(way)? else { continue };
             if own > 0 && !is_own {
@@ -221,7 +244,12 @@ fn orientation(element: &Element, way: &str, v: &[f64], settings: &Settings) -> 
             let m = [x[0], y[0], z[0], x[1], y[1], z[1], x[2], y[2], z[2]];
             Ok(quaternion::from_matrix(&m))
         }
-        ("zaxis", &[x, y, z]) => Ok(quaternion::from_z([x, y, z])),
+        ("zaxis", &[x, y, z]) => {
+            if normalize([x, y, z]).1 < 1e-10 {
+                return Err(degenerate());
+            }
+            Ok(quaternion::from_z([x, y, z]))
+        }
         ("euler", &[a, b, c]) => Ok(settings.euler([a, b, c].map(|x| settings.angle(x)))),
         _ => Err(wrong()),
     }

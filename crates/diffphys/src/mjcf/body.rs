@@ -1,17 +1,20 @@
 //! The tree of bodies: `worldbody`, `body`, `frame`, `joint`, `geom`, `site`, `inertial`.
 
 use super::Reader;
-use super::attributes::Attributes;
+use super::attributes::{Attributes, ORIENTATIONS};
 use super::defaults::MAIN;
 use super::replicate;
 use super::xml::Element;
 use crate::Result;
 use crate::model::{GeomType, JointType};
-use crate::spatial::quaternion;
+use crate::spatial::{axes, principal_axes, quaternion};
 use crate::spec::{Body, Geom, Inertial, Joint, Pose, Site};
 
 /// Elements of a body that only draw.
 const DRAWN: [&str; 2] = ["camera", "light"];
+
+/// More bytes than these are not added to names of replicas.
+const MOST_SUFFIX: usize = 250;
 
 impl Reader {
     pub(super) fn worldbody(&mut self, element: &Element) -> Result<()> {
@@ -52,7 +55,16 @@ impl Reader {
                 "freejoint" => {
                     let mut a = Attributes::new(child);
                     let mut joint = Joint::new(self.name(&mut a), JointType::Free);
-                    a.finish(&["group", "align"])?;
+                    joint.align = match a.text("align") {
+                        None | Some("auto") => None,
+                        Some("true") => Some(true),
+                        Some("false") => Some(false),
+                        Some(text) => {
+                            let what = format!("align: '{text}' is not true, false or auto");
+                            return Err(child.wrong(what));
+                        }
+                    };
+                    a.finish(&["group"])?;
                     joint.line = child.line;
                     self.spec.bodies[body].joints.push(joint);
                 }
@@ -73,7 +85,8 @@ impl Reader {
                     return Err(child.wrong("stands twice in its body"));
                 }
                 "inertial" => {
-                    let inertial = self.inertial(child)?;
+                    let mut inertial = self.inertial(child)?;
+                    inertial.pose = around.then(&inertial.pose);
                     self.spec.bodies[body].inertial = Some(inertial);
                 }
                 "replicate" => self.replicate(child, body, class, around, level)?,
@@ -107,7 +120,7 @@ impl Reader {
         let pos = a.exactly::<3>("offset")?.unwrap_or_default();
         let angles = a.exactly::<3>("euler")?.unwrap_or_default();
         a.finish(&[])?;
-        if let Some(joint) = element.children.iter().find(|c| c.tag.ends_with("joint")) {
+        if let Some(joint) = joint_in(element) {
             return Err(joint.wrong("a joint as a child of <replicate>"));
         }
         let quat = self.settings.euler(angles.map(|x| self.settings.angle(x)));
@@ -117,6 +130,11 @@ impl Reader {
         let mut pose = *around;
         for k in 0..count {
             self.suffix = format!("{sep}{k:0digits$}{outer}");
+            if self.suffix.len() > MOST_SUFFIX {
+                let what =
+                    format!("adds {} bytes to names; at most {MOST_SUFFIX}", self.suffix.len());
+                return Err(element.wrong(what));
+            }
             self.children(element, body, class, &pose, level)?;
             pose = pose.then(&step);
         }
@@ -157,8 +175,8 @@ impl Reader {
         joint.line = element.line;
         let turns = matches!(kind, JointType::Hinge | JointType::Ball);
         let angle = |x: f64| if turns { self.settings.angle(x) } else { x };
-        a.prefix("pos", &mut joint.pos)?;
-        a.prefix("axis", &mut joint.axis)?;
+        a.all_or_none("pos", &mut joint.pos)?;
+        a.all_or_none("axis", &mut joint.axis)?;
         joint.reference = angle(a.number("ref")?.unwrap_or(0.0));
         joint.springref = angle(a.number("springref")?.unwrap_or(0.0));
         let mut stiffness = [0.0; 3];
@@ -167,7 +185,8 @@ impl Reader {
         joint.damping = self.one(&mut a, element, "damping")?;
         joint.armature = a.number("armature")?.unwrap_or(0.0);
         joint.frictionloss = a.number("frictionloss")?.unwrap_or(0.0);
-        joint.margin = angle(a.number("margin")?.unwrap_or(0.0));
+        // Not an angle in the file's unit: radians in any case, as MuJoCo has it.
+        joint.margin = a.number("margin")?.unwrap_or(0.0);
         joint.range =
             a.limits("limited", "range", self.settings.autolimits)?.map(|range| range.map(angle));
         joint.limit = a.softness("solreflimit", "solimplimit")?;
@@ -175,12 +194,8 @@ impl Reader {
         joint.actuatorfrcrange =
             a.limits("actuatorfrclimited", "actuatorfrcrange", self.settings.autolimits)?;
         joint.actuatorgravcomp = a.boolean("actuatorgravcomp")?.unwrap_or(false);
-        if let Some([time, ratio]) = a.exactly::<2>("springdamper")?
-            && time > 0.0
-            && ratio > 0.0
-        {
-            joint.springdamper = Some([time, ratio]);
-        }
+        // Zeros stand for none.
+        joint.springdamper = a.exactly::<2>("springdamper")?.filter(|given| *given != [0.0; 2]);
         a.finish(&["group"])?;
         Ok(joint)
     }
@@ -222,8 +237,8 @@ impl Reader {
             GeomType::Capsule | GeomType::Cylinder => 2,
             GeomType::Ellipsoid | GeomType::Box => 3,
         };
-        if let Some([a0, a1, a2, b0, b1, b2]) = a.exactly::<6>("fromto")? {
-            let (pose, half) = Pose::between([a0, a1, a2], [b0, b1, b2]);
+        if let Some([from, to]) = a.ends()? {
+            let (pose, half) = Pose::between(from, to);
             match kind {
                 GeomType::Capsule | GeomType::Cylinder => geom.size[1] = half,
                 GeomType::Box | GeomType::Ellipsoid => {
@@ -291,8 +306,8 @@ impl Reader {
         let mut a = Attributes::with_defaults(element, self.defaults.of(element, "site", class)?);
         let mut site =
             Site { name: self.name(&mut a), pose: a.pose(&self.settings)?, line: element.line };
-        if let Some([a0, a1, a2, b0, b1, b2]) = a.exactly::<6>("fromto")? {
-            site.pose = Pose::between([a0, a1, a2], [b0, b1, b2]).0;
+        if let Some([from, to]) = a.ends()? {
+            site.pose = Pose::between(from, to).0;
         }
         a.finish(&["type", "group", "size"])?;
         Ok(site)
@@ -300,18 +315,34 @@ impl Reader {
 
     fn inertial(&self, element: &Element) -> Result<Inertial> {
         let mut a = Attributes::new(element);
-        let pose = a.pose(&self.settings)?;
+        let mut pose = a.pose(&self.settings)?;
         let Some(mass) = a.number("mass")? else {
             return Err(element.wrong("the attribute mass is missing"));
         };
         let diagonal = a.exactly::<3>("diaginertia")?;
         let full = a.exactly::<6>("fullinertia")?;
+        if full.is_some() && (diagonal.is_some() || ORIENTATIONS.iter().any(|w| a.own(w))) {
+            return Err(element.wrong("fullinertia and diaginertia or an orientation"));
+        }
         a.finish(&[])?;
-        let inertia = match (diagonal, full) {
-            (_, Some(full)) => full,
-            (Some([x, y, z]), None) => [x, y, z, 0.0, 0.0, 0.0],
-            (None, None) => [0.0; 6],
+        let [x, y, z] = match full {
+            // Its axes are turned to the principal ones also where they are principal: the moments decrease.
+            Some(full) => {
+                let (moments, turn) = principal_axes(full, axes::OF_BODIES);
+                pose.quat = turn;
+                moments
+            }
+            None => diagonal.unwrap_or_default(),
         };
-        Ok(Inertial { mass, pose, inertia })
+        Ok(Inertial { mass, pose, inertia: [x, y, z, 0.0, 0.0, 0.0] })
     }
+}
+
+/// The first joint below an element that would move the body around it.
+fn joint_in(element: &Element) -> Option<&Element> {
+    element.children.iter().find_map(|child| match child.tag.as_str() {
+        "joint" | "freejoint" => Some(child),
+        "frame" | "replicate" => joint_in(child),
+        _ => None,
+    })
 }

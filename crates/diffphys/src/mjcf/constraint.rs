@@ -89,7 +89,7 @@ impl Reader {
                 kind,
                 sites,
                 first: a.required(names[0])?.to_string(),
-                second: a.text(names[1]).map(str::to_string),
+                second: a.text(names[1]).filter(|n| !n.is_empty()).map(str::to_string),
                 active: a.boolean("active")?.unwrap_or(true),
                 data: equality_data(kind, sites, &mut a, child)?,
                 softness: a.softness("solref", "solimp")?,
@@ -185,7 +185,7 @@ fn equality_data(
         EqualityType::Weld => {
             data[..3].copy_from_slice(&a.exactly::<3>("anchor")?.unwrap_or_default());
             let mut relative = [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-            a.prefix("relpose", &mut relative)?;
+            a.all_or_none("relpose", &mut relative)?;
             let quat = [relative[3], relative[4], relative[5], relative[6]];
             if quat != [0.0; 4] {
                 data[3..6].copy_from_slice(&relative[..3]);

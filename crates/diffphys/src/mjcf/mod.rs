@@ -3,7 +3,8 @@
 //! What only draws, measures or labels (visual, statistic, materials, lights, cameras, sensors, custom data) is skipped. Everything else that
 //! this crate does not simulate is an [`crate::Error::Unsupported`] that names element and line.
 //!
-//! A file has at most 64 MiB, 200 levels and 10⁶ elements, and 10⁶ more by `replicate`; 1,000 files may be included. What a model may have at most, [`crate::Spec`] says.
+//! A file has at most 64 MiB, 200 levels, 10⁶ elements (and 10⁶ more by `replicate`) of 200 attributes, 10⁶ attributes of default classes with
+//! those that they inherit, and names of 250 bytes; 1,000 files may be included. What a model may have at most, [`crate::Spec`] says.
 
 mod actuator;
 mod asset;

@@ -32,8 +32,8 @@ impl Default for Settings {
 }
 
 /// Attributes of `compiler` that concern files, drawing, or how the compiler works, not what it makes.
-const NO_PHYSICS: [&str; 6] =
-    ["texturedir", "usethread", "alignfree", "saveinertial", "conflict", "discardvisual"];
+const NO_PHYSICS: [&str; 5] =
+    ["texturedir", "usethread", "saveinertial", "conflict", "discardvisual"];
 
 impl Settings {
     /// Radians.
@@ -103,6 +103,9 @@ impl Settings {
         }
         if let Some(balance) = a.boolean("balanceinertia")? {
             inertia.balanceinertia = balance;
+        }
+        if let Some(align) = a.boolean("alignfree")? {
+            inertia.alignfree = align;
         }
         match a.text("inertiafromgeom") {
             None => {}

@@ -15,11 +15,22 @@ pub(crate) struct Limits {
     pub(crate) elements: usize,
     /// Files included. 1,000.
     pub(crate) files: usize,
+    /// Attributes of an element. 200.
+    pub(crate) attributes: usize,
+    /// Bytes of a name, and of a reference to one. 250.
+    pub(crate) name: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 64 << 20, depth: 200, elements: 1_000_000, files: 1_000 }
+        Self {
+            bytes: 64 << 20,
+            depth: 200,
+            elements: 1_000_000,
+            files: 1_000,
+            attributes: 200,
+            name: 250,
+        }
     }
 }
 
@@ -82,23 +93,87 @@ pub(crate) fn parse(
     document(name, content, 0, &mut reading)
 }
 
-/// Nesting by a scan of the text, before a parser that might recurse sees it.
-fn depth(content: &str) -> usize {
-    let (mut depth, mut deepest) = (0usize, 0usize);
+/// Attributes whose text names something: they are copied with every replica and every element that takes them from a default.
+const NAMES: [&str; 22] = [
+    "name",
+    "sep",
+    "class",
+    "childclass",
+    "mesh",
+    "body",
+    "body1",
+    "body2",
+    "joint",
+    "joint1",
+    "joint2",
+    "jointinparent",
+    "geom",
+    "geom1",
+    "geom2",
+    "site",
+    "site1",
+    "site2",
+    "sidesite",
+    "tendon",
+    "tendon1",
+    "tendon2",
+];
+
+/// Nesting and attributes by a scan of the text, before a parser sees it that might recurse, and that compares the attributes of an element with
+/// each other.
+fn scan(content: &str, limits: &Limits) -> std::result::Result<(), (usize, String)> {
     let bytes = content.as_bytes();
-    for (k, &byte) in bytes.iter().enumerate() {
-        if byte == b'<' {
-            match bytes.get(k + 1) {
-                Some(b'/') => depth = depth.saturating_sub(1),
-                Some(b'!' | b'?') => {}
-                _ => depth += 1,
-            }
-        } else if byte == b'>' && k > 0 && bytes[k - 1] == b'/' {
-            depth = depth.saturating_sub(1);
+    let (mut depth, mut at) = (0usize, 0);
+    let after = |from: usize, end: &str| {
+        content
+            .get(from..)
+            .and_then(|rest| rest.find(end))
+            .map_or(bytes.len(), |k| from + k + end.len())
+    };
+    while let Some(k) = bytes[at..].iter().position(|&b| b == b'<') {
+        let start = at + k;
+        let rest = &bytes[start + 1..];
+        if rest.starts_with(b"!--") {
+            at = after(start + 4, "-->");
+            continue;
         }
-        deepest = deepest.max(depth);
+        if rest.starts_with(b"![CDATA[") {
+            at = after(start + 9, "]]>");
+            continue;
+        }
+        if rest.starts_with(b"?") {
+            at = after(start + 2, "?>");
+            continue;
+        }
+        // To the end of the tag, outside of quotes.
+        let (mut quote, mut attributes) = (None, 0);
+        at = start + 1;
+        while let Some(&byte) = bytes.get(at) {
+            match (quote, byte) {
+                (None, b'>') => break,
+                (None, b'=') => attributes += 1,
+                (None, b'"' | b'\'') => quote = Some(byte),
+                (Some(open), _) if open == byte => quote = None,
+                _ => {}
+            }
+            at += 1;
+        }
+        if attributes > limits.attributes {
+            let what = format!("{attributes} attributes; {} are allowed", limits.attributes);
+            return Err((start, what));
+        }
+        match rest.first() {
+            Some(b'/') => depth = depth.saturating_sub(1),
+            Some(b'!') => {}
+            _ if at > 0 && bytes[at - 1] == b'/' => {}
+            _ => depth += 1,
+        }
+        // The tree is counted exactly.
+        if depth > limits.depth + 1 {
+            return Err((start, format!("elements nest deeper than {}", limits.depth)));
+        }
     }
-    deepest
+    Ok(())
 }
 
 fn document(name: &str, content: &str, level: usize, reading: &mut Reading<'_>) -> Result<Element> {
@@ -108,15 +183,15 @@ fn document(name: &str, content: &str, level: usize, reading: &mut Reading<'_>) 
         element: "?".to_string(),
         what,
     };
-    // Brackets in comments may make the scan count too much, so it is generous; the tree below is counted exactly.
-    if depth(content) > 20 * reading.limits.depth {
-        return Err(parse_error(1, format!("elements nest deeper than {}", reading.limits.depth)));
-    }
-    let parsed =
-        roxmltree::Document::parse(content).map_err(|e| parse_error(e.pos().row, e.to_string()))?;
     // Where lines end: asking the parser for each element's line would read the text from its start each time.
     let ends = content.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(k, _)| k).collect();
     let source = Source { file: name.into(), ends };
+    scan(content, reading.limits).map_err(|(at, what)| parse_error(source.line(at), what))?;
+    // Elements, the text around them, and comments.
+    let nodes = u32::try_from(4 * reading.limits.elements).unwrap_or(u32::MAX);
+    let options = roxmltree::ParsingOptions { nodes_limit: nodes, ..Default::default() };
+    let parsed = roxmltree::Document::parse_with_options(content, options)
+        .map_err(|e| parse_error(e.pos().row, e.to_string()))?;
     element(parsed.root_element(), &source, level, reading)
 }
 
@@ -127,8 +202,8 @@ struct Source {
 }
 
 impl Source {
-    fn line(&self, node: roxmltree::Node<'_, '_>) -> u32 {
-        let before = self.ends.partition_point(|&end| end < node.range().start);
+    fn line(&self, at: usize) -> u32 {
+        let before = self.ends.partition_point(|&end| end < at);
         u32::try_from(before + 1).unwrap_or(u32::MAX)
     }
 }
@@ -147,8 +222,14 @@ fn element(
             .collect(),
         children: Vec::new(),
         file: source.file.clone(),
-        line: source.line(node),
+        line: source.line(node.range().start),
     };
+    let long =
+        |a: &&(String, String)| a.1.len() > reading.limits.name && NAMES.contains(&a.0.as_str());
+    if let Some((attribute, value)) = out.attributes.iter().find(long) {
+        let (length, most) = (value.len(), reading.limits.name);
+        return Err(out.wrong(format!("{attribute} has {length} bytes; {most} are allowed")));
+    }
     if level > reading.limits.depth {
         return Err(out.wrong(format!("elements nest deeper than {}", reading.limits.depth)));
     }
@@ -179,7 +260,7 @@ fn include(
         attributes: Vec::new(),
         children: Vec::new(),
         file: source.file.clone(),
-        line: source.line(node),
+        line: source.line(node.range().start),
     };
     let Some(name) = node.attribute("file") else {
         return Err(here.wrong("the attribute file is missing"));

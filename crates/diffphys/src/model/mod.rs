@@ -9,6 +9,7 @@ mod position;
 mod shape;
 
 pub use kinds::{Bias, Dynamics, EqualityType, Gain, GeomType, JointType, Transmission, Wrap};
+pub(crate) use lookup::Numbers;
 pub use option::{Cone, Integrator, Options, Solver};
 pub use parameter::Parameter;
 pub(crate) use position::{quat as quat_of, three};
@@ -309,6 +310,8 @@ arrays! {
         mesh: Vec<Hull>,
         /// Pairs of geoms that may touch, and the explicit pair of each, if any.
         candidates: Candidates,
+        /// Elements by name.
+        numbers: Numbers,
     }
 }
 
@@ -409,10 +412,20 @@ impl Model {
     /// Changes the options.
     ///
     /// # Errors
-    /// [`crate::Error::Invalid`] if a number is outside its domain.
+    /// [`crate::Error::Invalid`] if a number is outside its domain, or if without `filterparent` too many geoms may touch. The options are then
+    /// as before.
     pub fn set_options(&mut self, options: Options) -> Result<()> {
         options.check()?;
-        self.opt = options;
+        let before = std::mem::replace(&mut self.opt, options);
+        if before.filterparent != options.filterparent {
+            match crate::collide::candidates(self) {
+                Ok(candidates) => self.candidates = candidates,
+                Err(e) => {
+                    self.opt = before;
+                    return Err(e);
+                }
+            }
+        }
         Ok(())
     }
 

@@ -135,7 +135,9 @@ fn bodies_of(model: &Model, path: &[Wrap]) -> Vec<usize> {
 }
 
 /// The degrees of freedom that move one of the bodies, decreasing.
-fn moved_by(model: &Model, bodies: Vec<usize>) -> Vec<usize> {
+fn moved_by(model: &Model, mut bodies: Vec<usize>) -> Vec<usize> {
+    bodies.sort_unstable();
+    bodies.dedup();
     let mut dofs = Vec::new();
     for body in bodies {
         let mut dof = model.last_dof(body);
@@ -277,7 +279,8 @@ pub(super) fn add_pair(model: &mut Model, pair: &super::ContactPair) -> Result<(
     let node = || label_of_two("pair", &pair.geom, pair.line);
     let find = |name: &str| model.geom(name).map_err(|e| e.of(node));
     let (mut g1, mut g2) = (find(&pair.geom[0])?, find(&pair.geom[1])?);
-    if model.geom_type[g1] > model.geom_type[g2] {
+    // By shape, then by number.
+    if (model.geom_type[g1], g1) > (model.geom_type[g2], g2) {
         (g1, g2) = (g2, g1);
     }
     let mixed = collide::mixed(

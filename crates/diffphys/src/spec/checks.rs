@@ -1,7 +1,7 @@
 //! Checks that compiling a model makes, with errors that name the element, its line and the numbers.
 
 use super::{Geom, Softness};
-use crate::model::{GeomType, JointType};
+use crate::model::{EqualityType, GeomType, JointType};
 use crate::spatial::MINVAL;
 use crate::{Error, Model, Result};
 
@@ -45,6 +45,17 @@ pub(super) fn at_least_zero(node: impl Fn() -> String, what: &str, value: f64) -
         Ok(())
     } else {
         Err(Error::invalid(node(), format!("{what} is {value}; it must be at least 0")))
+    }
+}
+
+/// An orientation that can be normalized.
+pub(super) fn orientation(node: impl Fn() -> String, quat: [f64; 4]) -> Result<()> {
+    let length = quat.iter().map(|x| x * x).sum::<f64>().sqrt();
+    if length.is_finite() && length > MINVAL {
+        Ok(())
+    } else {
+        let what = format!("quat is {quat:?}; its length must be a positive number");
+        Err(Error::invalid(node(), what))
     }
 }
 
@@ -140,7 +151,6 @@ pub(super) fn unique(kind: &str, names: &[String], lines: &[u32]) -> Result<()> 
 pub(super) fn solid(geom: &Geom) -> Result<()> {
     let node = || label("geom", &geom.name, geom.line);
     bounded(node, "pos", &geom.pose.pos)?;
-    finite(node, "quat", &geom.pose.quat)?;
     let sizes = match geom.kind {
         GeomType::Plane | GeomType::Mesh => 0,
         GeomType::Sphere => 1,
@@ -156,6 +166,36 @@ pub(super) fn solid(geom: &Geom) -> Result<()> {
         Some(mass) => at_least_zero(node, "the mass", mass),
         None => at_least_zero(node, "the density", geom.density),
     }
+}
+
+/// More numbers in a list that grows with two others are refused.
+const MOST_NUMBERS: usize = 100_000_000;
+
+/// What takes memory as products of two counts is within bounds.
+pub(super) fn products(model: &Model, spec: &super::Spec) -> Result<()> {
+    let (nq, nv, nu) = (model.nq(), model.nv(), spec.actuators.len());
+    // Activations and controls, positions and orientations from outside.
+    let state = nq + nv + 2 * nu + 7 * model.nmocap();
+    let rows = |e: &super::Equality| match e.kind {
+        EqualityType::Weld => 6,
+        EqualityType::Connect => 3,
+        EqualityType::Joint | EqualityType::Tendon => 1,
+    };
+    let rows = spec.equalities.iter().map(rows).sum();
+    for (what, count, each) in [
+        ("actuators", nu, nv),
+        ("tendons", spec.tendons.len(), nv),
+        ("rows of equalities", rows, nv),
+        ("keyframes", spec.keyframes.len(), state),
+    ] {
+        if count.saturating_mul(each) > MOST_NUMBERS {
+            let what = format!(
+                "{count} {what} of {each} numbers each; at most {MOST_NUMBERS} numbers are supported"
+            );
+            return Err(Error::invalid("model", what));
+        }
+    }
+    Ok(())
 }
 
 /// The joints of a body are such as MuJoCo simulates: nothing turns after a ball joint, and there are 6 degrees of freedom at most.

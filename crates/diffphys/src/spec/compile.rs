@@ -2,12 +2,12 @@
 
 use super::attach::{add_actuator, add_equality, add_pair, add_tendon, exclude, keyframe};
 use super::checks::{
-    at_least_zero, bounded, finite, joint_range, joints, label, limits, masses, softness, solid,
-    unique,
+    at_least_zero, bounded, finite, joint_range, joints, label, limits, masses, orientation,
+    products, softness, solid, unique,
 };
 use super::inertia::of_body;
 use super::meshes::Meshes;
-use super::{Body, Spec};
+use super::{Body, Pose, Spec};
 use crate::dynamics::medium;
 use crate::model::{GeomType, JointType};
 use crate::spatial::{normalize, quaternion};
@@ -30,12 +30,15 @@ pub(super) fn compile(spec: &Spec) -> Result<Model> {
             format!("{} bodies; {MOST} are too many", order.len()),
         ));
     }
+    let mut parent = vec![false; order.len()];
+    spec.parents.iter().skip(1).for_each(|&p| parent[p] = true);
     let mut numbers = vec![0; order.len()];
     for (id, &old) in order.iter().enumerate() {
         numbers[old] = id;
-        let parent = numbers[spec.parents[old]];
-        body(&mut model, spec, &spec.bodies[old], parent, &meshes)?;
+        let leaf = !parent[old];
+        body(&mut model, spec, &spec.bodies[old], numbers[spec.parents[old]], leaf, &meshes)?;
     }
+    model.index();
     model.mesh = meshes.into_hulls();
     let lines = of_bodies(spec, &order, |b| vec![b.line]);
     masses(&mut model, &spec.inertia, &lines)?;
@@ -55,14 +58,17 @@ pub(super) fn compile(spec: &Spec) -> Result<Model> {
         );
         return Err(Error::invalid("model", what));
     }
+    products(&model, spec)?;
     for tendon in &spec.tendons {
         add_tendon(&mut model, tendon)?;
     }
+    model.index();
     let lines: Vec<u32> = spec.tendons.iter().map(|t| t.line).collect();
     unique("tendon", &model.tendon_names, &lines)?;
     for actuator in &spec.actuators {
         add_actuator(&mut model, actuator)?;
     }
+    model.index();
     let lines: Vec<u32> = spec.actuators.iter().map(|a| a.line).collect();
     unique("actuator", &model.actuator_names, &lines)?;
     for equality in &spec.equalities {
@@ -120,23 +126,52 @@ fn of_bodies(spec: &Spec, order: &[usize], of: impl Fn(&Body) -> Vec<u32>) -> Ve
     order.iter().flat_map(|&old| of(&spec.bodies[old])).collect()
 }
 
-fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize, meshes: &Meshes) -> Result<()> {
+/// The body with orientations of unit length, and with what geoms take from meshes.
+fn placed(body: &Body, meshes: &Meshes) -> Result<Body> {
+    let mut out = body.clone();
+    orientation(|| label("body", &body.name, body.line), body.pose.quat)?;
+    out.pose = body.pose.unit();
+    if let Some(given) = &mut out.inertial {
+        orientation(|| label("inertia of body", &body.name, body.line), given.pose.quat)?;
+        given.pose = given.pose.unit();
+    }
+    for geom in &mut out.geoms {
+        orientation(|| label("geom", &geom.name, geom.line), geom.pose.quat)?;
+        geom.pose = geom.pose.unit();
+        *geom = meshes.placed(geom)?;
+    }
+    for site in &mut out.sites {
+        let node = || label("site", &site.name, site.line);
+        bounded(node, "pos", &site.pose.pos)?;
+        orientation(node, site.pose.quat)?;
+        site.pose = site.pose.unit();
+    }
+    Ok(out)
+}
+
+/// Moves a body's frame to one that is given in it; geoms and sites stay where they are.
+fn moved(body: &mut Body, frame: &Pose) {
+    body.pose = body.pose.then(frame);
+    let back = frame.inverse();
+    body.geoms.iter_mut().for_each(|geom| geom.pose = back.then(&geom.pose));
+    body.sites.iter_mut().for_each(|site| site.pose = back.then(&site.pose));
+}
+
+fn body(
+    model: &mut Model,
+    spec: &Spec,
+    body: &Body,
+    parent: usize,
+    leaf: bool,
+    meshes: &Meshes,
+) -> Result<()> {
     let id = model.nbody();
     let node = || label("body", &body.name, body.line);
     bounded(node, "pos", &body.pose.pos)?;
-    finite(node, "quat", &body.pose.quat)?;
     finite(node, "gravcomp", &[body.gravcomp])?;
-    // Only geoms that take something from a mesh differ from the given ones.
-    let placed;
-    let body = if body.geoms.iter().any(|g| g.mesh.is_some() || g.kind == GeomType::Mesh) {
-        let geoms = body.geoms.iter().map(|g| meshes.placed(g)).collect::<Result<Vec<_>>>()?;
-        placed = Body { geoms, ..body.clone() };
-        &placed
-    } else {
-        body
-    };
+    let mut body = placed(body, meshes)?;
     body.geoms.iter().try_for_each(solid)?;
-    let (mass, frame, inertia) = of_body(body, &spec.inertia, meshes);
+    let (mass, mut frame, inertia) = of_body(&body, &spec.inertia, meshes);
     at_least_zero(node, "the mass", mass)?;
     finite(node, "a principal moment of inertia", &inertia)?;
     for moment in inertia.into_iter().filter(|_| !spec.inertia.as_given) {
@@ -144,6 +179,12 @@ fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize, meshes: &Mes
     }
     bounded(node, "the centre of mass", &frame.pos)?;
     let free = body.joints.iter().any(|j| j.kind == JointType::Free);
+    let aligned =
+        |j: &super::Joint| j.kind == JointType::Free && j.align.unwrap_or(spec.inertia.alignfree);
+    if leaf && body.joints.iter().any(aligned) {
+        moved(&mut body, &frame);
+        frame = Pose::default();
+    }
     if free && (body.joints.len() > 1 || parent != 0) {
         return Err(Error::invalid(node(), "a free joint must be alone, in a child of the world"));
     }
@@ -163,7 +204,7 @@ fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize, meshes: &Mes
     let weld = if own { id } else { model.body_weldid[parent] };
     model.body_weldid.push(weld);
     model.body_pos.push(body.pose.pos);
-    model.body_quat.push(quaternion::normalize(body.pose.quat));
+    model.body_quat.push(body.pose.quat);
     model.body_ipos.push(frame.pos);
     model.body_iquat.push(quaternion::normalize(frame.quat));
     model.body_mass.push(if id == 0 { 0.0 } else { mass });
@@ -188,11 +229,10 @@ fn body(model: &mut Model, spec: &Spec, body: &Body, parent: usize, meshes: &Mes
         model.geom_dataid.push(meshes.number(g));
     }
     for site in &body.sites {
-        bounded(|| label("site", &site.name, site.line), "pos", &site.pose.pos)?;
         model.site_names.push(site.name.clone());
         model.site_bodyid.push(id);
         model.site_pos.push(site.pose.pos);
-        model.site_quat.push(quaternion::normalize(site.pose.quat));
+        model.site_quat.push(site.pose.quat);
     }
     Ok(())
 }
@@ -231,7 +271,12 @@ fn joint(model: &mut Model, body: usize, joint: &super::Joint) -> Result<()> {
     model.jnt_axis.push(if scalar { axis } else { [0.0, 0.0, 1.0] });
     model.jnt_stiffness.push(joint.stiffness);
     finite(node, "stiffness or springdamper", &joint.stiffnesspoly)?;
-    finite(node, "springdamper", &joint.springdamper.unwrap_or_default())?;
+    if let Some([time, ratio]) = joint.springdamper
+        && !(time.is_finite() && time > 0.0 && ratio.is_finite() && ratio > 0.0)
+    {
+        let what = format!("springdamper is {time} {ratio}; both must be positive");
+        return Err(Error::invalid(node(), what));
+    }
     if joint.stiffnesspoly != [0.0; 2] && !scalar {
         return Err(Error::invalid(node(), "nonlinear stiffness of a ball or free joint"));
     }
@@ -318,7 +363,7 @@ fn geom(model: &mut Model, body: usize, geom: &super::Geom) -> Result<()> {
     model.geom_size.push(geom.size);
     model.geom_rbound.push(0.0);
     model.geom_pos.push(geom.pose.pos);
-    model.geom_quat.push(quaternion::normalize(geom.pose.quat));
+    model.geom_quat.push(geom.pose.quat);
     model.geom_friction.push(geom.friction);
     model.geom_margin.push(geom.margin);
     model.geom_gap.push(geom.gap);

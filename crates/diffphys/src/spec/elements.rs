@@ -37,7 +37,7 @@ pub struct Joint {
     pub stiffness: f64,
     /// Further terms of the spring's force, −(b·x² + c·x³). Hinges and slides only.
     pub stiffnesspoly: [f64; 2],
-    /// Time constant (s) and damping ratio that the compiler makes stiffness and damping of, with the inertia at the reference configuration.
+    /// Time constant (s) and damping ratio, both positive, that the compiler makes stiffness and damping of, with the inertia at the reference configuration.
     pub springdamper: Option<[f64; 2]>,
     /// Damping.
     pub damping: f64,
@@ -57,6 +57,9 @@ pub struct Joint {
     pub actuatorfrcrange: Option<[f64; 2]>,
     /// Is gravity compensation counted as an actuator force?
     pub actuatorgravcomp: bool,
+    /// Of a free joint: is the frame of its body moved to the centre of mass and the principal axes? Geoms and sites stay where they are. It is
+    /// not where the body has children. `None`: as [`crate::InertiaRules::alignfree`] says.
+    pub align: Option<bool>,
     /// Line of the file; 0 for none.
     pub line: u32,
 }
@@ -83,6 +86,7 @@ impl Joint {
             friction: Softness::default(),
             actuatorfrcrange: None,
             actuatorgravcomp: false,
+            align: None,
             line: 0,
         }
     }

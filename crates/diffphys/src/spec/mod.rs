@@ -22,7 +22,9 @@ use crate::{Model, Result};
 /// A model to be compiled. Body 0 is the world.
 ///
 /// At most 20,000 bodies, 20,000 geoms, 2,000 degrees of freedom (matrices are dense; 6 of one body), 4 million pairs of geoms that may touch,
-/// 2 million vertices and triangles of a mesh and 400,000 of its hull; positions and sizes of at most 10¹⁰ m.
+/// 2 million vertices and triangles of a mesh and 400,000 of its hull; positions and sizes of at most 10¹⁰ m. 10⁸ numbers in each of the matrices
+/// of actuators and of tendons by degrees of freedom, in the rows of equalities, and in all keyframes. Orientations need not be of unit length,
+/// but longer than 0.
 ///
 /// ```
 /// use pullback_diffphys::{Body, Geom, Joint, JointType, Spec};
@@ -79,6 +81,8 @@ pub struct InertiaRules {
     pub as_given: bool,
     /// Groups of geoms that carry mass. (0, 5).
     pub grouprange: (i32, i32),
+    /// Are the frames of free bodies moved to their centre of mass and principal axes, where their joint does not say? No.
+    pub alignfree: bool,
 }
 
 impl Default for InertiaRules {
@@ -91,6 +95,7 @@ impl Default for InertiaRules {
             balanceinertia: false,
             as_given: false,
             grouprange: (0, 5),
+            alignfree: false,
         }
     }
 }

@@ -9,7 +9,9 @@ mod drawing;
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use pullback_diffphys::{Cotangent, Data, Model, Parameter, Rollout, StepDerivative, mjcf, urdf};
+use pullback_diffphys::{
+    Cotangent, Data, JointType, Model, Parameter, Rollout, StepDerivative, mjcf, urdf,
+};
 
 /// A leg of three links on a rail, with a foot: MJCF as users write it.
 const LEG: &str = r#"<mujoco model="leg">
@@ -56,6 +58,9 @@ fn main() -> Result<()> {
     }
     let model = load(file.as_deref())?;
     describe(&model);
+    if model.nv() == 0 {
+        bail!("{}: nothing moves, so there is nothing to simulate", model.name());
+    }
     let start = start(&model)?;
     one_step(&model, &start)?;
     let steps = if quick { 60 } else { 200 };
@@ -79,6 +84,14 @@ fn load(file: Option<&str>) -> Result<Model> {
         Some(path) => mjcf::load(path)?,
     };
     Ok(model)
+}
+
+/// The coordinate that is looked at, in `qpos` and in `qvel`: the joint "z", else the first joint whose position is a number or begins with three.
+fn coordinate(model: &Model) -> Option<(usize, usize)> {
+    let plain = |joint: &usize| model.jnt_type()[*joint] != JointType::Ball;
+    let first = (0..model.njnt()).find(plain);
+    let joint = model.joint("z").ok().filter(plain).or(first)?;
+    Some((model.jnt_qposadr()[joint], model.jnt_dofadr()[joint]))
 }
 
 fn describe(model: &Model) {
@@ -172,8 +185,10 @@ fn improve(model: &Model, start: &Data, steps: usize, rounds: usize) -> Result<V
         return Ok(controls);
     }
     let width = model.nq() + model.nv() + model.na();
-    let goal = model.joint("z").map_or(0, |j| model.jnt_dofadr()[j]);
-    let coordinate = model.joint("z").map_or(0, |j| model.jnt_qposadr()[j]);
+    let Some((coordinate, goal)) = coordinate(model) else {
+        println!("\nno slide, hinge or free joint whose coordinate could be improved");
+        return Ok(controls);
+    };
     let mean = |states: &[f64]| {
         let sum: f64 = states.chunks_exact(width).map(|x| x[coordinate]).sum();
         sum / (steps + 1) as f64

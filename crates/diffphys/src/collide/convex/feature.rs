@@ -185,16 +185,20 @@ impl Feature {
     }
 }
 
+/// Flats and lines of a mesh in a list of features.
+const FLATS: usize = 5;
+const LINES: usize = 6;
+
 /// A short list of features.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Features {
-    at: [Feature; 12],
+    at: [Feature; FLATS + LINES + 1],
     len: usize,
 }
 
 impl Features {
     fn new() -> Self {
-        Self { at: [Feature::Center; 12], len: 0 }
+        Self { at: [Feature::Center; FLATS + LINES + 1], len: 0 }
     }
 
     fn push(&mut self, feature: Feature) {
@@ -206,6 +210,31 @@ impl Features {
 
     pub(super) fn as_slice(&self) -> &[Feature] {
         &self.at[..self.len]
+    }
+}
+
+/// The N features at the smallest angles, nearest first; of equal ones the first.
+struct Nearest<const N: usize> {
+    at: [(f64, Feature); N],
+    len: usize,
+}
+
+impl<const N: usize> Nearest<N> {
+    fn new() -> Self {
+        Self { at: [(0.0, Feature::Center); N], len: 0 }
+    }
+
+    fn insert(&mut self, angle: f64, feature: Feature) {
+        let place = self.at[..self.len].partition_point(|other| other.0 <= angle);
+        if place < N {
+            self.len = (self.len + 1).min(N);
+            self.at[place..self.len].rotate_right(1);
+            self.at[place] = (angle, feature);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Feature> {
+        self.at[..self.len].iter().map(|x| x.1)
     }
 }
 
@@ -254,17 +283,21 @@ pub(super) fn near(solid: &Solid<'_, f64>, n: Vec3, slack: f64) -> Features {
         GeomType::Mesh => {
             let Some(hull) = solid.hull else { return out };
             let v = hull.support(n, None);
+            // A vertex may have any number of faces and edges: the nearest of each, and always the vertex itself.
+            let (mut flats, mut lines) = (Nearest::<FLATS>::new(), Nearest::<LINES>::new());
             for &f in hull.faces_of(v) {
-                if normalize(cross(hull.normal(f), n)).1 <= slack && dot(hull.normal(f), n) > 0.0 {
-                    out.push(Feature::HullFace(f));
+                let angle = normalize(cross(hull.normal(f), n)).1;
+                if angle <= slack && dot(hull.normal(f), n) > 0.0 {
+                    flats.insert(angle, Feature::HullFace(f));
                 }
             }
             for &w in hull.neighbors(v) {
-                let along = normalize(sub(hull.vertex(w), hull.vertex(v))).0;
-                if dot(along, n).abs() <= slack {
-                    out.push(Feature::HullEdge(v, w));
+                let angle = dot(normalize(sub(hull.vertex(w), hull.vertex(v))).0, n).abs();
+                if angle <= slack {
+                    lines.insert(angle, Feature::HullEdge(v, w));
                 }
             }
+            flats.iter().chain(lines.iter()).for_each(|f| out.push(f));
             out.push(Feature::Vertex(v));
         }
         GeomType::Plane => {}
@@ -299,7 +332,8 @@ pub(super) fn support(solid: &Solid<'_, f64>, n: Vec3, hint: Option<u32>) -> (Ve
     }
 }
 
-/// Points of a flat feature's border, in the solid's frame: MuJoCo's order, circles as 16 corners.
+/// Points of a flat feature's border, in the solid's frame: clockwise seen from outside and from where MuJoCo begins (but for hulls), circles as
+/// 16 corners.
 pub(super) fn border<T: Scalar>(
     feature: Feature,
     solid: &Solid<'_, T>,
@@ -309,7 +343,11 @@ pub(super) fn border<T: Scalar>(
     match feature {
         Feature::BoxFace(k, side) => {
             let (u, v) = ((k + 1) % 3, (k + 2) % 3);
-            for (s, t) in [(1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (1.0, -1.0)] {
+            const SQUARE: [(f64, f64); 4] = [(1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (1.0, -1.0)];
+            // Where it begins, and on which way.
+            let (first, step) = if side > 0.0 { ([0, 2, 1][k], 3) } else { ([3, 3, 0][k], 1) };
+            for corner in 0..4 {
+                let (s, t) = SQUARE[(first + step * corner) % 4];
                 let mut p = constant(NONE);
                 p[k] = size[k].times(side);
                 p[u] = size[u].times(s);
@@ -320,12 +358,12 @@ pub(super) fn border<T: Scalar>(
         Feature::Cap(side) => {
             for k in 0..16 {
                 let (sin, cos) = (std::f64::consts::PI / 8.0 * f64::from(k)).sin_cos();
-                push([size[0].times(cos), size[0].times(sin), size[1].times(side)]);
+                push([size[0].times(cos), size[0].times(-side * sin), size[1].times(side)]);
             }
         }
         Feature::HullFace(f) => {
             if let Some(hull) = solid.hull {
-                for &v in hull.polygon(f) {
+                for &v in hull.polygon(f).iter().rev() {
                     push(constant(hull.vertex(v)));
                 }
             }
@@ -334,17 +372,25 @@ pub(super) fn border<T: Scalar>(
     }
 }
 
-/// The ends of a line feature on the solid's surface, in its frame, for the outward direction `n`.
-pub(super) fn ends<T: Scalar>(feature: Feature, solid: &Solid<'_, T>, n: V<T>) -> [V<T>; 2] {
+/// The ends of a line feature on the solid's surface, in its frame, for the outward direction `n`. A capsule's are its axis's ends, moved along what
+/// is across the axis of n times the radius, which is `inflated`.
+pub(super) fn ends<T: Scalar>(
+    feature: Feature,
+    solid: &Solid<'_, T>,
+    n: V<T>,
+    inflated: f64,
+) -> [V<T>; 2] {
     let size = &solid.shape.size;
-    // A capsule has lines on its side, too.
-    let feature = if feature == Feature::Axis { Feature::Side } else { feature };
     let at = |x: T| feature.point(solid, n, [x, T::zero()]);
     match feature {
         Feature::HullEdge(v, w) => {
             [v, w].map(|v| constant(solid.hull.map_or(NONE, |h| h.vertex(v))))
         }
         Feature::BoxEdge(_, k) => [at(size[k]), at(-size[k])],
+        Feature::Axis => {
+            let radius = size[0] + T::constant(inflated);
+            [size[1], -size[1]].map(|end| [n[0] * radius, n[1] * radius, end])
+        }
         _ => [at(size[1]), at(-size[1])],
     }
 }

@@ -59,12 +59,10 @@ pub(crate) fn convex<T: Scalar>(
     {
         let mut list = Touches::new();
         let along = lifted.as_ref().map(|l| l.0);
-        let normal = patch::points(both, patch, along, |p, dist| {
-            if dist.value() <= margin {
-                list.push(Touch { dist, pos: p, normal: [T::zero(); 3], tangent: [T::zero(); 3] });
-            }
+        let normal = patch::points(both, patch, along, margin, |p, dist| {
+            list.push(Touch { dist, pos: p, normal: [T::zero(); 3], tangent: [T::zero(); 3] });
         });
-        if list.as_slice().len() > 1 {
+        if !list.as_slice().is_empty() {
             for touch in list.as_slice() {
                 let pos = add_scaled(touch.pos, normal, touch.dist.times(0.5));
                 out.push(Touch { pos, normal, ..*touch });

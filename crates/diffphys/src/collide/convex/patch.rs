@@ -2,6 +2,7 @@
 //! the one when it is clipped at the sides of the other, at most four points.
 
 use super::feature::{Feature, Solid, border, ends, near, reversed};
+use crate::collide::mesh::large;
 use crate::collide::scalar::{
     Scalar, V, add, add_scaled, cross, dot, normalize, rotate, rotate_back, scale, sub,
 };
@@ -35,6 +36,13 @@ impl<T: Scalar> Polygon<T> {
 
     pub(super) fn as_slice(&self) -> &[V<T>] {
         &self.at[..self.len]
+    }
+
+    /// Those of its corners that fit, in their order.
+    fn only(&self, fits: impl Fn(V<T>) -> bool) -> Self {
+        let mut out = Self::new();
+        self.as_slice().iter().filter(|p| fits(**p)).for_each(|p| out.push(*p));
+        out
     }
 
     pub(super) fn of(feature: Feature, solid: &Solid<'_, T>) -> Self {
@@ -91,57 +99,15 @@ impl<T: Scalar> Polygon<T> {
         rest
     }
 
-    /// Four of its corners with a large area between them, by MuJoCo's search.
-    pub(super) fn four(&self) -> Self {
+    /// Four of its corners with a large area between them: the first, and those that MuJoCo's search finds from the next three on.
+    fn four(&self) -> Self {
         let n = self.len;
         if n <= 4 {
             return *self;
         }
-        let value = |k: usize| self.at[k].map(T::value);
-        let area = |[a, b, c, d]: [usize; 4]| {
-            let [a, b, c, d] = [a, b, c, d].map(value);
-            let sum = add(cross(sub(d, a), sub(b, d)), cross(sub(c, b), sub(a, c)));
-            dot(sum, sum).sqrt()
-        };
-        let next = |k: usize| (k + 1) % n;
-        let [mut b, mut c, mut d] = [1, 2, 3];
-        let mut best = [0, b, c, d];
-        let mut most = area(best);
-        for a in 0..n {
-            loop {
-                let more = area([a, b, c, next(d)]);
-                if more <= most {
-                    break;
-                }
-                (most, d) = (more, next(d));
-                loop {
-                    let more = area([a, b, next(c), d]);
-                    if more <= most {
-                        break;
-                    }
-                    (most, c) = (more, next(c));
-                }
-                loop {
-                    let more = area([a, next(b), c, d]);
-                    if more <= most {
-                        break;
-                    }
-                    (most, b) = (more, next(b));
-                }
-                best = [a, b, c, d];
-            }
-            if b == a {
-                b = next(b);
-                if c == b {
-                    c = next(c);
-                    if d == c {
-                        d = next(d);
-                    }
-                }
-            }
-        }
+        let [b, c, d] = large(n, |k| self.at[k].map(T::value));
         let mut out = Self::new();
-        best.into_iter().for_each(|k| out.push(self.at[k]));
+        [0, b, c, d].into_iter().for_each(|k| out.push(self.at[k]));
         out
     }
 }
@@ -195,23 +161,29 @@ pub(super) fn patch(solids: [&Solid<'_, f64>; 2], normal: Vec3) -> Option<Patch>
     None
 }
 
-/// Normal from the first solid to the second, `direction` that of their single contact, if it is unique; calls `visit` with points of the first's
-/// surface and their distance from the second's along it.
+/// Normal from the first solid to the second, `direction` that of their single contact, if it is unique; calls `visit` with at most four points of
+/// the first's surface and their distance from the second's along it, where that is within `margin`.
 pub(super) fn points<T: Scalar>(
     solids: [&Solid<'_, T>; 2],
     patch: Patch,
     direction: Option<V<T>>,
+    margin: f64,
     mut visit: impl FnMut(V<T>, T),
 ) -> V<T> {
     match patch {
         Patch::Flats([f, g]) => {
             let (first, second) = (flat_normal(solids[0], f), flat_normal(solids[1], g));
             let (mine, theirs) = (Polygon::of(f, solids[0]), Polygon::of(g, solids[1]));
-            let rest = mine.clip(theirs, first).four();
             let normal = reversed(second);
-            for p in rest.as_slice() {
-                let on_first = add_scaled(*p, first, dot(first, sub(mine.at[0], *p)));
-                visit(on_first, dot(normal, sub(theirs.at[0], on_first)));
+            let touch = |p: V<T>| {
+                let on_first = add_scaled(p, first, dot(first, sub(mine.at[0], p)));
+                (on_first, dot(normal, sub(theirs.at[0], on_first)))
+            };
+            // Of nearly parallel flats only some corners are within the margin: the four are chosen among these.
+            let close = mine.clip(theirs, first).only(|p| touch(p).1.value() <= margin);
+            for p in close.four().as_slice() {
+                let (on_first, dist) = touch(*p);
+                visit(on_first, dist);
             }
             normal
         }
@@ -219,23 +191,35 @@ pub(super) fn points<T: Scalar>(
             let flat = 1 - line;
             let outward = flat_normal(solids[flat], feature[flat]);
             let base = Polygon::of(feature[flat], solids[flat]);
-            // A line of a round side is where the single contact is; for parallel ones that is towards the flat.
-            let toward = match direction {
-                Some(n) if line == 0 => n,
-                Some(n) => reversed(n),
-                None => reversed(outward),
+            // A capsule's line is where the single contact is, if that is unique; a cylinder's is towards the flat.
+            let toward = match (feature[line], direction) {
+                (Feature::Axis, Some(n)) if line == 0 => n,
+                (Feature::Axis, Some(n)) => reversed(n),
+                _ => reversed(outward),
             };
             let local = rotate_back(&solids[line].shape.mat, toward);
             let shape = &solids[line].shape;
+            // MuJoCo inflates capsules by half the margin, and then counts it from where the inflated surfaces are.
+            let inflated = if feature[line] == Feature::Axis { 0.5 * margin } else { 0.0 };
             let mut segment = Polygon::new();
-            for end in ends(feature[line], solids[line], local) {
-                segment.push(add(shape.pos, rotate(&shape.mat, end)));
+            for end in ends(feature[line], solids[line], local, inflated) {
+                let end = add(shape.pos, rotate(&shape.mat, end));
+                segment.push(add_scaled(end, outward, T::constant(inflated)));
             }
             let normal = if line == 0 { reversed(outward) } else { outward };
-            for p in base.clip(segment, outward).as_slice() {
-                let height = dot(outward, sub(*p, base.at[0]));
+            let height = |p: V<T>| dot(outward, sub(p, base.at[0]));
+            let close = base.clip(segment, outward).only(|p| height(p).value() <= margin);
+            // It clips a line as a polygon of two sides, so that an end that is clipped stands there twice; two points are kept.
+            let clipped =
+                |p: V<T>| segment.as_slice().iter().all(|end| end.map(T::value) != p.map(T::value));
+            let again = match close.as_slice() {
+                [p] if clipped(*p) => 2,
+                _ => 1,
+            };
+            for p in close.as_slice() {
+                let height = height(*p);
                 let on_first = if line == 0 { *p } else { add_scaled(*p, outward, -height) };
-                visit(on_first, height);
+                (0..again).for_each(|_| visit(on_first, height));
             }
             normal
         }
