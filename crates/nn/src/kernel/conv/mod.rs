@@ -76,7 +76,7 @@ impl<T> Default for Epilogue<'_, T> {
 /// y = x ⋆ w. Shapes: see [`Conv2dShape`].
 ///
 /// # Errors
-/// As [`Conv2dShape::output`]; [`Error::Length`](crate::Error::Length) if a slice has another length than the shape says.
+/// As [`Conv2dShape::output`]; [`Error::Length`] if a slice has another length than the shape says.
 pub fn forward<T: Real>(shape: &Conv2dShape, x: &[T], w: &[T], y: &mut [T]) -> Result<()> {
     forward_fused(shape, x, w, Epilogue::default(), y)
 }
@@ -84,7 +84,7 @@ pub fn forward<T: Real>(shape: &Conv2dShape, x: &[T], w: &[T], y: &mut [T]) -> R
 /// y = act(x ⋆ w + bias): [`forward`] with the bias and the activation applied while the result is in cache.
 ///
 /// # Errors
-/// As [`forward`], and [`Error::Length`](crate::Error::Length) for a bias of another length than `out_channels`.
+/// As [`forward`], and [`Error::Length`] for a bias of another length than `out_channels`.
 pub fn forward_fused<T: Real>(
     shape: &Conv2dShape,
     x: &[T],
