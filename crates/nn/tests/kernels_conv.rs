@@ -118,6 +118,10 @@ fn shapes() -> Vec<Conv2dShape> {
         shape((2, 70, 130), [9, 11], [1, 1], [1, 1], [0, 0], [1, 1], 1),
         shape((1, 16, 9), [79, 83], [1, 1], [1, 1], [0, 0], [1, 1], 1),
         shape((5, 150, 1), [7, 10], [1, 1], [1, 1], [0, 0], [1, 1], 1),
+        // Strassen's method: pixels behind the last strip and none, several chunks of channels, and channels that cannot be cut.
+        shape((2, 256, 256), [15, 17], [1, 1], [1, 1], [0, 0], [1, 1], 1),
+        shape((1, 528, 256), [8, 24], [1, 1], [1, 1], [0, 0], [1, 1], 1),
+        shape((1, 272, 288), [14, 28], [1, 1], [1, 1], [0, 0], [1, 1], 1),
         // Winograd's method: tiles that the image does not fill, every padding, blocks that span images, channels that
         // fill no register, several chunks of channels, wide rows, and more than one group of blocks (in f64).
         shape((2, 33, 35), [9, 7], [3, 3], [1, 1], [1, 1], [1, 1], 1),

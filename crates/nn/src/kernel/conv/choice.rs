@@ -13,8 +13,8 @@
 //! The bounds follow measurements of the robots' and planners' layers on a Zen 4 with AVX-512, in `f32`: `cargo run --release -p
 //! pullback-nn --example conv_throughput`.
 
-use super::depthwise;
 use super::shape::Conv2dShape;
+use super::{depthwise, strassen};
 
 /// How a convolution is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(super) enum Method {
     Winograd,
     /// Weights times strips of patches.
     Patches,
+    /// The product of matrices that a 1×1 kernel is, with fewer multiplications.
+    Strassen,
     /// Each channel by a kernel of its own.
     Depthwise,
     /// The dot products of lines that a 1×1 kernel's weight gradient is.
@@ -37,6 +39,10 @@ const NARROWEST: usize = 24;
 const OUTPUTS: usize = 48;
 /// Fewer channels do not pay for the transforms.
 const CHANNELS: usize = 32;
+/// Fewer sources or targets of a 1×1 kernel do not pay for sums of blocks.
+const MATRIX: usize = 256;
+/// The sums of blocks of so many weights take 13 MB in `f32`.
+const WEIGHTS: usize = 1 << 20;
 /// Images wider than this keep a row of tiles that leaves the caches.
 const WIDEST: usize = 1024;
 /// Fewer multiplications than this are over before the transforms are.
@@ -48,6 +54,8 @@ pub(super) fn forward(shape: &Conv2dShape, output: [usize; 2]) -> Method {
         Method::Winograd
     } else if depthwise(shape, output) {
         Method::Depthwise
+    } else if multiplies(shape, shape.in_channels, shape.out_channels) {
+        Method::Strassen
     } else if many_outputs(shape.out_channels / shape.groups, shape) {
         Method::Patches
     } else {
@@ -66,6 +74,8 @@ pub(super) fn input_gradient(shape: &Conv2dShape, output: [usize; 2]) -> Method 
         Method::Winograd
     } else if depthwise(shape, output) {
         Method::Depthwise
+    } else if multiplies(shape, shape.out_channels, shape.in_channels) {
+        Method::Strassen
     } else if shape.stride == [1, 1] && many_outputs(shape.in_channels / shape.groups, shape) {
         Method::Patches
     } else {
@@ -100,6 +110,16 @@ fn depthwise(shape: &Conv2dShape, output: [usize; 2]) -> bool {
 /// Whether each output pixel sees the input pixel of its place alone.
 fn pointwise(shape: &Conv2dShape) -> bool {
     shape.kernel == [1, 1] && shape.stride == [1, 1] && shape.padding == [0, 0] && shape.groups == 1
+}
+
+/// Whether a product of matrices is large enough for Strassen's sums of blocks, and can be cut into sixteenths.
+fn multiplies(shape: &Conv2dShape, sources: usize, targets: usize) -> bool {
+    pointwise(shape)
+        && sources.is_multiple_of(strassen::SOURCES)
+        && targets.is_multiple_of(strassen::TARGETS)
+        && sources.min(targets) >= MATRIX
+        && sources * targets <= WEIGHTS
+        && shape.size[0] * shape.size[1] >= strassen::strip::<f32>()
 }
 
 fn suits(shape: &Conv2dShape, output: [usize; 2]) -> bool {

@@ -116,6 +116,25 @@ impl<T: Real> Product<'_, T> {
                 }
             }
         }
+        let sums = self.sums::<S, M, V>(simd, first, at, sums);
+        for m in 0..M {
+            let vectors = T::vectors_mut::<S>(&mut rows[first + m][at..][..span]).0;
+            for (out, sum) in vectors.iter_mut().zip(sums[m]) {
+                *out = sum;
+            }
+        }
+    }
+
+    /// `sums` and the products of M channels × V registers of positions.
+    #[inline(always)]
+    pub(super) fn sums<S: Simd, const M: usize, const V: usize>(
+        &self,
+        simd: S,
+        first: usize,
+        at: usize,
+        mut sums: [[T::Vector<S>; V]; M],
+    ) -> [[T::Vector<S>; V]; M] {
+        let span = V * T::lanes::<S>();
         let channels = self.source.data.chunks_exact(self.source.channel);
         for (plane, weights) in
             channels.zip(self.weights.chunks_exact(self.shifts.len() * self.width))
@@ -125,7 +144,7 @@ impl<T: Real> Product<'_, T> {
                 let (Some(x), Some(w)) =
                     (vectors.first_chunk::<V>(), weights[first..].first_chunk::<M>())
                 else {
-                    return;
+                    return sums;
                 };
                 for m in 0..M {
                     let weight = T::splat(simd, w[m]);
@@ -135,12 +154,7 @@ impl<T: Real> Product<'_, T> {
                 }
             }
         }
-        for m in 0..M {
-            let vectors = T::vectors_mut::<S>(&mut rows[first + m][at..][..span]).0;
-            for (out, sum) in vectors.iter_mut().zip(sums[m]) {
-                *out = sum;
-            }
-        }
+        sums
     }
 }
 

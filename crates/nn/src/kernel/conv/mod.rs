@@ -38,6 +38,7 @@ mod patches;
 mod plan;
 mod pointwise_gradient;
 mod shape;
+mod strassen;
 mod weight_gradient;
 mod winograd;
 
@@ -46,6 +47,7 @@ use correlate::Correlation;
 use depthwise::Depthwise;
 use patches::Patches;
 use plan::Axis;
+use strassen::{Strassen, Weights};
 use winograd::Winograd;
 
 pub use shape::Conv2dShape;
@@ -133,6 +135,13 @@ pub(crate) fn forward_seen<T: Real>(
             let taps = shape.kernel[0] * shape.kernel[1];
             patches.run(x, |g, t, s, tap| w[((g * targets + t) * sources + s) * taps + tap], y)
         }
+        Method::Strassen => {
+            let Epilogue { bias, relu } = epilogue;
+            let (sources, targets) = (shape.in_channels, shape.out_channels);
+            let (batch, pixels) = (shape.batch, output[0] * output[1]);
+            let strassen = Strassen { batch, sources, targets, pixels, bias, relu };
+            strassen.run(x, Weights::ByTarget(w), y)
+        }
         Method::Winograd => {
             forward_winograd(shape, output, x, w, epilogue, y.zeroed());
             false
@@ -174,6 +183,12 @@ pub(crate) fn input_gradient_seen<T: Real>(
             let (sources, targets) = (patches.source_channels, patches.target_channels);
             let taps = shape.kernel[0] * shape.kernel[1];
             patches.run(dy, |g, t, s, tap| w[((g * sources + s) * targets + t) * taps + tap], dx)
+        }
+        Method::Strassen => {
+            let (sources, targets) = (shape.out_channels, shape.in_channels);
+            let (batch, pixels) = (shape.batch, output[0] * output[1]);
+            let strassen = Strassen { batch, sources, targets, pixels, bias: None, relu: false };
+            strassen.run(dy, Weights::BySource(w), dx)
         }
         Method::Winograd => {
             input_gradient_winograd(shape, output, dy, w, dx.zeroed());

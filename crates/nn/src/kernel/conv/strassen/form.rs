@@ -1,0 +1,94 @@
+//! The sums of blocks before and after the seven products, in S. Winograd's variant of the method: 15 sums in place of Strassen's 18.
+//!
+//! ```text
+//! [a b] [e f]     s = c + d,  t = s − a        u = f − e,  v = h − u
+//! [c d] [g h]     p₀ = a·e   p₁ = t·v   p₂ = (a − c)·(h − f)   p₃ = d·(g − v)   p₄ = s·u   p₅ = b·g   p₆ = (b − t)·h
+//!
+//! result:         p₀ + p₅                      p₀ + p₁ + p₄ + p₆
+//!                 p₀ + p₁ + p₂ + p₃            p₀ + p₁ + p₂ + p₄
+//! ```
+
+use pulp::Simd;
+
+use crate::kernel::real::Real;
+
+/// Products of each level.
+pub(super) const PRODUCTS: usize = 7;
+/// Products of both levels.
+pub(super) const PAIRS: usize = PRODUCTS * PRODUCTS;
+
+/// The 2×2 matrix whose blocks are summed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Side {
+    Left,
+    Right,
+}
+
+impl Side {
+    /// What each product multiplies of the matrix, from its four blocks by rows.
+    #[inline(always)]
+    fn sums<T: Real, S: Simd>(
+        self,
+        simd: S,
+        [a, b, c, d]: [T::Vector<S>; 4],
+    ) -> [T::Vector<S>; PRODUCTS] {
+        let (plus, minus) = (T::plus::<S>, T::minus::<S>);
+        match self {
+            Self::Left => {
+                let lower = plus(simd, c, d);
+                let rest = minus(simd, lower, a);
+                [a, rest, minus(simd, a, c), d, lower, b, minus(simd, b, rest)]
+            }
+            Self::Right => {
+                let upper = minus(simd, b, a);
+                let rest = minus(simd, d, upper);
+                [a, rest, minus(simd, d, b), minus(simd, c, rest), upper, c, d]
+            }
+        }
+    }
+
+    /// One level within the other, for a register of each sixteenth of the matrix by rows: `put` gets each product's sum.
+    #[inline(always)]
+    pub(super) fn twice<T: Real, S: Simd>(
+        self,
+        simd: S,
+        blocks: &[[T::Vector<S>; 4]; 4],
+        mut put: impl FnMut(usize, T::Vector<S>),
+    ) {
+        // The outer level's sums for each of the four places within a half's block.
+        let mut halves = [[T::splat(simd, T::ZERO); PRODUCTS]; 4];
+        for (k, half) in halves.iter_mut().enumerate() {
+            let (upper, lower) = (&blocks[k / 2], &blocks[2 + k / 2]);
+            let (r, c) = (k % 2, 2 + k % 2);
+            *half = self.sums::<T, S>(simd, [upper[r], upper[c], lower[r], lower[c]]);
+        }
+        let [a, b, c, d] = halves;
+        for outer in 0..PRODUCTS {
+            let sums = self.sums::<T, S>(simd, [a[outer], b[outer], c[outer], d[outer]]);
+            for inner in 0..PRODUCTS {
+                put(outer * PRODUCTS + inner, sums[inner]);
+            }
+        }
+    }
+}
+
+/// A product of blocks on its way to the result's four.
+pub(super) struct Step {
+    /// Added to the sum of the step before.
+    pub(super) onto: bool,
+    /// Blocks of the result that the sum is added to.
+    pub(super) into: &'static [usize],
+    /// Nothing is added to the sum, which has one place: it can be made there.
+    pub(super) alone: bool,
+}
+
+/// The products in an order in which the result's sums are made where the products are: p₀, p₀ + p₁ and so on, then p₄, p₅, p₆.
+pub(super) const STEPS: [Step; PRODUCTS] = [
+    Step { onto: false, into: &[0], alone: false },
+    Step { onto: true, into: &[1], alone: false },
+    Step { onto: true, into: &[3], alone: false },
+    Step { onto: true, into: &[2], alone: false },
+    Step { onto: false, into: &[1, 3], alone: false },
+    Step { onto: false, into: &[0], alone: true },
+    Step { onto: false, into: &[1], alone: true },
+];
