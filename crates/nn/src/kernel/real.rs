@@ -54,6 +54,9 @@ pub trait Real:
     /// a + b.
     #[doc(hidden)]
     fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// a − b.
+    #[doc(hidden)]
+    fn minus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
     /// In each lane 0 if a < 0, else a; NaN stays NaN.
     #[doc(hidden)]
     fn rectified<S: Simd>(simd: S, a: Self::Vector<S>) -> Self::Vector<S>;
@@ -101,7 +104,7 @@ const POOLED_BUFFERS: usize = 12;
 const POOLED_ELEMENTS: usize = 1 << 22;
 
 macro_rules! real {
-    ($type:ident: $vector:ident, $lanes:ident, $splat:ident, $mul_add:ident, $add:ident, $sum:ident, $split:ident,
+    ($type:ident: $vector:ident, $lanes:ident, $splat:ident, $mul_add:ident, $add:ident, $subtract:ident, $sum:ident, $split:ident,
         $split_mut:ident, $less:ident, $less_equal:ident, $equal:ident, $not:ident, $and:ident, $select:ident) => {
         impl Real for $type {
             type Vector<S: Simd> = S::$vector;
@@ -129,6 +132,10 @@ macro_rules! real {
             #[inline(always)]
             fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
                 simd.$add(a, b)
+            }
+            #[inline(always)]
+            fn minus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
+                simd.$subtract(a, b)
             }
             #[inline(always)]
             fn rectified<S: Simd>(simd: S, a: Self::Vector<S>) -> Self::Vector<S> {
@@ -202,9 +209,9 @@ thread_local! {
     static POOL: RefCell<Pool> = RefCell::default();
 }
 
-real!(f32: f32s, F32_LANES, splat_f32s, mul_add_e_f32s, add_f32s, reduce_sum_f32s, as_simd_f32s,
+real!(f32: f32s, F32_LANES, splat_f32s, mul_add_e_f32s, add_f32s, sub_f32s, reduce_sum_f32s, as_simd_f32s,
     as_mut_simd_f32s, less_than_f32s, less_than_or_equal_f32s, equal_f32s, not_m32s, and_m32s, select_f32s);
-real!(f64: f64s, F64_LANES, splat_f64s, mul_add_e_f64s, add_f64s, reduce_sum_f64s, as_simd_f64s,
+real!(f64: f64s, F64_LANES, splat_f64s, mul_add_e_f64s, add_f64s, sub_f64s, reduce_sum_f64s, as_simd_f64s,
     as_mut_simd_f64s, less_than_f64s, less_than_or_equal_f64s, equal_f64s, not_m64s, and_m64s, select_f64s);
 
 /// A buffer on loan from the thread's pool: no allocation once the thread is warm.

@@ -60,7 +60,7 @@ pub fn weight_gradient<T: Real>(
             };
             gradient.run(x, dy, dw);
         }
-        Method::Direct | Method::Patches => direct(shape, output, x, dy, dw),
+        Method::Direct | Method::Vertical | Method::Patches => direct(shape, output, x, dy, dw),
     }
     Ok(())
 }
