@@ -114,14 +114,25 @@ fn shapes() -> Vec<Conv2dShape> {
         shape((1, 51, 52), [14, 17], [5, 3], [1, 1], [2, 0], [1, 2], 1),
         shape((1, 90, 48), [15, 17], [3, 3], [2, 1], [1, 1], [1, 1], 1),
         shape((2, 6, 100), [13, 19], [3, 2], [1, 1], [4, 5], [1, 1], 2),
+        // Winograd's method along the height: odd heights, every padding, narrow and wide rows, groups, a further pass over the channels,
+        // and several tasks; in both directions.
+        shape((2, 3, 48), [9, 23], [3, 3], [1, 1], [1, 1], [1, 1], 1),
+        shape((1, 5, 33), [7, 12], [3, 3], [1, 1], [0, 0], [1, 1], 1),
+        shape((1, 9, 49), [4, 6], [3, 3], [1, 1], [2, 2], [1, 1], 1),
+        shape((2, 2, 18), [13, 29], [3, 3], [1, 1], [3, 0], [1, 1], 1),
+        shape((1, 6, 70), [11, 150], [3, 3], [1, 1], [1, 2], [1, 1], 2),
+        shape((1, 17, 7), [33, 27], [3, 3], [1, 1], [1, 1], [1, 1], 1),
+        shape((1, 50, 27), [15, 31], [3, 3], [1, 1], [1, 1], [1, 1], 1),
+        shape((1, 25, 40), [6, 300], [3, 3], [1, 1], [1, 1], [1, 1], 1),
+        shape((1, 4, 64), [61, 70], [3, 3], [1, 1], [1, 1], [1, 1], 1),
         // Products of matrices.
         shape((2, 70, 130), [9, 11], [1, 1], [1, 1], [0, 0], [1, 1], 1),
         shape((1, 16, 9), [79, 83], [1, 1], [1, 1], [0, 0], [1, 1], 1),
         shape((5, 150, 1), [7, 10], [1, 1], [1, 1], [0, 0], [1, 1], 1),
         // Strassen's method: pixels behind the last strip and none, several chunks of channels, and channels that cannot be cut.
-        shape((2, 256, 256), [15, 17], [1, 1], [1, 1], [0, 0], [1, 1], 1),
-        shape((1, 528, 256), [8, 24], [1, 1], [1, 1], [0, 0], [1, 1], 1),
-        shape((1, 272, 288), [14, 28], [1, 1], [1, 1], [0, 0], [1, 1], 1),
+        shape((4, 64, 128), [15, 17], [1, 1], [1, 1], [0, 0], [1, 1], 1),
+        shape((1, 528, 96), [24, 32], [1, 1], [1, 1], [0, 0], [1, 1], 1),
+        shape((1, 272, 64), [28, 29], [1, 1], [1, 1], [0, 0], [1, 1], 1),
         // Winograd's method: tiles that the image does not fill, every padding, blocks that span images, channels that
         // fill no register, several chunks of channels, wide rows, and more than one group of blocks (in f64).
         shape((2, 33, 35), [9, 7], [3, 3], [1, 1], [1, 1], [1, 1], 1),

@@ -6,6 +6,8 @@
 //! |---|---|---|
 //! | all | 3×3, stride 1, dilation 1, one group, at least [`CHANNELS`] channels on both sides, sizes between one tile and [`WIDEST`], at least [`LEAST`] multiplications; for the input gradient a padding of at most 2 | Winograd |
 //! | all | as many groups as channels on both sides, stride 1, at least [`NARROWEST`] columns; for the weight gradient 9 or 25 taps | depthwise |
+//! | forward, input gradient | 3×3, stride 1, dilation 1; the array that it computes has at least [`SHORTEST`] rows of at most [`LONGEST`] columns, and as many channels in each group and columns as [`ROWS`] says; fewer than [`FEW`] channels: one group and at most [`SOURCES`] source channels; from [`OUTPUTS`] on: at least [`TERMS`] source channels × columns | Winograd along the height |
+//! | forward, input gradient | 1×1, stride 1, no padding, one group, at least [`MATRIX`] channels on both sides, as many weights as [`WEIGHTS`] says; sources a multiple of 16, targets of 32; at least [`STRIPS`] strips of 192 pixels of an image | Strassen |
 //! | weight gradient | 1×1, stride 1, no padding, one group, at least 16 channels in and 8 out | product of matrices |
 //! | forward, input gradient of stride 1 | 1×1 and one group, or at least [`OUTPUTS`] outputs of a group | strips of patches |
 //! | all | everything else | direct |
@@ -23,6 +25,8 @@ pub(super) enum Method {
     Direct,
     /// F(4×4, 3×3).
     Winograd,
+    /// F(2, 3) along the height.
+    Vertical,
     /// Weights times strips of patches.
     Patches,
     /// The product of matrices that a 1×1 kernel is, with fewer multiplications.
@@ -37,12 +41,26 @@ pub(super) enum Method {
 const NARROWEST: usize = 24;
 /// Fewer outputs of a group do not pay for strips of patches, but for 1×1 kernels.
 const OUTPUTS: usize = 48;
+/// Outputs of a group from which on the transforms along the height pay, and the columns that it takes: narrower rows leave registers
+/// and copies half empty.
+const ROWS: [(usize, usize); 3] = [(OUTPUTS, 8), (32, 16), (16, NARROWEST)];
+/// Wider rows have lines that leave the caches.
+const LONGEST: usize = 512;
+/// Fewer rows lose what they save to the half band at the end.
+const SHORTEST: usize = 4;
+/// With many outputs, fewer source channels × columns are a product with patches that costs as little.
+const TERMS: usize = 64;
+/// More source channels take more time to transform than fewer than [`FEW`] outputs save.
+const SOURCES: usize = 12;
+const FEW: usize = 24;
 /// Fewer channels do not pay for the transforms.
 const CHANNELS: usize = 32;
-/// Fewer sources or targets of a 1×1 kernel do not pay for sums of blocks.
-const MATRIX: usize = 256;
-/// The sums of blocks of so many weights take 13 MB in `f32`.
-const WEIGHTS: usize = 1 << 20;
+/// Fewer sources or targets of a 1×1 kernel do not pay for sums of blocks,
+const MATRIX: usize = 64;
+/// nor do fewer weights; and the sums of more take much memory, 13 MB in `f32`.
+const WEIGHTS: std::ops::RangeInclusive<usize> = 1 << 13..=1 << 20;
+/// Fewer strips of pixels cost less than the sums of the weights' blocks; and each strip is a task.
+const STRIPS: usize = 4;
 /// Images wider than this keep a row of tiles that leaves the caches.
 const WIDEST: usize = 1024;
 /// Fewer multiplications than this are over before the transforms are.
@@ -56,6 +74,8 @@ pub(super) fn forward(shape: &Conv2dShape, output: [usize; 2]) -> Method {
         Method::Depthwise
     } else if multiplies(shape, shape.in_channels, shape.out_channels) {
         Method::Strassen
+    } else if vertical(shape, [shape.in_channels, shape.out_channels], output) {
+        Method::Vertical
     } else if many_outputs(shape.out_channels / shape.groups, shape) {
         Method::Patches
     } else {
@@ -76,6 +96,8 @@ pub(super) fn input_gradient(shape: &Conv2dShape, output: [usize; 2]) -> Method 
         Method::Depthwise
     } else if multiplies(shape, shape.out_channels, shape.in_channels) {
         Method::Strassen
+    } else if vertical(shape, [shape.out_channels, shape.in_channels], shape.size) {
+        Method::Vertical
     } else if shape.stride == [1, 1] && many_outputs(shape.in_channels / shape.groups, shape) {
         Method::Patches
     } else {
@@ -114,12 +136,13 @@ fn pointwise(shape: &Conv2dShape) -> bool {
 
 /// Whether a product of matrices is large enough for Strassen's sums of blocks, and can be cut into sixteenths.
 fn multiplies(shape: &Conv2dShape, sources: usize, targets: usize) -> bool {
+    let strips = shape.batch * (shape.size[0] * shape.size[1] / strassen::strip::<f32>());
     pointwise(shape)
         && sources.is_multiple_of(strassen::SOURCES)
         && targets.is_multiple_of(strassen::TARGETS)
         && sources.min(targets) >= MATRIX
-        && sources * targets <= WEIGHTS
-        && shape.size[0] * shape.size[1] >= strassen::strip::<f32>()
+        && WEIGHTS.contains(&(sources * targets))
+        && strips >= STRIPS
 }
 
 fn suits(shape: &Conv2dShape, output: [usize; 2]) -> bool {
@@ -130,6 +153,21 @@ fn suits(shape: &Conv2dShape, output: [usize; 2]) -> bool {
         && shape.in_channels.min(shape.out_channels) >= CHANNELS
         && output.iter().chain(&shape.size).all(|&size| (4..=WIDEST).contains(&size))
         && flops(shape, output) >= 2 * LEAST
+}
+
+/// Whether the rows, of which there are `target`, and outputs pay for the transforms along the height. `channels`: those of the source
+/// and of the target.
+fn vertical(shape: &Conv2dShape, channels: [usize; 2], target: [usize; 2]) -> bool {
+    let [sources, targets] = channels.map(|channels| channels / shape.groups);
+    let [height, width] = target;
+    shape.kernel == [3, 3]
+        && shape.stride == [1, 1]
+        && shape.dilation == [1, 1]
+        && height >= SHORTEST
+        && width.max(shape.size[1]) <= LONGEST
+        && ROWS.iter().any(|&(outputs, columns)| targets >= outputs && width >= columns)
+        && (targets < OUTPUTS || sources * width >= TERMS)
+        && (targets >= FEW || (sources <= SOURCES && shape.groups == 1))
 }
 
 /// Multiplications and additions of the direct method.

@@ -175,9 +175,9 @@ impl<T: Real, S: Simd> NullaryFnOnce for Call<'_, '_, '_, T, S> {
     }
 }
 
-/// Bytes of one line that [`weight_block`] works through at a time, so that a block of lines stays in the first-level
-/// cache while all columns pass over it.
-const SEGMENT_BYTES: usize = 4096;
+/// Bytes of one line that [`weight_block`] works through at a time, so that a block of lines stays near the first-level cache while all
+/// columns pass over it. (A block that fits in it, half as long, has twice as many sums of lanes, which take longer.)
+const SEGMENT_BYTES: usize = 8192;
 
 /// Interleaves `width` lines of whole registers, so that the inner loop reads one stream: out\[i\]\[m\] = lines\[m\]\[i\] in
 /// registers, and zero for the lines past the last.

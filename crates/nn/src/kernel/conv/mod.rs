@@ -21,8 +21,10 @@
 //! the widest vector instructions that the processor has, found at run time.
 //!
 //! 3×3 convolutions of stride 1 with many channels take Winograd's method instead (see `winograd`), as do their two
-//! gradients; others with many outputs are a product with strips of patches (`patches`), 1×1 kernels' weight gradients dot
-//! products of lines (`pointwise_gradient`), and depthwise ones have loops of their own (`depthwise`). `choice` has the rule.
+//! gradients; with few channels on one side, the product and the input gradient take it along the height alone (`vertical`).
+//! 1×1 kernels between many channels are products of matrices by Strassen's method (`strassen`); others with many outputs are a product with
+//! strips of patches (`patches`), 1×1 kernels' weight gradients dot products of lines (`pointwise_gradient`), and depthwise ones have
+//! loops of their own (`depthwise`). `choice` has the rule.
 //!
 //! # Determinism
 //! Tasks depend on the sizes alone. Each output of `forward` and `input_gradient` is one sum in a fixed order; the
@@ -39,6 +41,7 @@ mod plan;
 mod pointwise_gradient;
 mod shape;
 mod strassen;
+mod vertical;
 mod weight_gradient;
 mod winograd;
 
@@ -48,6 +51,7 @@ use depthwise::Depthwise;
 use patches::Patches;
 use plan::Axis;
 use strassen::{Strassen, Weights};
+use vertical::Vertical;
 use winograd::Winograd;
 
 pub use shape::Conv2dShape;
@@ -142,6 +146,13 @@ pub(crate) fn forward_seen<T: Real>(
             let strassen = Strassen { batch, sources, targets, pixels, bias, relu };
             strassen.run(x, Weights::ByTarget(w), y)
         }
+        Method::Vertical => {
+            let Epilogue { bias, relu } = epilogue;
+            let vertical = Vertical { bias, relu, ..Vertical::forward(shape, output) };
+            let (sources, targets) = (vertical.source_channels, vertical.target_channels);
+            let taps = shape.kernel[0] * shape.kernel[1];
+            vertical.run(x, |g, t, s, tap| w[((g * targets + t) * sources + s) * taps + tap], y)
+        }
         Method::Winograd => {
             forward_winograd(shape, output, x, w, epilogue, y.zeroed());
             false
@@ -189,6 +200,14 @@ pub(crate) fn input_gradient_seen<T: Real>(
             let (batch, pixels) = (shape.batch, output[0] * output[1]);
             let strassen = Strassen { batch, sources, targets, pixels, bias: None, relu: false };
             strassen.run(dy, Weights::BySource(w), dx)
+        }
+        Method::Vertical => {
+            let vertical = Vertical::backward(shape, output);
+            let (sources, targets) = (vertical.source_channels, vertical.target_channels);
+            let taps = shape.kernel[0] * shape.kernel[1];
+            // The kernel turned by 180°.
+            let weight = |g, t, s, tap| w[((g * sources + s) * targets + t + 1) * taps - 1 - tap];
+            vertical.run(dy, weight, dx)
         }
         Method::Winograd => {
             input_gradient_winograd(shape, output, dy, w, dx.zeroed());

@@ -16,7 +16,7 @@ use super::pack::channel_blocks;
 use crate::kernel::real::{Real, Scratch};
 
 /// Channels of a task, at most.
-const CHANNELS: usize = 48;
+const CHANNELS: usize = 96;
 /// Channels that the inner loop takes at a time.
 const TOGETHER: usize = 3;
 /// Outputs of a task.

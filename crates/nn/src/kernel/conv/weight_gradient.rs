@@ -60,7 +60,9 @@ pub fn weight_gradient<T: Real>(
             };
             gradient.run(x, dy, dw);
         }
-        Method::Direct | Method::Patches | Method::Strassen => direct(shape, output, x, dy, dw),
+        Method::Direct | Method::Patches | Method::Strassen | Method::Vertical => {
+            direct(shape, output, x, dy, dw);
+        }
     }
     Ok(())
 }

@@ -18,13 +18,15 @@
 //! Pixels behind the last whole strip are computed directly; some strips' tasks do that for a share of the targets each.
 //!
 //! # Rounding
-//! The error is bounded by the norms of the matrices instead of by each sum's own terms: it is a few units of rounding of the largest
-//! outputs, small ones get no better (N. J. Higham, "Accuracy and Stability of Numerical Algorithms", chapter 23). For the same reason an
-//! infinity or NaN in x reaches all outputs of its strip.
+//! The error is bounded by the norms of the matrices instead of by each sum's own terms: small outputs are no more exact than large ones
+//! (N. J. Higham, "Accuracy and Stability of Numerical Algorithms", chapter 23). With n sources of uniform random numbers in (−1, 1) the tests
+//! bound it by 40·√n roundings of 1. For the same reason an infinity or NaN in x reaches all outputs of its strip.
 
 mod form;
 mod run;
 mod sums;
+#[cfg(test)]
+mod tests;
 
 use pullback_core_graph::Fresh;
 use pulp::Arch;
@@ -88,6 +90,19 @@ pub(super) enum Weights<'a, T> {
 impl<T: Real> Strassen<'_, T> {
     /// Computes all of `y`. Whether all is finite.
     pub(super) fn run(&self, x: &[T], weights: Weights<'_, T>, y: Fresh<'_, T>) -> bool {
+        let prepare = |prepare: Prepare<'_, '_, T>| Arch::new().dispatch(prepare);
+        self.run_on(x, weights, y, prepare, |run| Arch::new().dispatch(run))
+    }
+
+    /// The same with the instructions that `prepare` and `work` choose.
+    fn run_on(
+        &self,
+        x: &[T],
+        weights: Weights<'_, T>,
+        y: Fresh<'_, T>,
+        prepare: impl Fn(Prepare<'_, '_, T>) + Sync,
+        work: impl Fn(Run<'_, '_, '_, T>) -> bool + Sync,
+    ) -> bool {
         if y.is_empty() {
             return true;
         }
@@ -95,17 +110,17 @@ impl<T: Real> Strassen<'_, T> {
         let mut sums = Scratch::new(PAIRS * self.targets * self.sources / 16);
         // One way into the threads for both steps: each costs as much as a tenth of them.
         rayon::scope(|_| {
-            let prepare = || {
+            let blocks = || {
                 let plains = plain.par_chunks_exact_mut(TARGETS * self.sources);
                 let sums = sums.par_chunks_exact_mut(self.block_len());
                 plains.zip(sums).enumerate().for_each(|(block, (plain, sums))| {
-                    Arch::new().dispatch(Prepare { of: self, weights, block, plain, sums });
+                    prepare(Prepare { of: self, weights, block, plain, sums });
                 });
             };
-            let (tasks, ()) = rayon::join(|| self.split(y), prepare);
+            let (tasks, ()) = rayon::join(|| self.split(y), blocks);
             let (plain, sums) = (&*plain, &*sums);
-            let work = |task| Arch::new().dispatch(Run { of: self, x, plain, sums, task });
-            tasks.into_par_iter().map(work).reduce(|| true, |a, b| a & b)
+            let strip = |task| work(Run { of: self, x, plain, sums, task });
+            tasks.into_par_iter().map(strip).reduce(|| true, |a, b| a & b)
         })
     }
 
