@@ -23,8 +23,8 @@ pub use error::{Error, Phase, Result};
 pub use function::{Direction, Function, LinearMap, Wrt};
 pub use graph::{Closure, Graph, Options, Recording, Var, function};
 pub use kernel::{
-    Elementary, Fresh, Seen, Unwritten, Written, blocks_of, fresh, in_rows, refill, sum_of,
-    vectorized, zeroed,
+    Elementary, Fresh, Seen, Unwritten, Written, blocks_of, fresh, in_rows, prefetch, refill,
+    sum_of, vectorized, zeroed,
 };
 pub use magnitude::{Bits, Top};
 pub use numdiff::NumDiff;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::memory::room_for;
+use super::memory::{prefetch, room_for};
 
 /// From this many elements on, threads share the zeroing of one part.
 const SHARED: usize = 1 << 16;
@@ -44,6 +44,12 @@ impl<'a, T: Copy + Default + Send> Fresh<'a, T> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.memory.is_empty()
+    }
+
+    /// [`prefetch`](super::prefetch) of the element that is `at` behind those which are written.
+    #[inline(always)]
+    pub fn prefetch(&self, at: usize) {
+        prefetch(self.memory, at);
     }
 
     /// Parts of `size` elements, the last one perhaps shorter.

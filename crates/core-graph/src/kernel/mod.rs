@@ -20,7 +20,7 @@ pub(crate) use broadcast::{broadcast_dims, zip_broadcast, zip_stretched};
 pub use fresh::{Fresh, fresh, refill};
 pub use lanes::sum_of;
 pub(crate) use map::{map1, map2};
-pub use memory::zeroed;
+pub use memory::{prefetch, zeroed};
 pub(crate) use reduce::{Groups, fold_axes, sum_axes};
 pub(crate) use softmax::{Softmax, Strips};
 pub use special::Elementary;
