@@ -168,7 +168,7 @@ impl Bench {
         Ok(())
     }
 
-    /// In turns with candle; a third of the rounds, since candle takes up to 20 times as long.
+    /// In turns with candle; a third of the rounds where one of candle's repetitions takes a turn.
     fn against_candle(
         &mut self,
         name: &str,
@@ -179,7 +179,8 @@ impl Bench {
         let repetitions = repetitions_for(self.seconds, &mut ours)?;
         let theirs = repetitions_for(self.seconds, &mut candle)?;
         let (mut a, mut b) = (Vec::new(), Vec::new());
-        for _ in 0..self.rounds.div_ceil(3) {
+        let rounds = if theirs > 1 { self.rounds } else { self.rounds.div_ceil(3) };
+        for _ in 0..rounds {
             a.push(seconds_per_repetition(repetitions, &mut ours)?);
             b.push(seconds_per_repetition(theirs, &mut candle)?);
         }
