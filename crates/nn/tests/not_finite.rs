@@ -109,6 +109,33 @@ fn a_convolution_hides_nothing() {
     assert_eq!(tried, 2 * 3 * 8 * 2 * 3 * 36);
 }
 
+/// The gradient of the weights alone, by the loops that see it: products of lines, and Strassen's method.
+#[test]
+fn a_weight_gradient_hides_nothing() {
+    let options = Conv2dOptions::default();
+    let mut tried = 0;
+    for dtype in [DType::F32, DType::F64] {
+        for (channels, size) in [([16, 8], [33, 34]), ([256, 256], [14, 15])] {
+            let x = wave(&[1, channels[0], size[0], size[1]], dtype);
+            let w = wave(&[channels[1], channels[0], 1, 1], dtype);
+            let what = format!("{dtype:?}, {channels:?}");
+            for poison in POISONS {
+                let graph = Graph::new();
+                let w = graph.input(&w);
+                let y = conv2d(graph.constant(&x), w, options);
+                for (at, bad) in poisoned(&y.value().unwrap(), poison) {
+                    let e = graph.pull(&[(y, bad)], &[w]).expect_err(&what);
+                    let node = format!("direction at {}", graph.node_name(y));
+                    assert!(named(&e, &node, Phase::Pull, at), "{what}: {poison} at {at}: {e:?}");
+                    tried += 1;
+                }
+            }
+            tried += hold(&what, &x, |g, x| conv2d(x, g.constant(&w), options).ok());
+        }
+    }
+    assert_eq!(tried, 2 * 2 * (18 + 36));
+}
+
 #[test]
 fn a_normalization_hides_nothing() {
     let mut tried = 0;

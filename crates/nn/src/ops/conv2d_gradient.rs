@@ -42,6 +42,10 @@ impl Kernel for WeightKernel {
     fn run<T: Real>(&self, x: &[&[T]], y: &mut [T]) -> crate::Result<()> {
         conv::weight_gradient(&self.0, x[0], x[1], y)
     }
+
+    fn run_seen<T: Real>(&self, x: &[&[T]], y: Fresh<'_, T>) -> crate::Result<bool> {
+        conv::weight_gradient_seen(&self.0, x[0], x[1], y)
+    }
 }
 
 /// dy must be what the convolution of these sizes gives.
@@ -110,13 +114,25 @@ impl Primitive for WeightGradient {
     }
 
     fn eval(&self, x: &[&Tensor]) -> Result<Values> {
+        Ok(self.eval_seen(x)?.0)
+    }
+
+    fn eval_seen(&self, x: &[&Tensor]) -> Result<(Values, bool)> {
         let node = self.name();
         let (image, dy) = (image_dims(node, x[0])?, image_dims(node, x[1])?);
         let groups = self.options.groups.max(1);
         let dims = [dy[1], image[1] / groups, self.kernel[0], self.kernel[1]];
         let shape = self.options.shape(node, image, dims)?;
         check_output(node, &shape, dy)?;
-        one(slices::run(node, &WeightKernel(shape), x, &dims)?)
+        let (dw, finite) = slices::run_seen(node, &WeightKernel(shape), x, &dims)?;
+        Ok((one(dw)?, finite))
+    }
+
+    /// A loop that sees has multiplied every pixel of both images.
+    fn sees(&self, i: usize, x: &[&Tensor]) -> bool {
+        let (image, &[_, out, _, _]) = (x[0].dims(), x[1].dims()) else { return false };
+        let weight = [out, 1, self.kernel[0], self.kernel[1]];
+        !image.contains(&0) && self.options.covers(image, &weight, i == 1)
     }
 
     fn push<'g>(&self, x: &[Var<'g>], _: &[Var<'g>], dx: &[Option<Var<'g>>]) -> Result<Slots<'g>> {

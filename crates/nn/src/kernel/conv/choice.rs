@@ -8,6 +8,7 @@
 //! | all | as many groups as channels on both sides, stride 1, at least [`NARROWEST`] columns; for the weight gradient 9 or 25 taps | depthwise |
 //! | forward, input gradient | 3×3, stride 1, dilation 1; the array that it computes has at least [`SHORTEST`] rows of at most [`LONGEST`] columns, and as many channels in each group and columns as [`ROWS`] says; fewer than [`FEW`] channels: one group and at most [`SOURCES`] source channels; from [`OUTPUTS`] on: at least [`TERMS`] source channels × columns | Winograd along the height |
 //! | forward, input gradient | 1×1, stride 1, no padding, one group, at least [`MATRIX`] channels on both sides, as many weights as [`WEIGHTS`] says; sources a multiple of 16, targets of 32; at least [`STRIPS`] strips of 192 pixels of an image | Strassen |
+//! | weight gradient | 1×1, stride 1, no padding, one group, at least [`WIDE`] channels on both sides; channels in a multiple of 256, out of 32; at least 192 pixels of an image | Strassen |
 //! | weight gradient | 1×1, stride 1, no padding, one group, at least 16 channels in and 8 out | product of matrices |
 //! | forward, input gradient of stride 1 | 1×1 and one group, or at least [`OUTPUTS`] outputs of a group | strips of patches |
 //! | all | everything else | direct |
@@ -57,6 +58,8 @@ const FEW: usize = 24;
 const CHANNELS: usize = 32;
 /// Fewer sources or targets of a 1×1 kernel do not pay for sums of blocks,
 const MATRIX: usize = 64;
+/// for the weight gradient fewer than these;
+const WIDE: usize = 256;
 /// nor do fewer weights; and the sums of more take much memory, 13 MB in `f32`.
 const WEIGHTS: std::ops::RangeInclusive<usize> = 1 << 13..=1 << 20;
 /// Fewer strips of pixels cost less than the sums of the weights' blocks; and each strip is a task.
@@ -109,6 +112,8 @@ pub(super) fn input_gradient(shape: &Conv2dShape, output: [usize; 2]) -> Method 
 pub(super) fn weight_gradient(shape: &Conv2dShape, output: [usize; 2]) -> Method {
     if suits(shape, output) && shape.batch > 0 {
         Method::Winograd
+    } else if turns(shape) {
+        Method::Strassen
     } else if pointwise(shape) && shape.in_channels >= 16 && shape.out_channels >= 8 {
         Method::Pointwise
     } else if depthwise(shape, output)
@@ -143,6 +148,16 @@ fn multiplies(shape: &Conv2dShape, sources: usize, targets: usize) -> bool {
         && sources.min(targets) >= MATRIX
         && WEIGHTS.contains(&(sources * targets))
         && strips >= STRIPS
+}
+
+/// The same for the weight gradient, whose sum is over the pixels. An odd number of strips is not shared well.
+fn turns(shape: &Conv2dShape) -> bool {
+    let (sources, targets) = (shape.in_channels, shape.out_channels);
+    pointwise(shape)
+        && sources.is_multiple_of(2 * strassen::gradient::strip::<f32>())
+        && targets.is_multiple_of(strassen::TARGETS)
+        && sources.min(targets) >= WIDE
+        && shape.size[0] * shape.size[1] >= strassen::gradient::CHUNK
 }
 
 fn suits(shape: &Conv2dShape, output: [usize; 2]) -> bool {

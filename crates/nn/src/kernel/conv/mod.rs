@@ -22,9 +22,9 @@
 //!
 //! 3×3 convolutions of stride 1 with many channels take Winograd's method instead (see `winograd`), as do their two
 //! gradients; with few channels on one side, the product and the input gradient take it along the height alone (`vertical`).
-//! 1×1 kernels between many channels are products of matrices by Strassen's method (`strassen`); others with many outputs are a product with
-//! strips of patches (`patches`), 1×1 kernels' weight gradients dot products of lines (`pointwise_gradient`), and depthwise ones have
-//! loops of their own (`depthwise`). `choice` has the rule.
+//! 1×1 kernels between many channels are products of matrices by Strassen's method (`strassen`), as are their gradients; others with many
+//! outputs are a product with strips of patches (`patches`), other 1×1 kernels' weight gradients dot products of lines
+//! (`pointwise_gradient`), and depthwise ones have loops of their own (`depthwise`). `choice` has the rule.
 //!
 //! # Determinism
 //! Tasks depend on the sizes alone. Each output of `forward` and `input_gradient` is one sum in a fixed order; the
@@ -41,6 +41,8 @@ mod plan;
 mod pointwise_gradient;
 mod shape;
 mod strassen;
+#[cfg(test)]
+mod test_support;
 mod vertical;
 mod weight_gradient;
 mod winograd;
@@ -58,6 +60,7 @@ pub use shape::Conv2dShape;
 pub(crate) use shape::output_size;
 
 pub use weight_gradient::weight_gradient;
+pub(crate) use weight_gradient::weight_gradient_seen;
 
 use pullback_core_graph::{Fresh, refill};
 

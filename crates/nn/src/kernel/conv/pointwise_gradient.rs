@@ -8,11 +8,12 @@
 
 use std::ops::Range;
 
+use pullback_core_graph::Fresh;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::microkernel::{BLOCK, interleave, weight_block};
-use super::pack::channel_blocks;
+use super::pack::{Finish, append, channel_blocks};
 use crate::kernel::real::{Real, Scratch};
 
 /// Channels of a task, at most.
@@ -29,43 +30,46 @@ const SEQUENTIAL: usize = 1 << 18;
 /// The weight gradient of one 1×1 convolution of stride 1 without padding, one group.
 pub(super) struct PointwiseGradient {
     pub(super) batch: usize,
-    pub(super) source_channels: usize,
-    pub(super) target_channels: usize,
+    pub(super) sources: usize,
+    pub(super) targets: usize,
     pub(super) pixels: usize,
 }
 
 impl PointwiseGradient {
-    /// Computes all of `dw`.
-    pub(super) fn run<T: Real>(&self, x: &[T], dy: &[T], dw: &mut [T]) {
+    /// Computes all of `dw`. Whether all is finite.
+    pub(super) fn run<T: Real>(&self, x: &[T], dy: &[T], dw: Fresh<'_, T>) -> bool {
         if x.is_empty() || dy.is_empty() {
-            dw.fill(T::ZERO);
-            return;
+            let _zeros = dw.zeroed();
+            return true;
         }
         let tasks = self.split(dw);
         let work = |task| Arch::new().dispatch(Sums { of: self, x, dy, task });
-        let products = self.batch * self.source_channels * self.target_channels * self.pixels;
+        let products = self.batch * self.sources * self.targets * self.pixels;
         match products >= SEQUENTIAL && tasks.len() > 1 {
-            true => tasks.into_par_iter().with_max_len(1).for_each(work),
-            false => tasks.into_iter().for_each(work),
+            true => {
+                let tasks = tasks.into_par_iter().with_max_len(1);
+                tasks.map(work).reduce(|| true, |a, b| a & b)
+            }
+            false => tasks.into_iter().fold(true, |finite, task| finite & work(task)),
         }
     }
 
     /// Tasks of some outputs and some channels, with the parts of the rows of dw that each alone writes.
-    fn split<'w, T>(&self, dw: &'w mut [T]) -> Vec<Task<'w, T>> {
-        let sources = self.source_channels;
+    fn split<'w, T: Real>(&self, dw: Fresh<'w, T>) -> Vec<Task<'w, T>> {
+        let sources = self.sources;
         let even = sources.div_ceil(sources.div_ceil(CHANNELS));
         let width = even.next_multiple_of(TOGETHER);
         let strips = sources.div_ceil(width);
-        let mut tasks: Vec<_> = (0..self.target_channels.div_ceil(OUTPUTS) * strips)
+        let mut tasks: Vec<_> = (0..self.targets.div_ceil(OUTPUTS) * strips)
             .map(|i| {
                 let from = i % strips * width;
                 let channels = from..(from + width).min(sources);
                 Task { first: i / strips * OUTPUTS, channels, rows: Vec::with_capacity(OUTPUTS) }
             })
             .collect();
-        for (target, row) in dw.chunks_exact_mut(sources).enumerate() {
+        for (target, row) in dw.chunks(sources).enumerate() {
             let tasks = &mut tasks[target / OUTPUTS * strips..][..strips];
-            for (task, part) in tasks.iter_mut().zip(row.chunks_mut(width)) {
+            for (task, part) in tasks.iter_mut().zip(row.chunks(width)) {
                 task.rows.push(part);
             }
         }
@@ -77,7 +81,7 @@ struct Task<'w, T> {
     /// The first output.
     first: usize,
     channels: Range<usize>,
-    rows: Vec<&'w mut [T]>,
+    rows: Vec<Fresh<'w, T>>,
 }
 
 /// A task with all that it reads.
@@ -89,10 +93,11 @@ struct Sums<'a, 'w, T> {
 }
 
 impl<T: Real> WithSimd for Sums<'_, '_, T> {
-    type Output = ();
+    /// Is all that it writes finite?
+    type Output = bool;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) -> bool {
         let Self { of, x, dy, task: Task { first, channels, rows } } = self;
         let (pixels, lanes, step) = (of.pixels, T::lanes::<S>(), LINE_BYTES / size_of::<T>());
         let (outputs, count, rest) = (rows.len(), channels.len(), pixels % lanes);
@@ -104,8 +109,8 @@ impl<T: Real> WithSimd for Sums<'_, '_, T> {
         let mut last = Scratch::new(if rest > 0 { (count + BLOCK) * lanes } else { 0 });
         let mut starts = Vec::with_capacity(count);
         for image in 0..of.batch {
-            let x = &x[(image * of.source_channels + channels.start) * pixels..][..count * pixels];
-            let dy = &dy[(image * of.target_channels + first) * pixels..][..outputs * pixels];
+            let x = &x[(image * of.sources + channels.start) * pixels..][..count * pixels];
+            let dy = &dy[(image * of.targets + first) * pixels..][..outputs * pixels];
             for from in (0..whole).step_by(step) {
                 let range = from..(from + step).min(whole);
                 starts.clear();
@@ -145,8 +150,8 @@ impl<T: Real> WithSimd for Sums<'_, '_, T> {
                 weight_block(simd, lines, width, lanes, x_last, &starts, sums);
             }
         }
-        for (row, sums) in rows.into_iter().zip(sums.chunks_exact(count)) {
-            row.copy_from_slice(sums);
-        }
+        let finish = Finish { bias: T::ZERO, relu: false };
+        let lines = rows.into_iter().zip(sums.chunks_exact(count));
+        lines.fold(true, |finite, (mut row, line)| finite & append(&mut row, line, finish))
     }
 }

@@ -1,5 +1,6 @@
 //! The weight gradient: inner products of dy with shifted copies of x.
 
+use pullback_core_graph::Fresh;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -10,7 +11,7 @@ use super::pack::{channel_blocks, pack_grid, pack_source};
 use super::plan::{Axis, Layout, TaskLimits, Tiling};
 use super::pointwise_gradient::PointwiseGradient;
 use super::shape::Conv2dShape;
-use super::winograd;
+use super::{overwritten, strassen, winograd};
 use crate::error::{Result, check_len};
 use crate::kernel::real::{Real, Scratch};
 
@@ -31,40 +32,47 @@ pub fn weight_gradient<T: Real>(
     dy: &[T],
     dw: &mut [T],
 ) -> Result<()> {
+    overwritten(dw, |dw| weight_gradient_seen(shape, x, dy, dw))
+}
+
+/// [`weight_gradient`], and whether the loops have seen that all of dw is finite.
+pub(crate) fn weight_gradient_seen<T: Real>(
+    shape: &Conv2dShape,
+    x: &[T],
+    dy: &[T],
+    dw: Fresh<'_, T>,
+) -> Result<bool> {
     const OPERATION: &str = "conv2d weight_gradient";
     let output = shape.output()?;
     check_len(OPERATION, "x", x.len(), shape.input_len())?;
     check_len(OPERATION, "dy", dy.len(), shape.output_len()?)?;
     check_len(OPERATION, "dw", dw.len(), shape.weight_len())?;
-    match choice::weight_gradient(shape, output) {
+    let (batch, pixels) = (shape.batch, output[0] * output[1]);
+    let (sources, targets) = (shape.in_channels, shape.out_channels);
+    Ok(match choice::weight_gradient(shape, output) {
+        Method::Strassen => strassen::Gradient { batch, sources, targets, pixels }.run(x, dy, dw),
+        Method::Pointwise => PointwiseGradient { batch, sources, targets, pixels }.run(x, dy, dw),
         Method::Winograd => {
             let winograd = winograd::WeightGradient {
-                batch: shape.batch,
-                source_channels: shape.in_channels,
-                target_channels: shape.out_channels,
+                batch,
+                source_channels: sources,
+                target_channels: targets,
                 source: shape.size,
                 target: output,
                 padding: shape.padding,
             };
-            winograd.run(x, dy, dw);
+            winograd.run(x, dy, dw.zeroed());
+            false
         }
         Method::Depthwise => {
-            depthwise::weight_gradient(&Depthwise::forward(shape, output), x, dy, dw);
+            depthwise::weight_gradient(&Depthwise::forward(shape, output), x, dy, dw.zeroed());
+            false
         }
-        Method::Pointwise => {
-            let gradient = PointwiseGradient {
-                batch: shape.batch,
-                source_channels: shape.in_channels,
-                target_channels: shape.out_channels,
-                pixels: output[0] * output[1],
-            };
-            gradient.run(x, dy, dw);
+        Method::Direct | Method::Patches | Method::Vertical => {
+            direct(shape, output, x, dy, dw.zeroed());
+            false
         }
-        Method::Direct | Method::Patches | Method::Strassen | Method::Vertical => {
-            direct(shape, output, x, dy, dw);
-        }
-    }
-    Ok(())
+    })
 }
 
 fn direct<T: Real>(shape: &Conv2dShape, output: [usize; 2], x: &[T], dy: &[T], dw: &mut [T]) {

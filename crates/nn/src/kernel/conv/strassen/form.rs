@@ -17,6 +17,23 @@ pub(super) const PRODUCTS: usize = 7;
 /// Products of both levels.
 pub(super) const PAIRS: usize = PRODUCTS * PRODUCTS;
 
+/// A register of each sixteenth of a matrix by rows: the `i`th of each quarter of four lines, `registers` long.
+#[inline(always)]
+pub(super) fn sixteenths<T: Real, S: Simd>(
+    simd: S,
+    lines: [&[T::Vector<S>]; 4],
+    registers: usize,
+    i: usize,
+) -> [[T::Vector<S>; 4]; 4] {
+    let mut blocks = [[T::splat(simd, T::ZERO); 4]; 4];
+    for (blocks, line) in blocks.iter_mut().zip(lines) {
+        for k in 0..4 {
+            blocks[k] = line[k * registers + i];
+        }
+    }
+    blocks
+}
+
 /// The 2×2 matrix whose blocks are summed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Side {
@@ -45,6 +62,22 @@ impl Side {
                 [a, rest, minus(simd, d, b), minus(simd, c, rest), upper, c, d]
             }
         }
+    }
+
+    /// The outer level's product P, and what the inner level's products multiply of it.
+    #[inline(always)]
+    pub(super) fn within<const P: usize, T: Real, S: Simd>(
+        self,
+        simd: S,
+        blocks: &[[T::Vector<S>; 4]; 4],
+    ) -> [T::Vector<S>; PRODUCTS] {
+        let mut half = [T::splat(simd, T::ZERO); 4];
+        for (k, half) in half.iter_mut().enumerate() {
+            let (upper, lower) = (&blocks[k / 2], &blocks[2 + k / 2]);
+            let (r, c) = (k % 2, 2 + k % 2);
+            *half = self.sums::<T, S>(simd, [upper[r], upper[c], lower[r], lower[c]])[P];
+        }
+        self.sums::<T, S>(simd, half)
     }
 
     /// One level within the other, for a register of each sixteenth of the matrix by rows: `put` gets each product's sum.

@@ -9,11 +9,12 @@
 //! its multiplications; this one can.
 //!
 //! # Method
-//! What the sums cost decides whether that pays; they are made near where they are used:
+//! What the sums cost decides whether that pays; they are made near where they are used (for the weight gradient see `gradient`):
 //! - The 49 sums of weight blocks are made once, in the order in which the inner loop reads them.
 //! - A task has a strip of pixels; its 49 sums of source blocks lie in the second-level cache.
 //! - Eight outputs of each quarter of the targets, for all pixels of the strip, lie in the first-level cache while all 49 products are added
 //!   to them from registers. Where sums of products are needed, the registers go on from the last product (see `form`).
+//! - Meanwhile what is read and written next is fetched into the caches.
 //!
 //! Pixels behind the last whole strip are computed directly; some strips' tasks do that for a share of the targets each.
 //!
@@ -23,6 +24,8 @@
 //! bound it by 40·√n roundings of 1. For the same reason an infinity or NaN in x reaches all outputs of its strip.
 
 mod form;
+pub(super) mod gradient;
+mod levels;
 mod run;
 mod sums;
 #[cfg(test)]
@@ -36,6 +39,7 @@ use super::microkernel::BLOCK;
 use super::pack::Finish;
 use crate::kernel::real::{LINE_BYTES, Real, Scratch};
 use form::PAIRS;
+pub(super) use gradient::Gradient;
 use run::Run;
 use sums::Prepare;
 

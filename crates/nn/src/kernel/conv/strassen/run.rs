@@ -1,13 +1,17 @@
 //! A strip's products, and what is left behind the last strip.
 
-use pullback_core_graph::Fresh;
+use pullback_core_graph::{Fresh, prefetch};
 use pulp::{Simd, WithSimd};
 
-use super::form::{PAIRS, PRODUCTS, STEPS};
+use super::form::{PAIRS, PRODUCTS};
+use super::levels::{Cursor, Products, Tile, add_products, tile};
 use super::{CHUNK, Strassen, TARGETS, Task, pitch, quarter, strip};
 use crate::kernel::conv::microkernel::{BLOCK, Product, Source, rows_of};
 use crate::kernel::conv::pack::append;
 use crate::kernel::real::{LINE_BYTES, Real, Scratch, copy_strided};
+
+/// Registers of a line that the inner loop takes at a time.
+const REGISTERS: usize = 3;
 
 /// A task with all that it reads.
 pub(super) struct Run<'a, 'c, 't, T> {
@@ -35,9 +39,17 @@ impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
         let mut results = Scratch::new(outputs * if passes { of.blocks() } else { 1 });
         let mut sum = Scratch::new(2 * BLOCK * 2 * quarter);
         for (first, count) in of.chunks() {
-            let (len, pitch) = (count / 4 * quarter, pitch::<T>(count));
+            let pitch = pitch::<T>(count);
             let blocks = &mut blocks[..PAIRS * pitch];
             of.source_sums(simd, image, (first, count), task.from, blocks);
+            // What is read next: the next chunk, or the next strip.
+            let last = first + count == of.sources;
+            let next = match last {
+                true if task.from + 2 * strip::<T>() > of.pixels => &[],
+                true => &image[task.from + strip::<T>()..],
+                false => &image[(first + count) * of.pixels + task.from..],
+            };
+            let mut line = Cursor::default();
             for block in 0..of.blocks() {
                 let start = if passes { block * outputs } else { 0 };
                 let result = &mut results[start..][..outputs];
@@ -46,34 +58,25 @@ impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
                 }
                 let start = block * of.block_len() + PAIRS * first / 4 * BLOCK;
                 let weights = &sums[start..][..PAIRS * count / 4 * BLOCK];
-                let sevens = weights.chunks_exact(PRODUCTS * count / 4 * BLOCK);
-                let sevens = sevens.zip(blocks.chunks_exact(PRODUCTS * pitch));
-                for (step, (weights, blocks)) in STEPS.iter().zip(sevens) {
-                    let products = Products { weights, blocks, len, pitch };
-                    let place = |k: usize| k / 2 * (2 * BLOCK * 4 * quarter) + k % 2 * 2 * quarter;
-                    if let ([only], true) = (step.into, step.alone) {
-                        products.add(simd, &mut result[place(*only)..], 4 * quarter);
-                        continue;
-                    }
-                    if !step.onto {
-                        sum.fill(T::ZERO);
-                    }
-                    products.add(simd, &mut sum, 2 * quarter);
-                    for &k in step.into {
-                        let rows = result[place(k)..].chunks_mut(4 * quarter);
-                        for (row, sum) in rows.zip(sum.chunks_exact(2 * quarter)) {
-                            let row = T::vectors_mut::<S>(&mut row[..2 * quarter]).0;
-                            for (out, &sum) in row.iter_mut().zip(T::vectors::<S>(sum).0) {
-                                *out = T::plus(simd, *out, sum);
-                            }
-                        }
-                    }
-                }
-                if first + count < of.sources {
+                let mut products = Sums {
+                    weights,
+                    blocks,
+                    sources: count / 4,
+                    pitch,
+                    outer: 0,
+                    planes: if last { &task.planes[block * TARGETS..][..TARGETS] } else { &[] },
+                    plane: Cursor::default(),
+                    next,
+                    pixels: of.pixels,
+                    line,
+                };
+                add_products::<T, S, _, REGISTERS>(simd, quarter, &mut products, result, &mut sum);
+                line = products.line;
+                if !last {
                     continue;
                 }
                 for (k, row) in result.chunks_exact(4 * quarter).enumerate() {
-                    let target = (k / BLOCK * of.blocks() + block) * BLOCK + k % BLOCK;
+                    let target = block * TARGETS + k;
                     finite &= append(&mut task.planes[target], row, of.finish(target));
                 }
             }
@@ -108,8 +111,7 @@ impl<T: Real> Strassen<'_, T> {
         let mut finite = true;
         for planes in tail.chunks_mut(BLOCK) {
             let Some(&(target, _)) = planes.first() else { continue };
-            let (quarter, block) = (target / BLOCK / self.blocks(), target / BLOCK % self.blocks());
-            let start = block * 4 + quarter;
+            let start = target / BLOCK;
             let product = Product {
                 source: Source { data: &source, channel: width },
                 shifts: &[0],
@@ -127,67 +129,67 @@ impl<T: Real> Strassen<'_, T> {
     }
 }
 
-/// The inner level's seven products.
-struct Products<'a, T> {
+/// The products of the sums of the weights' blocks and the source's.
+struct Sums<'a, 't, T> {
     /// \[product\]\[source\]\[target of the block\].
     weights: &'a [T],
-    /// \[product\]\[source\]\[pixel of a quarter of the strip\], `pitch` from one product to the next, `len` elements each.
+    /// \[product\]\[source\]\[pixel of a quarter of the strip\], `pitch` from one product to the next.
     blocks: &'a [T],
-    len: usize,
+    /// Of a quarter.
+    sources: usize,
     pitch: usize,
+    outer: usize,
+    /// The outputs that the products go to.
+    planes: &'a [Fresh<'t, T>],
+    plane: Cursor,
+    /// The lines that are read next, `pixels` from one to the next.
+    next: &'a [T],
+    pixels: usize,
+    line: Cursor,
 }
 
-impl<T: Real> Products<'_, T> {
-    /// Adds the product of 2×2 blocks to `result`: two times [`BLOCK`] rows, `row` from one to the next, of two quarters each.
+impl<T: Real> Products<T> for Sums<'_, '_, T> {
     #[inline(always)]
-    fn add<S: Simd>(&self, simd: S, result: &mut [T], row: usize) {
-        if S::REGISTER_COUNT >= 32 {
-            self.add_rows::<S, 8>(simd, 0, result, row);
-        } else {
-            self.add_rows::<S, 4>(simd, 0, result, row);
-            self.add_rows::<S, 4>(simd, 4, result, row);
-        }
+    fn begin<S: Simd>(&mut self, _: S, outer: usize) {
+        self.outer = outer;
     }
 
-    /// M rows of each block, three registers at a time.
     #[inline(always)]
-    fn add_rows<S: Simd, const M: usize>(
-        &self,
+    fn sums<S: Simd, const M: usize, const V: usize>(
+        &mut self,
         simd: S,
+        inner: usize,
         first: usize,
-        result: &mut [T],
-        pitch: usize,
-    ) {
-        const V: usize = 3;
-        let (quarter, lanes) = (quarter::<T>(), T::lanes::<S>());
-        for at in (0..quarter).step_by(V * lanes) {
-            let zero = [[T::splat(simd, T::ZERO); V]; M];
-            let mut sums = zero;
-            let weights = self.weights.chunks_exact(self.weights.len() / PRODUCTS);
-            let blocks = self.blocks.chunks_exact(self.pitch);
-            for (step, (weights, block)) in STEPS.iter().zip(weights.zip(blocks)) {
-                let product = Product {
-                    source: Source { data: &block[..self.len], channel: quarter },
-                    shifts: &[0],
-                    weights,
-                    width: BLOCK,
-                    positions: quarter,
-                    accumulate: false,
-                };
-                let start = if step.onto { sums } else { zero };
-                sums = product.sums::<S, M, V>(simd, first, at, start);
-                for &k in step.into {
-                    let start = (k / 2 * BLOCK + first) * pitch + k % 2 * quarter + at;
-                    let rows = &mut result[start..];
-                    for m in 0..M {
-                        let row = T::vectors_mut::<S>(&mut rows[m * pitch..][..V * lanes]).0;
-                        let Some(row) = row.first_chunk_mut::<V>() else { return };
-                        for v in 0..V {
-                            row[v] = T::plus(simd, row[v], sums[m][v]);
-                        }
+        at: usize,
+        start: Tile<T, S, M, V>,
+    ) -> Tile<T, S, M, V> {
+        let product = self.outer * PRODUCTS + inner;
+        let (weights, block) = (self.sources * BLOCK, self.sources * quarter::<T>());
+        let lines = self.blocks[product * self.pitch..][..block].chunks_exact(quarter::<T>());
+        let weights = self.weights[product * weights..][..weights].as_chunks::<BLOCK>().0.iter();
+        let weights = weights.filter_map(
+            #[inline(always)]
+            |weights| weights[first..].first_chunk::<M>(),
+        );
+        let (planes, plane, next, line) = (self.planes, &mut self.plane, self.next, &mut self.line);
+        let (pixels, width) = (self.pixels, strip::<T>() + LINE_BYTES / size_of::<T>());
+        let rows = 4 * self.sources;
+        tile::<T, S, _, M, V>(
+            simd,
+            lines.zip(weights),
+            at,
+            start,
+            #[inline(always)]
+            |weights, m| weights[m],
+            #[inline(always)]
+            || match plane.next::<T>(planes.len(), width) {
+                Some((row, at)) => planes[row].prefetch(at),
+                None => {
+                    if let Some((row, at)) = line.next::<T>(rows, width) {
+                        prefetch(next, row * pixels + at);
                     }
                 }
-            }
-        }
+            },
+        )
     }
 }

@@ -4,8 +4,8 @@ use std::array::from_fn;
 
 use pulp::{Simd, WithSimd};
 
-use super::form::{PAIRS, Side};
-use super::{Strassen, Weights, pitch, quarter, strip};
+use super::form::{PAIRS, Side, sixteenths};
+use super::{Strassen, TARGETS, Weights, pitch, quarter, strip};
 use crate::kernel::conv::microkernel::BLOCK;
 use crate::kernel::real::Real;
 
@@ -60,7 +60,7 @@ impl<T: Real> Strassen<'_, T> {
     #[inline(always)]
     fn pack(&self, block: usize, weights: Weights<'_, T>, plain: &mut [T]) {
         for (quarter, lines) in plain.chunks_exact_mut(self.sources * BLOCK).enumerate() {
-            let target = (quarter * self.blocks() + block) * BLOCK;
+            let target = block * TARGETS + quarter * BLOCK;
             let lines = lines.as_chunks_mut::<BLOCK>().0;
             match weights {
                 Weights::ByTarget(w) => {
@@ -99,12 +99,7 @@ impl<T: Real> Strassen<'_, T> {
                 T::vectors::<S>(&image[start..][..strip::<T>()]).0
             });
             for i in 0..registers {
-                let mut blocks = [[T::splat(simd, T::ZERO); 4]; 4];
-                for (blocks, line) in blocks.iter_mut().zip(lines) {
-                    for pixel in 0..4 {
-                        blocks[pixel] = line[pixel * registers + i];
-                    }
-                }
+                let blocks = sixteenths::<T, S>(simd, lines, registers, i);
                 Side::Right.twice::<T, S>(
                     simd,
                     &blocks,

@@ -1,20 +1,9 @@
 //! Against sums in f64 of the definition, on every instruction set that the processor has.
 
-use pullback_core_graph::refill;
-use pulp::{Scalar, WithSimd};
-
-use super::{Prepare, Run, Strassen, Weights, strip};
+use super::{Run, Strassen, Weights, strip};
+use crate::kernel::conv::test_support::{Instructions, Random, bits_on, distance};
 use crate::kernel::real::Real;
-
-/// Pseudo-random numbers in (−1, 1) that use all digits.
-fn values<T: Real>(seed: u64, n: usize) -> Vec<T> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
-        (state >> 11) as f64 * 0.5f64.powi(52) - 1.0
-    };
-    (0..n).map(|_| T::from_f64(next())).collect()
-}
+use pullback_core_graph::refill;
 
 /// (images, sources, targets, pixels): one block and several, one chunk of sources and three, pixels behind the last strip and none, fewer
 /// strips than tasks for what is behind them.
@@ -40,18 +29,20 @@ struct Case<T> {
 impl<T: Real + Into<f64>> Case<T> {
     fn new(size: (usize, usize, usize, usize)) -> Self {
         let (batch, sources, targets, pixels) = size;
-        let w: Vec<T> = values(1, sources * targets);
+        let mut random = Random(1);
+        let w: Vec<T> = random.values(sources * targets);
         let turned = (0..w.len()).map(|i| w[i % targets * sources + i / targets]).collect();
-        Self { size, x: values(2, batch * sources * pixels), turned, w, bias: values(3, targets) }
+        Self {
+            size,
+            x: random.values(batch * sources * pixels),
+            turned,
+            w,
+            bias: random.values(targets),
+        }
     }
 
     /// With bias and rectifier if the weights come by target.
-    fn run(
-        &self,
-        by_target: bool,
-        prepare: impl Fn(Prepare<'_, '_, T>) + Sync,
-        work: impl Fn(Run<'_, '_, '_, T>) -> bool + Sync,
-    ) -> (Vec<T>, bool) {
+    fn run(&self, by_target: bool, set: Instructions) -> (Vec<T>, bool) {
         let (batch, sources, targets, pixels) = self.size;
         let bias = by_target.then_some(&self.bias[..]);
         let strassen = Strassen { batch, sources, targets, pixels, bias, relu: by_target };
@@ -60,8 +51,10 @@ impl<T: Real + Into<f64>> Case<T> {
             false => Weights::BySource(&self.turned),
         };
         let mut y = vec![T::from_f64(f64::NAN); batch * targets * pixels];
-        let (whole, finite) =
-            refill(&mut y, |y| strassen.run_on(&self.x, weights, y, prepare, work));
+        let (whole, finite) = refill(&mut y, |y| {
+            let work = |run: Run<'_, '_, '_, T>| set.dispatch(run);
+            strassen.run_on(&self.x, weights, y, |prepare| set.dispatch(prepare), work)
+        });
         assert!(whole, "{:?}", self.size);
         (y, finite)
     }
@@ -89,49 +82,6 @@ impl<T: Real + Into<f64>> Case<T> {
         }
         y
     }
-
-    /// On every instruction set.
-    fn runs(&self, by_target: bool) -> Vec<(Vec<T>, bool)> {
-        let scalar = self.run(
-            by_target,
-            |prepare| prepare.with_simd(Scalar::new()),
-            |run| run.with_simd(Scalar::new()),
-        );
-        let mut runs = vec![self.best(by_target), scalar];
-        #[cfg(target_arch = "x86_64")]
-        if let Some(simd) = pulp::x86::V3::try_new() {
-            runs.push(self.run(
-                by_target,
-                |job| pulp::Simd::vectorize(simd, V3 { simd, job }),
-                |job| pulp::Simd::vectorize(simd, V3 { simd, job }),
-            ));
-        }
-        runs
-    }
-
-    fn best(&self, by_target: bool) -> (Vec<T>, bool) {
-        self.run(
-            by_target,
-            |prepare| pulp::Arch::new().dispatch(prepare),
-            |run| pulp::Arch::new().dispatch(run),
-        )
-    }
-}
-
-/// A job with 16 registers.
-#[cfg(target_arch = "x86_64")]
-struct V3<J> {
-    simd: pulp::x86::V3,
-    job: J,
-}
-
-#[cfg(target_arch = "x86_64")]
-impl<J: WithSimd> pulp::NullaryFnOnce for V3<J> {
-    type Output = J::Output;
-    #[inline(always)]
-    fn call(self) -> J::Output {
-        self.job.with_simd(self.simd)
-    }
 }
 
 /// Within `units` roundings of 1 times the root of the number of terms.
@@ -142,14 +92,10 @@ fn is_close<T: Real + Into<f64>>(epsilon: f64, units: f64) {
         let unit = epsilon * (size.1 as f64).sqrt();
         for by_target in [true, false] {
             let exact = case.exact(by_target);
-            for (y, finite) in case.runs(by_target) {
+            for set in Instructions::all() {
+                let (y, finite) = case.run(by_target, set);
                 assert!(finite, "{size:?}");
-                for (&y, exact) in y.iter().zip(&exact) {
-                    let y: f64 = y.into();
-                    let error = (y - exact).abs() / unit;
-                    worst = worst.max(error);
-                    assert!(error <= units, "{size:?}: {y} {exact} {error}");
-                }
+                worst = worst.max(distance(&y, &exact, unit, units));
             }
         }
     }
@@ -170,12 +116,7 @@ fn the_definition_within_roundings_f64() {
 fn the_bits_do_not_depend_on_the_number_of_threads() {
     for size in SIZES {
         let case = Case::<f32>::new(size);
-        let bits = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            let (y, _) = pool.map(|pool| pool.install(|| case.best(true))).unwrap_or_default();
-            assert!(!y.is_empty());
-            y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
-        };
+        let bits = |threads| bits_on(threads, || case.run(true, Instructions::Best).0);
         let one = bits(1);
         assert!([2, 3].into_iter().all(|threads| bits(threads) == one), "{size:?}");
     }
@@ -189,7 +130,8 @@ fn what_is_not_finite_stays_in_its_strip_and_is_seen() {
         let at = k * strip::<f32>() + 3;
         let mut case = Case::<f32>::new(size);
         case.x[16 * pixels + at] = bad;
-        for (y, finite) in case.runs(false) {
+        for set in Instructions::all() {
+            let (y, finite) = case.run(false, set);
             assert!(!finite);
             let strip = at / strip::<f32>();
             for (i, y) in y.into_iter().enumerate() {

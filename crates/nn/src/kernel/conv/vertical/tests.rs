@@ -1,29 +1,11 @@
 //! Against sums in f64 of the definition, on every instruction set that the processor has.
 
 use pullback_core_graph::refill;
-use pulp::{Scalar, WithSimd};
+use pulp::Arch;
 
 use super::{Conv2dShape, Run, Vertical};
+use crate::kernel::conv::test_support::{Instructions, Random, bits_on, distance};
 use crate::kernel::real::Real;
-
-/// Pseudo-random integers.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, most: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
-        (self.0 >> 33) as usize % (most + 1)
-    }
-
-    /// Numbers in \[−1, 1\] that use all digits.
-    fn values<T: Real>(&mut self, n: usize) -> Vec<T> {
-        let mut value = || {
-            let (high, low) = (self.next((1 << 30) - 1), self.next((1 << 23) - 1));
-            ((high << 23 | low) as f64).mul_add(0.5f64.powi(52), -1.0)
-        };
-        (0..n).map(|_| T::from_f64(value())).collect()
-    }
-}
 
 /// Odd heights, every padding, narrow and wide, batches, groups, kernels of one to five columns.
 fn shapes() -> Vec<Conv2dShape> {
@@ -122,10 +104,6 @@ impl<'a, T: Real + Into<f64>> Case<'a, T> {
     }
 }
 
-fn best<T: Real>(run: Run<'_, '_, '_, T>) -> bool {
-    pulp::Arch::new().dispatch(run)
-}
-
 /// Both passes of every shape against the definition, within `units` roundings of 1, the products' bound, times the root of
 /// the number of terms.
 fn is_close<T: Real + Into<f64>>(epsilon: f64, units: f64) {
@@ -143,39 +121,14 @@ fn is_close<T: Real + Into<f64>>(epsilon: f64, units: f64) {
             let terms = case.vertical.source_channels * 3 * case.vertical.across;
             let unit = epsilon * (terms as f64).sqrt();
             let exact = case.exact();
-            let mut runs = vec![case.run(best), case.run(|run| run.with_simd(Scalar::new()))];
-            #[cfg(target_arch = "x86_64")]
-            if let Some(simd) = pulp::x86::V3::try_new() {
-                runs.push(case.run(|run| pulp::Simd::vectorize(simd, V3 { simd, run })));
-            }
-            for (out, finite) in runs {
+            for set in Instructions::all() {
+                let (out, finite) = case.run(|run| set.dispatch(run));
                 assert!(finite, "{shape:?}");
-                for (&y, &exact) in out.iter().zip(&exact) {
-                    let y: f64 = y.into();
-                    let error = (y - exact).abs() / unit;
-                    worst = worst.max(error);
-                    assert!(error <= units, "{shape:?}: {y} {exact} {error}");
-                }
+                worst = worst.max(distance(&out, &exact, unit, units));
             }
         }
     }
     assert!(worst >= 0.1, "{worst}");
-}
-
-/// A run with 16 registers.
-#[cfg(target_arch = "x86_64")]
-struct V3<'a, 'c, 't, T> {
-    simd: pulp::x86::V3,
-    run: Run<'a, 'c, 't, T>,
-}
-
-#[cfg(target_arch = "x86_64")]
-impl<T: Real> pulp::NullaryFnOnce for V3<'_, '_, '_, T> {
-    type Output = bool;
-    #[inline(always)]
-    fn call(self) -> bool {
-        self.run.with_simd(self.simd)
-    }
 }
 
 #[test]
@@ -195,12 +148,7 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
     for shape in shapes() {
         let output = size(&shape);
         let case = Case::<f32>::new(Vertical::forward(&shape, output), &mut random);
-        let bits = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            let (out, _) = pool.map(|pool| pool.install(|| case.run(best))).unwrap_or_default();
-            assert!(!out.is_empty());
-            out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
-        };
+        let bits = |threads| bits_on(threads, || case.run(|run| Arch::new().dispatch(run)).0);
         let one = bits(1);
         assert!([2, 3].into_iter().all(|threads| bits(threads) == one), "{shape:?}");
     }
@@ -215,7 +163,7 @@ fn what_is_not_finite_reaches_what_depends_on_it_alone_and_is_seen() {
         let at = random.next(case.source.len() - 1);
         case.source[at] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][index % 3];
         case.vertical.relu = index.is_multiple_of(3);
-        let ((out, finite), exact) = (case.run(best), case.exact());
+        let ((out, finite), exact) = (case.run(|run| Arch::new().dispatch(run)), case.exact());
         assert_eq!(finite, exact.iter().all(|y| y.is_finite()), "{shape:?}");
         for (y, exact) in out.iter().zip(&exact) {
             assert_eq!(y.is_finite(), exact.is_finite(), "{shape:?}: {y} {exact}");
