@@ -129,7 +129,9 @@ fn shapes() -> Vec<Conv2dShape> {
         shape((2, 70, 130), [9, 11], [1, 1], [1, 1], [0, 0], [1, 1], 1),
         shape((1, 16, 9), [79, 83], [1, 1], [1, 1], [0, 0], [1, 1], 1),
         shape((5, 150, 1), [7, 10], [1, 1], [1, 1], [0, 0], [1, 1], 1),
-        // Strassen's method: pixels behind the last strip and none, several chunks of channels, and channels that cannot be cut.
+        // Strassen's method: pixels behind the last strip and none, several chunks of channels, and channels that cannot be cut; weight
+        // gradients too, of blocks that two threads cannot share evenly.
+        shape((2, 256, 288), [13, 17], [1, 1], [1, 1], [0, 0], [1, 1], 1),
         shape((4, 64, 128), [15, 17], [1, 1], [1, 1], [0, 0], [1, 1], 1),
         shape((1, 528, 96), [24, 32], [1, 1], [1, 1], [0, 0], [1, 1], 1),
         shape((1, 272, 64), [28, 29], [1, 1], [1, 1], [0, 0], [1, 1], 1),

@@ -109,6 +109,17 @@ fn a_convolution_hides_nothing() {
     assert_eq!(tried, 2 * 3 * 8 * 2 * 3 * 36);
 }
 
+#[test]
+fn a_padding_beyond_all_numbers_is_an_error() {
+    for padding in [usize::MAX, usize::MAX / 2, usize::MAX / 2 + 1] {
+        let graph = Graph::new();
+        let x = graph.input(&wave(&[1, 1, 70, 70], DType::F32));
+        let w = graph.constant(&wave(&[1, 1, 1, 1], DType::F32));
+        let options = Conv2dOptions { padding: [padding; 2], ..Conv2dOptions::default() };
+        assert!(conv2d(x, w, options).value().is_err(), "{padding}");
+    }
+}
+
 /// The gradient of the weights alone, by the loops that see it: products of lines, and Strassen's method.
 #[test]
 fn a_weight_gradient_hides_nothing() {

@@ -51,7 +51,9 @@ impl Conv2dOptions {
         let mut covered = axes.map(|(window, size)| {
             let Window { kernel, stride, padding, dilation } = window;
             let plain = dilation == 1 && padding < kernel;
-            let rest = (size + 2 * padding).checked_sub(kernel).map(|room| room % stride.max(1));
+            let padded = padding.checked_mul(2).and_then(|both| both.checked_add(size));
+            let room = padded.and_then(|padded| padded.checked_sub(kernel));
+            let rest = room.map(|room| room % stride.max(1));
             plain && (outputs || (stride <= kernel && rest.is_some_and(|rest| rest <= padding)))
         });
         out != 0 && covered.all(|covered| covered)

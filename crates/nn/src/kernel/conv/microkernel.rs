@@ -127,7 +127,7 @@ impl<T: Real> Product<'_, T> {
 
     /// `sums` and the products of M channels × V registers of positions.
     #[inline(always)]
-    pub(super) fn sums<S: Simd, const M: usize, const V: usize>(
+    fn sums<S: Simd, const M: usize, const V: usize>(
         &self,
         simd: S,
         first: usize,

@@ -27,9 +27,9 @@
 //! (`pointwise_gradient`), and depthwise ones have loops of their own (`depthwise`). `choice` has the rule.
 //!
 //! # Determinism
-//! Tasks depend on the sizes alone. Each output of `forward` and `input_gradient` is one sum in a fixed order; the
-//! partial sums of `weight_gradient` are combined in index order. The bits therefore do not depend on the number of
-//! threads. (They may differ between processors with different vector lengths.)
+//! Tasks depend on the sizes alone, but where an output's sum is the same whatever task it is in (`strassen::gradient`). Each output of
+//! `forward` and `input_gradient` is one sum in a fixed order; the partial sums of `weight_gradient` are combined in index order. The bits
+//! therefore do not depend on the number of threads. (They may differ between processors with different vector lengths.)
 
 mod choice;
 mod correlate;

@@ -6,7 +6,7 @@ use super::form::{PRODUCTS, STEPS};
 use crate::kernel::conv::microkernel::BLOCK;
 use crate::kernel::real::{LINE_BYTES, Real};
 
-/// Lines of the inner loop after which something else is done.
+/// Lines of the inner loop between which something else is done.
 const STEP: usize = 4;
 
 /// Sums of products in registers: rows by registers of positions.
@@ -115,7 +115,7 @@ impl Place {
     }
 }
 
-/// `start` and Σ over `lines` of weight(w, m) · line\[at..\], V registers long. After every few lines, `now` does something else.
+/// `start` and Σ over `lines` of weight(w, m) · line\[at..\], V registers long. Every few lines, `now` does something else.
 #[inline(always)]
 pub(super) fn tile<'a, T: Real, S: Simd, W: Copy, const M: usize, const V: usize>(
     simd: S,

@@ -12,7 +12,7 @@
 //! What the sums cost decides whether that pays; they are made near where they are used (for the weight gradient see `gradient`):
 //! - The 49 sums of weight blocks are made once, in the order in which the inner loop reads them.
 //! - A task has a strip of pixels; its 49 sums of source blocks lie in the second-level cache.
-//! - Eight outputs of each quarter of the targets, for all pixels of the strip, lie in the first-level cache while all 49 products are added
+//! - A block of 32 outputs, eight to a quarter, for all pixels of the strip, lie in the first-level cache while all 49 products are added
 //!   to them from registers. Where sums of products are needed, the registers go on from the last product (see `form`).
 //! - Meanwhile what is read and written next is fetched into the caches.
 //!
@@ -21,7 +21,7 @@
 //! # Rounding
 //! The error is bounded by the norms of the matrices instead of by each sum's own terms: small outputs are no more exact than large ones
 //! (N. J. Higham, "Accuracy and Stability of Numerical Algorithms", chapter 23). With n sources of uniform random numbers in (−1, 1) the tests
-//! bound it by 40·√n roundings of 1. For the same reason an infinity or NaN in x reaches all outputs of its strip.
+//! bound it by 40·√n roundings of 1. For the same reason an infinity or NaN in x can reach other pixels of its strip.
 
 mod form;
 pub(super) mod gradient;
@@ -128,7 +128,7 @@ impl<T: Real> Strassen<'_, T> {
         })
     }
 
-    /// Blocks of targets in a quarter of them.
+    /// Blocks of [`TARGETS`] targets.
     fn blocks(&self) -> usize {
         self.targets / TARGETS
     }

@@ -9,12 +9,12 @@ use super::{Strassen, TARGETS, Weights, pitch, quarter, strip};
 use crate::kernel::conv::microkernel::BLOCK;
 use crate::kernel::real::Real;
 
-/// One block of targets of each quarter.
+/// One block of targets, eight to a quarter.
 pub(super) struct Prepare<'a, 'c, T> {
     pub(super) of: &'a Strassen<'c, T>,
     pub(super) weights: Weights<'a, T>,
     pub(super) block: usize,
-    /// The weights: \[quarter of the targets\]\[source\]\[target of the block\].
+    /// The weights: \[quarter of the block\]\[source\]\[target of the quarter\].
     pub(super) plain: &'a mut [T],
     /// The 49 sums of their blocks: \[chunk\]\[product\]\[source of a quarter of the chunk\]\[target of the block\].
     pub(super) sums: &'a mut [T],
@@ -56,7 +56,7 @@ impl<T: Real> WithSimd for Prepare<'_, '_, T> {
 }
 
 impl<T: Real> Strassen<'_, T> {
-    /// A block of weights of each quarter of the targets: \[quarter\]\[source\]\[target of the block\].
+    /// A block's weights, a quarter after the other: \[quarter\]\[source\]\[target of the quarter\].
     #[inline(always)]
     fn pack(&self, block: usize, weights: Weights<'_, T>, plain: &mut [T]) {
         for (quarter, lines) in plain.chunks_exact_mut(self.sources * BLOCK).enumerate() {

@@ -82,6 +82,72 @@ fn the_definition_within_roundings_f64() {
     is_close::<f64>(f64::EPSILON, 40.0);
 }
 
+/// Channels of many magnitudes, which change from image to image and between chunks: each weight within roundings of its own channels' largest
+/// numbers.
+#[test]
+fn great_channels_do_no_harm_to_small_ones() {
+    let size @ (batch, sources, targets, pixels) = (2, 128, 64, 2 * CHUNK + 70);
+    let mut case = Case::<f32>::new(size);
+    let mut random = Random(4);
+    for (channels, numbers) in [(sources, &mut case.x), (targets, &mut case.dy)] {
+        let channel: Vec<i32> = (0..channels).map(|_| random.next(32) as i32 - 16).collect();
+        for (i, v) in numbers.iter_mut().enumerate() {
+            let part = (i / pixels / channels * 3 + i % pixels / CHUNK) as i32;
+            let later = (i / pixels % channels) as i32 % 7 - 3;
+            *v *= 2f32.powi(channel[i / pixels % channels] + 2 * later * part);
+        }
+    }
+    let largest = |numbers: &[f32], channels: usize| -> Vec<f64> {
+        let largest = |channel: usize| {
+            let lines = numbers.chunks_exact(pixels).skip(channel).step_by(channels);
+            lines.flatten().fold(0.0, |top: f64, &v| top.max(f64::from(v.abs())))
+        };
+        (0..channels).map(largest).collect()
+    };
+    let (x, dy) = (largest(&case.x, sources), largest(&case.dy, targets));
+    let spread =
+        dy.iter().fold(0.0f64, |a, &b| a.max(b)) / dy.iter().fold(f64::MAX, |a, &b| a.min(b));
+    assert!(spread > 1e12, "{spread}");
+    let exact = case.exact();
+    let unit = f64::from(f32::EPSILON) * ((batch * pixels) as f64).sqrt();
+    for set in Instructions::all() {
+        let (dw, finite) = case.run(set);
+        assert!(finite);
+        for (i, (&dw, exact)) in dw.iter().zip(&exact).enumerate() {
+            let own = unit * dy[i / sources] * x[i % sources];
+            let error = (f64::from(dw) - exact).abs() / own;
+            assert!(error <= 100.0, "{i}: {dw} {exact} {error}");
+        }
+    }
+}
+
+#[test]
+fn channels_of_zeros_give_zeros() {
+    for size @ (batch, sources, targets, pixels) in SIZES {
+        let mut case = Case::<f32>::new(size);
+        for image in 0..batch {
+            case.dy[(image * targets + 13) * pixels..][..pixels].fill(0.0);
+            case.x[(image * sources + 77) * pixels..][..pixels].fill(-0.0);
+            // And one that is zero but for its last pixel, in the last image.
+            let some = if image + 1 < batch { pixels } else { pixels - 1 };
+            case.dy[(image * targets + 14) * pixels..][..some].fill(0.0);
+        }
+        let exact = case.exact();
+        for set in Instructions::all() {
+            let (dw, finite) = case.run(set);
+            assert!(finite);
+            for (i, (&dw, exact)) in dw.iter().zip(&exact).enumerate() {
+                let zero = batch == 0 || i / sources == 13 || i % sources == 77;
+                assert!(!zero || dw == 0.0, "{size:?} {i}: {dw}");
+                let lonely = i / sources == 14;
+                let bound = 40.0 * f64::from(f32::EPSILON) * (CHUNK as f64).sqrt();
+                let error = (f64::from(dw) - exact).abs();
+                assert!(!lonely || error <= bound, "{size:?} {i}: {dw} {exact}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_bits_do_not_depend_on_the_number_of_threads() {
     for size in SIZES {
