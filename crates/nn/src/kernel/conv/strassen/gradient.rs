@@ -13,8 +13,8 @@
 //! # Rounding
 //! Lines of dy and x are multiplied by powers of two that take the greatest of their numbers to about 1, and the results by the inverses (outside
 //! scaling: G. Ballard, A. R. Benson, A. Druinsky, B. Lipshitz, O. Schwartz, "Improving the Numerical Stability of Fast Matrix
-//! Multiplication", SIAM J. Matrix Anal. Appl. 37, 2016). So a channel is as exact beside great ones as alone, and a line of zeros gives zeros:
-//! optimizers that divide gradients by their size would take steps along anything else.
+//! Multiplication", SIAM J. Matrix Anal. Appl. 37, 2016). So a channel is as exact beside great ones as alone, as far as [`Top::units`] reaches,
+//! and a line of zeros gives zeros: optimizers that divide gradients by their size would take steps along anything else.
 
 #[cfg(test)]
 mod tests;
