@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! [a b] [e f]     s = c + d,  t = s − a        u = f − e,  v = h − u
-//! [c d] [g h]     p₀ = a·e   p₁ = t·v   p₂ = (a − c)·(h − f)   p₃ = d·(g − v)   p₄ = s·u   p₅ = b·g   p₆ = (b − t)·h
+//! [c d] [g h]     p₀ = a·e   p₁ = t·v   p₂ = (a − c)·(h − f)   p₃ = d·(g − v)   p₄ = b·g   p₅ = s·u   p₆ = (b − t)·h
 //!
-//! result:         p₀ + p₅                      p₀ + p₁ + p₄ + p₆
-//!                 p₀ + p₁ + p₂ + p₃            p₀ + p₁ + p₂ + p₄
+//! result:         p₀ + p₄                      p₀ + p₁ + p₅ + p₆
+//!                 p₀ + p₁ + p₂ + p₃            p₀ + p₁ + p₂ + p₅
 //! ```
 
 use pulp::Simd;
@@ -54,12 +54,12 @@ impl Side {
             Self::Left => {
                 let lower = plus(simd, c, d);
                 let rest = minus(simd, lower, a);
-                [a, rest, minus(simd, a, c), d, lower, b, minus(simd, b, rest)]
+                [a, rest, minus(simd, a, c), d, b, lower, minus(simd, b, rest)]
             }
             Self::Right => {
                 let upper = minus(simd, b, a);
                 let rest = minus(simd, d, upper);
-                [a, rest, minus(simd, d, b), minus(simd, c, rest), upper, c, d]
+                [a, rest, minus(simd, d, b), minus(simd, c, rest), c, upper, d]
             }
         }
     }
@@ -105,23 +105,28 @@ impl Side {
     }
 }
 
-/// A product of blocks on its way to the result's four.
+/// What becomes of a product of blocks: it is added to a sum, or begins one, and the sum is added to a block of the result.
 pub(super) struct Step {
     /// Added to the sum of the step before.
     pub(super) onto: bool,
-    /// Blocks of the result that the sum is added to.
-    pub(super) into: &'static [usize],
-    /// Nothing is added to the sum, which has one place: it can be made there.
-    pub(super) alone: bool,
+    /// The block of the result.
+    pub(super) into: usize,
 }
 
-/// The products in an order in which the result's sums are made where the products are: p₀, p₀ + p₁ and so on, then p₄, p₅, p₆.
+/// The products in an order in which the result's sums are made where the products are: p₀, p₀ + p₁ and so on. Each of the first
+/// [`BLOCKS`] goes to a block that has nothing yet.
 pub(super) const STEPS: [Step; PRODUCTS] = [
-    Step { onto: false, into: &[0], alone: false },
-    Step { onto: true, into: &[1], alone: false },
-    Step { onto: true, into: &[3], alone: false },
-    Step { onto: true, into: &[2], alone: false },
-    Step { onto: false, into: &[1, 3], alone: false },
-    Step { onto: false, into: &[0], alone: true },
-    Step { onto: false, into: &[1], alone: true },
+    Step { onto: false, into: 0 },
+    Step { onto: true, into: 1 },
+    Step { onto: true, into: 3 },
+    Step { onto: true, into: 2 },
+    Step { onto: false, into: 0 },
+    Step { onto: false, into: 3 },
+    Step { onto: true, into: 1 },
 ];
+/// Blocks of the result.
+pub(super) const BLOCKS: usize = 4;
+/// The step whose product is a sum alone: it can be added to the block without one.
+pub(super) const ALONE: usize = 4;
+/// From this step on a block that is added to is finished, in the order of their numbers within each row of blocks.
+pub(super) const LAST: usize = 3;

@@ -28,7 +28,7 @@ use rayon::prelude::*;
 
 use super::TARGETS;
 use super::form::{PAIRS, PRODUCTS, Side, sixteenths};
-use super::levels::{Cursor, Products, Tile, add_products, add_tile, tile};
+use super::levels::{Cursor, Products, Tile, add_products, add_sum, add_tile, tile};
 use crate::kernel::conv::microkernel::BLOCK;
 use crate::kernel::conv::pack::{Finish, append};
 use crate::kernel::real::{LINE_BYTES, Real, Scratch};
@@ -393,6 +393,11 @@ impl<T: Real> Products<T> for Sums<'_, T> {
                 }
             },
         )
+    }
+
+    #[inline(always)]
+    fn add<S: Simd>(&mut self, simd: S, _: usize, result: &mut [T], sum: &[T]) {
+        add_sum(simd, quarter::<T>(), result, sum);
     }
 }
 

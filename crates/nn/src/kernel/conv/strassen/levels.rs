@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-use super::form::{PRODUCTS, STEPS};
+use super::form::{ALONE, BLOCKS, PRODUCTS, STEPS};
 use crate::kernel::conv::microkernel::BLOCK;
 use crate::kernel::real::{LINE_BYTES, Real};
 
@@ -26,6 +26,10 @@ pub(super) trait Products<T: Real> {
         at: usize,
         start: Tile<T, S, M, V>,
     ) -> Tile<T, S, M, V>;
+
+    /// Adds `sum`, two times [`BLOCK`] rows of two quarters, which the products since `begin` made, to the same rows of four quarters that
+    /// `result` begins with. Nothing is left to add after [`ALONE`].
+    fn add<S: Simd>(&mut self, simd: S, outer: usize, result: &mut [T], sum: &[T]);
 }
 
 /// Where results of 2×2 blocks lie: a line of a block has `quarter` elements, and from line to line there are `pitch`.
@@ -50,40 +54,43 @@ pub(super) fn add_products<T: Real, S: Simd, P: Products<T>, const V: usize>(
     let start = |k: usize| k / 2 * (2 * BLOCK * whole.pitch) + k % 2 * half.pitch;
     for (outer, step) in STEPS.iter().enumerate() {
         products.begin(simd, outer);
-        if let ([only], true) = (step.into, step.alone) {
-            whole.add::<T, S, P, V>(simd, products, &mut result[start(*only)..]);
-            continue;
+        let rows = &mut result[start(step.into)..];
+        if outer == ALONE {
+            whole.add::<T, S, P, V>(simd, products, rows, false);
+            products.add(simd, outer, rows, &[]);
+        } else {
+            half.add::<T, S, P, V>(simd, products, sum, !step.onto);
+            products.add(simd, outer, rows, sum);
         }
-        if !step.onto {
-            sum.fill(T::ZERO);
-        }
-        half.add::<T, S, P, V>(simd, products, sum);
-        for &k in step.into {
-            let rows = result[start(k)..].chunks_mut(whole.pitch);
-            for (row, sum) in rows.zip(sum.chunks_exact(half.pitch)) {
-                let row = T::vectors_mut::<S>(&mut row[..half.pitch]).0;
-                for (out, &sum) in row.iter_mut().zip(T::vectors::<S>(sum).0) {
-                    *out = T::plus(simd, *out, sum);
-                }
-            }
+    }
+}
+
+/// Adds such sums, rows of two quarters, to rows of four.
+#[inline(always)]
+pub(super) fn add_sum<T: Real, S: Simd>(simd: S, quarter: usize, result: &mut [T], sum: &[T]) {
+    for (row, sum) in result.chunks_mut(4 * quarter).zip(sum.chunks_exact(2 * quarter)) {
+        let row = T::vectors_mut::<S>(&mut row[..2 * quarter]).0;
+        for (out, &sum) in row.iter_mut().zip(T::vectors::<S>(sum).0) {
+            *out = T::plus(simd, *out, sum);
         }
     }
 }
 
 impl Place {
-    /// Adds seven products of blocks to `result`: two times [`BLOCK`] rows of two quarters.
+    /// Adds seven products of blocks to `result`, two times [`BLOCK`] rows of two quarters; if it is `fresh`, to zeros in its place.
     #[inline(always)]
     fn add<T: Real, S: Simd, P: Products<T>, const V: usize>(
         self,
         simd: S,
         products: &mut P,
         result: &mut [T],
+        fresh: bool,
     ) {
         if S::REGISTER_COUNT >= 32 {
-            self.add_rows::<T, S, P, 8, V>(simd, products, 0, result);
+            self.add_rows::<T, S, P, 8, V>(simd, products, 0, result, fresh);
         } else {
-            self.add_rows::<T, S, P, 4, V>(simd, products, 0, result);
-            self.add_rows::<T, S, P, 4, V>(simd, products, 4, result);
+            self.add_rows::<T, S, P, 4, V>(simd, products, 0, result, fresh);
+            self.add_rows::<T, S, P, 4, V>(simd, products, 4, result, fresh);
         }
     }
 
@@ -95,6 +102,7 @@ impl Place {
         products: &mut P,
         first: usize,
         result: &mut [T],
+        fresh: bool,
     ) {
         let Self { quarter, pitch } = self;
         for at in (0..quarter).step_by(V * T::lanes::<S>()) {
@@ -106,9 +114,12 @@ impl Place {
                     sums = zero;
                 }
                 sums = products.sums::<S, M, V>(simd, product, first, at, sums);
-                for &k in step.into {
-                    let start = (k / 2 * BLOCK + first) * pitch + k % 2 * quarter + at;
-                    add_tile::<T, S, M, V>(simd, &sums, &mut result[start..], pitch);
+                let start = (step.into / 2 * BLOCK + first) * pitch + step.into % 2 * quarter + at;
+                let rows = &mut result[start..];
+                if fresh && product < BLOCKS {
+                    put_tile::<T, S, M, V>(&sums, rows, pitch);
+                } else {
+                    add_tile::<T, S, M, V>(simd, &sums, rows, pitch);
                 }
             }
         }
@@ -175,6 +186,22 @@ pub(super) fn add_tile<T: Real, S: Simd, const M: usize, const V: usize>(
         let Some(row) = row.first_chunk_mut::<V>() else { return };
         for v in 0..V {
             row[v] = T::plus(simd, row[v], sums[m][v]);
+        }
+    }
+}
+
+/// Writes sums to M rows, `pitch` from one to the next.
+#[inline(always)]
+fn put_tile<T: Real, S: Simd, const M: usize, const V: usize>(
+    sums: &Tile<T, S, M, V>,
+    rows: &mut [T],
+    pitch: usize,
+) {
+    for m in 0..M {
+        let row = T::vectors_mut::<S>(&mut rows[m * pitch..][..V * T::lanes::<S>()]).0;
+        let Some(row) = row.first_chunk_mut::<V>() else { return };
+        for v in 0..V {
+            row[v] = sums[m][v];
         }
     }
 }

@@ -3,8 +3,8 @@
 use pullback_core_graph::{Fresh, prefetch};
 use pulp::{Simd, WithSimd};
 
-use super::form::{PAIRS, PRODUCTS};
-use super::levels::{Cursor, Products, Tile, add_products, tile};
+use super::form::{ALONE, BLOCKS, LAST, PAIRS, PRODUCTS, STEPS};
+use super::levels::{Cursor, Products, Tile, add_products, add_sum, tile};
 use super::{CHUNK, Strassen, TARGETS, Task, pitch, quarter, strip};
 use crate::kernel::conv::microkernel::{BLOCK, Product, Source, rows_of};
 use crate::kernel::conv::pack::append;
@@ -53,18 +53,20 @@ impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
             for block in 0..of.blocks() {
                 let start = if passes { block * outputs } else { 0 };
                 let result = &mut results[start..][..outputs];
-                if first == 0 {
-                    result.fill(T::ZERO);
-                }
                 let start = block * of.block_len() + PAIRS * first / 4 * BLOCK;
                 let weights = &sums[start..][..PAIRS * count / 4 * BLOCK];
+                let planes = &mut task.planes[block * TARGETS..][..TARGETS];
                 let mut products = Sums {
+                    of,
+                    target: block * TARGETS,
+                    first: first == 0,
+                    finite,
                     weights,
                     blocks,
                     sources: count / 4,
                     pitch,
                     outer: 0,
-                    planes: if last { &task.planes[block * TARGETS..][..TARGETS] } else { &[] },
+                    planes: if last { planes } else { &mut [] },
                     plane: Cursor::default(),
                     next,
                     pixels: of.pixels,
@@ -72,13 +74,7 @@ impl<T: Real> WithSimd for Run<'_, '_, '_, T> {
                 };
                 add_products::<T, S, _, REGISTERS>(simd, quarter, &mut products, result, &mut sum);
                 line = products.line;
-                if !last {
-                    continue;
-                }
-                for (k, row) in result.chunks_exact(4 * quarter).enumerate() {
-                    let target = block * TARGETS + k;
-                    finite &= append(&mut task.planes[target], row, of.finish(target));
-                }
+                finite = products.finite;
             }
         }
         finite
@@ -130,7 +126,14 @@ impl<T: Real> Strassen<'_, T> {
 }
 
 /// The products of the sums of the weights' blocks and the source's.
-struct Sums<'a, 't, T> {
+struct Sums<'a, 'c, 't, T> {
+    of: &'a Strassen<'c, T>,
+    /// The block's first target.
+    target: usize,
+    /// Nothing was added to the results yet.
+    first: bool,
+    /// Is all that was written finite?
+    finite: bool,
     /// \[product\]\[source\]\[target of the block\].
     weights: &'a [T],
     /// \[product\]\[source\]\[pixel of a quarter of the strip\], `pitch` from one product to the next.
@@ -139,8 +142,8 @@ struct Sums<'a, 't, T> {
     sources: usize,
     pitch: usize,
     outer: usize,
-    /// The outputs that the products go to.
-    planes: &'a [Fresh<'t, T>],
+    /// The outputs that the results go to, once they are finished.
+    planes: &'a mut [Fresh<'t, T>],
     plane: Cursor,
     /// The lines that are read next, `pixels` from one to the next.
     next: &'a [T],
@@ -148,7 +151,7 @@ struct Sums<'a, 't, T> {
     line: Cursor,
 }
 
-impl<T: Real> Products<T> for Sums<'_, '_, T> {
+impl<T: Real> Products<T> for Sums<'_, '_, '_, T> {
     #[inline(always)]
     fn begin<S: Simd>(&mut self, _: S, outer: usize) {
         self.outer = outer;
@@ -171,7 +174,8 @@ impl<T: Real> Products<T> for Sums<'_, '_, T> {
             #[inline(always)]
             |weights| weights[first..].first_chunk::<M>(),
         );
-        let (planes, plane, next, line) = (self.planes, &mut self.plane, self.next, &mut self.line);
+        let (planes, plane, next, line) =
+            (&*self.planes, &mut self.plane, self.next, &mut self.line);
         let (pixels, width) = (self.pixels, strip::<T>() + LINE_BYTES / size_of::<T>());
         let rows = 4 * self.sources;
         tile::<T, S, _, M, V>(
@@ -191,5 +195,32 @@ impl<T: Real> Products<T> for Sums<'_, '_, T> {
                 }
             },
         )
+    }
+
+    #[inline(always)]
+    fn add<S: Simd>(&mut self, simd: S, outer: usize, result: &mut [T], sum: &[T]) {
+        let quarter = quarter::<T>();
+        let fresh = self.first && outer < BLOCKS;
+        let finished = LAST <= outer && !self.planes.is_empty();
+        if outer != ALONE && !fresh {
+            add_sum(simd, quarter, result, sum);
+        }
+        if finished {
+            let start = STEPS[outer].into / 2 * (2 * BLOCK);
+            let planes = self.planes[start..][..2 * BLOCK].iter_mut().enumerate();
+            let rows = match fresh {
+                true => (sum, 2 * quarter),
+                false => (&*result, 4 * quarter),
+            };
+            for ((k, plane), row) in planes.zip(rows.0.chunks(rows.1)) {
+                let finish = self.of.finish(self.target + start + k);
+                self.finite &= append(plane, &row[..2 * quarter], finish);
+            }
+        } else if fresh {
+            let rows = result.chunks_mut(4 * quarter);
+            for (row, sum) in rows.zip(sum.chunks_exact(2 * quarter)) {
+                row[..2 * quarter].copy_from_slice(sum);
+            }
+        }
     }
 }
