@@ -88,19 +88,25 @@ impl Side {
         blocks: &[[T::Vector<S>; 4]; 4],
         mut put: impl FnMut(usize, T::Vector<S>),
     ) {
-        // The outer level's sums for each of the four places within a half's block.
-        let mut halves = [[T::splat(simd, T::ZERO); PRODUCTS]; 4];
-        for (k, half) in halves.iter_mut().enumerate() {
-            let (upper, lower) = (&blocks[k / 2], &blocks[2 + k / 2]);
-            let (r, c) = (k % 2, 2 + k % 2);
-            *half = self.sums::<T, S>(simd, [upper[r], upper[c], lower[r], lower[c]]);
-        }
-        let [a, b, c, d] = halves;
-        for outer in 0..PRODUCTS {
-            let sums = self.sums::<T, S>(simd, [a[outer], b[outer], c[outer], d[outer]]);
-            for inner in 0..PRODUCTS {
-                put(outer * PRODUCTS + inner, sums[inner]);
-            }
+        self.put_within::<0, T, S>(simd, blocks, &mut put);
+        self.put_within::<1, T, S>(simd, blocks, &mut put);
+        self.put_within::<2, T, S>(simd, blocks, &mut put);
+        self.put_within::<3, T, S>(simd, blocks, &mut put);
+        self.put_within::<4, T, S>(simd, blocks, &mut put);
+        self.put_within::<5, T, S>(simd, blocks, &mut put);
+        self.put_within::<6, T, S>(simd, blocks, &mut put);
+    }
+
+    #[inline(always)]
+    fn put_within<const P: usize, T: Real, S: Simd>(
+        self,
+        simd: S,
+        blocks: &[[T::Vector<S>; 4]; 4],
+        put: &mut impl FnMut(usize, T::Vector<S>),
+    ) {
+        let sums = self.within::<P, T, S>(simd, blocks);
+        for inner in 0..PRODUCTS {
+            put(P * PRODUCTS + inner, sums[inner]);
         }
     }
 }
