@@ -33,7 +33,7 @@ use super::pack::{Finish, channel_blocks, finished, lines};
 use crate::kernel::real::{Real, Scratch};
 
 /// Bytes of transformed pixels that exist at a time, beyond the first block's.
-const GROUP_BYTES: usize = 8 << 20;
+const GROUP_BYTES: usize = 5 << 20;
 /// Bytes of transformed weights that are kept for all blocks; more are transformed again for each block.
 const WEIGHT_BYTES: usize = 8 << 20;
 /// Outputs of a task.
@@ -71,7 +71,10 @@ impl<T: Real> Winograd<'_, T> {
         let tiles = Tiles::new(self.batch, self.target, 64 / size_of::<T>());
         let chunk = (CHUNK_BYTES / (tiles.padded * size_of::<T>())).clamp(8, 64);
         let block_bytes = PRODUCTS * self.source_channels * tiles.padded * size_of::<T>();
-        Plan { tiles, chunk, group: (GROUP_BYTES / block_bytes).clamp(1, tiles.blocks().max(1)) }
+        // Groups of about the same size: a small one at the end leaves threads idle.
+        let blocks = tiles.blocks().max(1);
+        let most = (GROUP_BYTES / block_bytes).clamp(1, blocks);
+        Plan { tiles, chunk, group: blocks.div_ceil(blocks.div_ceil(most)) }
     }
 
     /// Computes all of `y`. `weight(target, source, tap)` reads the weights.
