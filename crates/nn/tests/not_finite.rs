@@ -7,7 +7,7 @@ use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_core_graph::{Error, Graph, Phase, Result, Var};
 use pullback_nn::data::{Batch, Labelled, Loader, LoaderOptions};
 use pullback_nn::layer::{BatchNorm2d, BatchNormSpec, GroupNorm, Layer, LayerNorm, RmsNorm};
-use pullback_nn::ops::{Conv2dOptions, conv2d, conv2d_fused};
+use pullback_nn::ops::{Conv2dOptions, conv_transpose2d, conv2d, conv2d_fused};
 use pullback_nn::optimizer::Sgd;
 use pullback_nn::train::{Task, Trainer, TrainerOptions};
 use pullback_nn::{Bound, Initialization, Parameters};
@@ -118,6 +118,51 @@ fn a_padding_beyond_all_numbers_is_an_error() {
         let options = Conv2dOptions { padding: [padding; 2], ..Conv2dOptions::default() };
         assert!(conv2d(x, w, options).value().is_err(), "{padding}");
     }
+}
+
+/// Weights that are long enough to be seen in passing, by every method that has as many: also where a rectifier follows, and where some taps are over no pixel.
+#[test]
+fn a_convolution_hides_nothing_in_its_weights() {
+    let dense = Conv2dOptions::default();
+    let padded = |padding| Conv2dOptions { padding: [padding; 2], ..dense };
+    let (strided, grouped) =
+        (Conv2dOptions { stride: [2; 2], ..padded(1) }, Conv2dOptions { groups: 2, ..padded(1) });
+    let mut tried = 0;
+    for (channels, kernel, size, options) in [
+        ([128, 64], 1, [30, 30], dense),    // Strassen
+        ([72, 60], 1, [9, 9], dense),       // strips of patches
+        ([72, 60], 1, [9, 9], padded(1)),   // the same, with zeros around
+        ([32, 40], 3, [12, 12], padded(1)), // Winograd
+        ([32, 40], 3, [3, 3], padded(4)),   // mostly zeros
+        ([8, 64], 3, [8, 40], padded(1)),   // Winograd along the height
+        ([64, 64], 3, [9, 9], strided),
+        ([96, 64], 3, [9, 9], grouped),
+        ([24, 20], 3, [1, 1], padded(1)), // eight taps over no pixel
+        ([16, 20], 5, [7, 7], padded(2)),
+    ] {
+        for dtype in [DType::F32, DType::F64] {
+            let x = wave(&[1, channels[0], size[0], size[1]], dtype);
+            let w = wave(&[channels[1], channels[0] / options.groups, kernel, kernel], dtype);
+            let bias = wave(&[channels[1]], dtype);
+            let what = format!("{dtype:?}, {channels:?}, {kernel}×{kernel} at {size:?}");
+            tried += hold(&what, &w, |g, w| conv2d(g.constant(&x), w, options).ok());
+            for relu in [false, true] {
+                tried += hold(&what, &w, |g, w| {
+                    conv2d_fused(g.constant(&x), w, g.constant(&bias), relu, options).ok()
+                });
+            }
+            // The input gradient's.
+            let dy = conv2d_value(&x, &w, options);
+            tried +=
+                hold(&what, &w, |g, w| conv_transpose2d(g.constant(&dy), w, size, options).ok());
+        }
+    }
+    assert_eq!(tried, 10 * 2 * 4 * 36);
+}
+
+fn conv2d_value(x: &Tensor, w: &Tensor, options: Conv2dOptions) -> Tensor {
+    let graph = Graph::new();
+    conv2d(graph.constant(x), graph.constant(w), options).value().unwrap()
 }
 
 /// The gradient of the weights alone, by the loops that see it: products of lines, and Strassen's method.

@@ -58,6 +58,15 @@ impl<'a, T: Copy + Default + Send> Fresh<'a, T> {
         memory.chunks_mut(size.max(1)).map(move |memory| Fresh { memory, written: 0, done })
     }
 
+    /// Two parts, of which the first has `n` elements, or all if there are fewer.
+    #[must_use]
+    pub fn split_at(mut self, n: usize) -> (Self, Self) {
+        let (memory, done) = (std::mem::take(&mut self.memory), self.done);
+        let (first, second) = memory.split_at_mut(n.min(memory.len()));
+        let part = |memory| Fresh { memory, written: 0, done };
+        (part(first), part(second))
+    }
+
     /// Writes f(v) for each v of `from` into the next elements, as far as there are any.
     #[inline(always)]
     pub fn append(&mut self, from: &[T], mut f: impl FnMut(T) -> T) {
@@ -195,6 +204,23 @@ mod tests {
             made
         };
         assert_eq!((short(true), short(false)), (None, Some(vec![1.0, 1.0, 2.0, 2.0, 2.0])));
+    }
+
+    #[test]
+    fn two_parts_are_all_of_it() {
+        for n in [0, 1, 4, 5, 9] {
+            let (made, lengths) = fresh::<f32, _>(5, |mut all| {
+                all.append(&[9.0], |v| v);
+                let (mut first, mut second) = all.split_at(n);
+                let lengths = (first.len(), second.len());
+                first.append(&[1.0; 5], |v| v);
+                second.append(&[2.0; 5], |v| v);
+                lengths
+            });
+            let expected = [9.0, 1.0, 1.0, 1.0, 1.0].iter().enumerate();
+            let expected = expected.map(|(i, &v)| if n < i { 2.0 } else { v });
+            assert_eq!((made, lengths), (Some(expected.collect()), (n.min(4), 4 - n.min(4))));
+        }
     }
 
     #[test]

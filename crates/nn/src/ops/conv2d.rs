@@ -59,6 +59,22 @@ impl Conv2dOptions {
         out != 0 && covered.all(|covered| covered)
     }
 
+    /// Is every tap of the kernel over some pixel of an image x in some window? False also where it is not obvious.
+    pub(super) fn touches(&self, x: &[usize], w: &[usize]) -> bool {
+        let (&[batch, _, height, width], &[_, _, rows, columns]) = (x, w) else { return false };
+        let axes = self.windows([rows, columns]).into_iter().zip([height, width]);
+        let mut touched = axes.map(|(window, size)| {
+            let Window { kernel, padding, .. } = window;
+            let outputs = window.fit(size).map_or(0, |fit| fit.output);
+            // The first tap is over a pixel in the last window, the last tap in the first one; those between are no farther out, and
+            // without gaps they pass over pixels where these do.
+            let first = window.stride.saturating_mul(outputs.saturating_sub(1));
+            let dense = window.stride == 1 && window.dilation == 1;
+            dense && outputs > 0 && padding <= first && padding < kernel
+        });
+        batch != 0 && touched.all(|touched| touched)
+    }
+
     /// The sizes for an input and a weight of these dimensions.
     pub(super) fn shape(&self, node: &str, x: [usize; 4], w: [usize; 4]) -> Result<Conv2dShape> {
         let Self { stride, padding, dilation, groups } = *self;
@@ -165,9 +181,16 @@ impl Primitive for Conv2d {
         Ok((one(y)?, finite))
     }
 
-    /// Every pixel is in some sum, and a rectifier lets no −∞ disappear.
+    /// Every pixel and weight is in some sum. Loops look at it before a rectifier lets −∞ disappear, but for depthwise ones.
     fn sees(&self, i: usize, x: &[&Tensor]) -> bool {
-        i == 0 && !self.relu && self.options.covers(x[0].dims(), x[1].dims(), false)
+        let (image, weight) = (x[0].dims(), x[1].dims());
+        let early = self.options.groups == 1 && image.get(1).is_some_and(|&channels| channels > 1);
+        (early || !self.relu)
+            && match i {
+                0 => self.options.covers(image, weight, false),
+                1 => self.options.touches(image, weight),
+                _ => false,
+            }
     }
 
     fn push<'g>(&self, x: &[Var<'g>], y: &[Var<'g>], dx: &[Option<Var<'g>>]) -> Result<Slots<'g>> {

@@ -77,8 +77,13 @@ impl Primitive for InputGradient {
     }
 
     fn sees(&self, i: usize, x: &[&Tensor]) -> bool {
-        let [height, width] = self.size;
-        i == 0 && self.options.covers(&[1, 1, height, width], x[1].dims(), true)
+        let ([height, width], weight) = (self.size, x[1].dims());
+        let batch = x[0].dims().first().copied().unwrap_or(0);
+        let image = [batch, 1, height, width];
+        match i {
+            0 => self.options.covers(&image, weight, true),
+            _ => self.options.touches(&image, weight),
+        }
     }
 
     fn push<'g>(&self, x: &[Var<'g>], _: &[Var<'g>], dx: &[Option<Var<'g>>]) -> Result<Slots<'g>> {

@@ -156,10 +156,7 @@ pub(crate) fn forward_seen<T: Real>(
             let taps = shape.kernel[0] * shape.kernel[1];
             vertical.run(x, |g, t, s, tap| w[((g * targets + t) * sources + s) * taps + tap], y)
         }
-        Method::Winograd => {
-            forward_winograd(shape, output, x, w, epilogue, y.zeroed());
-            false
-        }
+        Method::Winograd => forward_winograd(shape, output, x, w, epilogue, y),
         Method::Direct | Method::Pointwise => {
             forward_direct(shape, output, x, w, epilogue, y.zeroed());
             false
@@ -212,10 +209,7 @@ pub(crate) fn input_gradient_seen<T: Real>(
             let weight = |g, t, s, tap| w[((g * sources + s) * targets + t + 1) * taps - 1 - tap];
             vertical.run(dy, weight, dx)
         }
-        Method::Winograd => {
-            input_gradient_winograd(shape, output, dy, w, dx.zeroed());
-            false
-        }
+        Method::Winograd => input_gradient_winograd(shape, output, dy, w, dx),
         Method::Direct | Method::Pointwise => {
             input_gradient_direct(shape, output, dy, w, dx.zeroed());
             false
@@ -257,8 +251,8 @@ fn forward_winograd<T: Real>(
     x: &[T],
     w: &[T],
     epilogue: Epilogue<'_, T>,
-    y: &mut [T],
-) {
+    y: Fresh<'_, T>,
+) -> bool {
     let sources = shape.in_channels;
     let winograd = Winograd {
         batch: shape.batch,
@@ -270,7 +264,7 @@ fn forward_winograd<T: Real>(
         bias: epilogue.bias,
         relu: epilogue.relu,
     };
-    winograd.run(x, |target, source, tap| w[(target * sources + source) * 9 + tap], y);
+    winograd.run(x, |target, source, tap| w[(target * sources + source) * 9 + tap], y)
 }
 
 fn input_gradient_direct<T: Real>(
@@ -306,8 +300,8 @@ fn input_gradient_winograd<T: Real>(
     output: [usize; 2],
     dy: &[T],
     w: &[T],
-    dx: &mut [T],
-) {
+    dx: Fresh<'_, T>,
+) -> bool {
     let targets = shape.in_channels;
     let winograd = Winograd {
         batch: shape.batch,
@@ -319,5 +313,5 @@ fn input_gradient_winograd<T: Real>(
         bias: None,
         relu: false,
     };
-    winograd.run(dy, |target, source, tap| w[(source * targets + target) * 9 + 8 - tap], dx);
+    winograd.run(dy, |target, source, tap| w[(source * targets + target) * 9 + 8 - tap], dx)
 }

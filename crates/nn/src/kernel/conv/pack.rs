@@ -125,11 +125,15 @@ pub(super) fn unpack_target<T: Real>(
 /// value + bias, and its positive part if asked. NaN stays NaN, so that a fault upstream is not hidden.
 #[inline(always)]
 pub(super) fn finished<T: Real>(value: T, finish: Finish<T>) -> T {
-    let value = value + finish.bias;
+    rectified(value + finish.bias, finish)
+}
+
+#[inline(always)]
+fn rectified<T: Real>(value: T, finish: Finish<T>) -> T {
     if finish.relu && value < T::ZERO { T::ZERO } else { value }
 }
 
-/// Finished values at the end of what `y` holds. Whether all are finite.
+/// Finished values at the end of what `y` holds. Whether all are finite, also before the positive part is taken.
 #[inline(always)]
 pub(super) fn append<T: Real>(y: &mut Fresh<'_, T>, values: &[T], finish: Finish<T>) -> bool {
     let mut top = Top::new();
@@ -137,9 +141,9 @@ pub(super) fn append<T: Real>(y: &mut Fresh<'_, T>, values: &[T], finish: Finish
         values,
         #[inline(always)]
         |value| {
-            let value = finished(value, finish);
+            let value = value + finish.bias;
             top.see(value);
-            value
+            rectified(value, finish)
         },
     );
     top.finite()

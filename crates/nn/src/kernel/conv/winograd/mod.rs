@@ -21,6 +21,7 @@ mod tiles;
 mod transform;
 mod weight;
 
+use pullback_core_graph::Fresh;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -29,7 +30,7 @@ use self::tiles::Tiles;
 use self::transform::{FILTERS, OUT, PRODUCTS, SIDE, filter, output};
 pub(super) use self::weight::WeightGradient;
 use super::microkernel::{Product, Source, rows_of};
-use super::pack::{Finish, channel_blocks, finished, lines};
+use super::pack::{Finish, append, channel_blocks, lines};
 use crate::kernel::real::{Real, Scratch};
 
 /// Bytes of transformed pixels that exist at a time, beyond the first block's.
@@ -77,15 +78,15 @@ impl<T: Real> Winograd<'_, T> {
         Plan { tiles, chunk, group: blocks.div_ceil(blocks.div_ceil(most)) }
     }
 
-    /// Computes all of `y`. `weight(target, source, tap)` reads the weights.
+    /// Computes all of `y`. Whether all is finite. `weight(target, source, tap)` reads the weights.
     pub(super) fn run(
         &self,
         x: &[T],
         weight: impl Fn(usize, usize, usize) -> T + Sync,
-        y: &mut [T],
-    ) {
+        y: Fresh<'_, T>,
+    ) -> bool {
         if y.is_empty() {
-            return;
+            return true;
         }
         let plan = self.plan();
         let blocks = plan.tiles.blocks();
@@ -113,6 +114,7 @@ impl<T: Real> Winograd<'_, T> {
         });
         let mut tasks = self.split(&plan.tiles, y).into_iter();
         let block_len = per_output * plan.tiles.padded;
+        let mut finite = true;
         let mut pixels = Scratch::new(block_len * plan.group);
         for first in (0..blocks).step_by(plan.group) {
             let count = plan.group.min(blocks - first);
@@ -132,7 +134,7 @@ impl<T: Real> Winograd<'_, T> {
             });
             let outputs = count * self.target_channels.div_ceil(TARGETS);
             let now: Vec<_> = tasks.by_ref().take(outputs).collect();
-            each(parallel, now, |task: Task<'_, T>| {
+            finite &= all(parallel, now, |task: Task<'_, T>| {
                 let pixels = &pixels[(task.block - first) * block_len..][..block_len];
                 let kept = kept.as_deref().map(|kept| {
                     let kept = &kept[task.index * TARGETS * per_output..];
@@ -145,9 +147,10 @@ impl<T: Real> Winograd<'_, T> {
                     pixels,
                     kept,
                     task,
-                });
+                })
             });
         }
+        finite
     }
 
     /// Target channels of a task.
@@ -156,19 +159,19 @@ impl<T: Real> Winograd<'_, T> {
     }
 
     /// The tasks of all blocks, with the rows of y that each alone writes.
-    fn split<'y>(&self, tiles: &Tiles, y: &'y mut [T]) -> Vec<Task<'y, T>> {
+    fn split<'y>(&self, tiles: &Tiles, y: Fresh<'y, T>) -> Vec<Task<'y, T>> {
         let per_block = self.target_channels.div_ceil(TARGETS);
         let mut tasks: Vec<_> = (0..tiles.blocks() * per_block)
             .map(|i| Task { block: i / per_block, index: i % per_block, planes: vec![] })
             .collect();
         let [height, width] = self.target;
-        for (index, mut plane) in y.chunks_exact_mut(height * width).enumerate() {
+        for (index, mut plane) in y.chunks(height * width).enumerate() {
             let (image, channel) = (index / self.target_channels, index % self.target_channels);
             let last = ((image + 1) * tiles.rows - 1) / tiles.block_rows;
             for block in image * tiles.rows / tiles.block_rows..=last {
                 let end = (tiles.block(block).end - image * tiles.rows).min(tiles.rows) * OUT;
                 let start = tiles.block(block).start.saturating_sub(image * tiles.rows) * OUT;
-                let (mine, rest) = plane.split_at_mut((end.min(height) - start) * width);
+                let (mine, rest) = plane.split_at((end.min(height) - start) * width);
                 tasks[block * per_block + channel / TARGETS].planes.push(mine);
                 plane = rest;
             }
@@ -179,10 +182,18 @@ impl<T: Real> Winograd<'_, T> {
 
 /// Runs `work` on each task, on several threads if `parallel`.
 fn each<A: Send>(parallel: bool, tasks: Vec<A>, work: impl Fn(A) + Send + Sync) {
+    let _true = all(parallel, tasks, |task| {
+        work(task);
+        true
+    });
+}
+
+/// The same; whether all said yes.
+fn all<A: Send>(parallel: bool, tasks: Vec<A>, work: impl Fn(A) -> bool + Send + Sync) -> bool {
     if parallel && tasks.len() > 1 {
-        tasks.into_par_iter().with_max_len(1).for_each(work);
+        tasks.into_par_iter().with_max_len(1).map(work).reduce(|| true, |a, b| a & b)
     } else {
-        tasks.into_iter().for_each(work);
+        tasks.into_iter().fold(true, |all, task| all & work(task))
     }
 }
 
@@ -194,7 +205,7 @@ fn lines_of(targets: usize) -> usize {
 struct Task<'y, T> {
     block: usize,
     index: usize,
-    planes: Vec<&'y mut [T]>,
+    planes: Vec<Fresh<'y, T>>,
 }
 
 /// The factors of some weights: \[product\]\[block of targets\]\[source\]\[target of the block\].
@@ -244,10 +255,11 @@ struct Outputs<'a, 'c, 'y, T, W> {
 }
 
 impl<T: Real, W: Fn(usize, usize, usize) -> T> WithSimd for Outputs<'_, '_, '_, T, W> {
-    type Output = ();
+    /// Is all that it writes finite?
+    type Output = bool;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) -> bool {
         let Self { of, plan, weight, mut pixels, mut kept, mut task } = self;
         let padded = plan.tiles.padded;
         let targets = of.targets(task.index);
@@ -293,12 +305,16 @@ impl<T: Real, W: Fn(usize, usize, usize) -> T> WithSimd for Outputs<'_, '_, '_, 
             }
         }
         let mut tile = Scratch::new(OUT * OUT * padded);
+        let mut rows = Scratch::new(OUT * (of.target[1] + 1));
+        let mut finite = true;
         for k in 0..targets.len() {
             back(simd, &sums, lines * padded, k * padded, padded, &mut tile);
             let bias = of.bias.map_or(T::ZERO, |bias| bias[targets.start + k]);
             let finish = Finish { bias, relu: of.relu };
-            self::write(of, &plan.tiles, &tile, finish, k, targets.len(), &mut task);
+            let planes = task.planes[k..].iter_mut().step_by(targets.len());
+            finite &= write(of, &plan.tiles, task.block, &tile, finish, planes, &mut rows);
         }
+        finite
     }
 }
 
@@ -336,37 +352,39 @@ fn back<T: Real, S: Simd>(
     }
 }
 
-/// Writes one channel's tiles into the task's rows of y.
+/// Writes one channel's tiles of a block into its rows of y, of each image. `lines` is memory to work in. Whether all is finite.
 #[inline(always)]
-fn write<T: Real>(
+fn write<'p, 'y: 'p, T: Real>(
     of: &Winograd<'_, T>,
     tiles: &Tiles,
+    block: usize,
     tile: &[T],
     finish: Finish<T>,
-    k: usize,
-    channels: usize,
-    task: &mut Task<'_, T>,
-) {
-    let block = tiles.block(task.block);
+    mut planes: impl Iterator<Item = &'p mut Fresh<'y, T>>,
+    lines: &mut [T],
+) -> bool {
     let [height, width] = of.target;
-    let (first_image, first_row) = tiles.place(block.start);
-    for (index, row) in block.enumerate() {
+    let mut finite = true;
+    let mut now = None;
+    for (index, row) in tiles.block(block).enumerate() {
         let (image, ty) = tiles.place(row);
-        let plane = &mut *task.planes[(image - first_image) * channels + k];
-        let from = if image == first_image { first_row } else { 0 };
-        for i in 0..OUT.min(height - ty * OUT) {
-            let target = &mut plane[((ty - from) * OUT + i) * width..][..width];
-            let at = |j: usize| &tile[(i * OUT + j) * tiles.padded + index * tiles.columns..];
-            let (fours, rest) = target.as_chunks_mut::<OUT>();
-            for ((((out, &a), &b), &c), &d) in
-                fours.iter_mut().zip(at(0)).zip(at(1)).zip(at(2)).zip(at(3))
-            {
-                *out = [a, b, c, d].map(|value| finished(value, finish));
-            }
-            let whole = width / OUT;
-            for (j, out) in rest.iter_mut().enumerate() {
-                *out = finished(at(j)[whole], finish);
+        if now.as_ref().is_none_or(|&(of, _)| of != image) {
+            now = planes.next().map(|plane| (image, plane));
+        }
+        let Some((_, plane)) = &mut now else { return finite };
+        let rows = OUT.min(height - ty * OUT);
+        for i in 0..rows {
+            let at = |j: usize| {
+                let start = (i * OUT + j) * tiles.padded + index * tiles.columns;
+                &tile[start..][..tiles.columns]
+            };
+            // What the last tile has beyond the image is overwritten by the next line.
+            let fours = lines[i * width..].as_chunks_mut::<OUT>().0.iter_mut();
+            for ((((out, &a), &b), &c), &d) in fours.zip(at(0)).zip(at(1)).zip(at(2)).zip(at(3)) {
+                *out = [a, b, c, d];
             }
         }
+        finite &= append(plane, &lines[..rows * width], finish);
     }
+    finite
 }
