@@ -16,7 +16,7 @@ use anyhow::Result;
 use benches::output::{Options, Output, explain};
 use benches::peer::{Case, Peer};
 use benches::row::Row;
-use benches::timing::{median, repetitions_for, seconds_per_repetition, side_by_side};
+use benches::timing::{median, quartiles, repetitions_for, seconds_per_repetition, side_by_side};
 use candle_core::Tensor;
 use clap::Parser;
 use convolution::{Convolution, Phase, ceiling, convolutions};
@@ -26,6 +26,14 @@ use serde_json::Value;
 
 /// By how much `f32` results may differ from PyTorch's, relative to the largest number of the same work.
 const DIFFERENCE: f64 = 1e-5;
+
+/// So many times the rounds decide what the first ones leave open.
+const MORE: usize = 3;
+
+/// Is the limit among the middle half of the rounds' ratios?
+fn undecided([low, high]: [f64; 2], limit: f64) -> bool {
+    low <= limit && limit <= high
+}
 
 struct Bench {
     options: Options,
@@ -123,7 +131,13 @@ impl Bench {
         }
         self.difference = self.difference.max(difference);
         self.compared += 1;
-        let t = side_by_side(self.rounds, self.seconds, run, Some((peer, &loaded)))?;
+        let mut run = run;
+        let mut timed =
+            |rounds| side_by_side(rounds, self.seconds, &mut run, Some((&mut *peer, &loaded)));
+        let mut t = timed(self.rounds)?;
+        if t.spread.is_some_and(|spread| undecided(spread, limit)) {
+            t = timed(MORE * self.rounds)?;
+        }
         let row = Row::new(name, "ms", t.ours * 1e3).spread(t.spread);
         self.output.push(match t.peer {
             Some(theirs) => row.against(loaded.system, theirs * 1e3).ratio_at_most(limit),
@@ -179,13 +193,21 @@ impl Bench {
         let repetitions = repetitions_for(self.seconds, &mut ours)?;
         let theirs = repetitions_for(self.seconds, &mut candle)?;
         let (mut a, mut b) = (Vec::new(), Vec::new());
-        let rounds = if theirs > 1 { self.rounds } else { self.rounds.div_ceil(3) };
-        for _ in 0..rounds {
-            a.push(seconds_per_repetition(repetitions, &mut ours)?);
-            b.push(seconds_per_repetition(theirs, &mut candle)?);
+        let mut rounds = if theirs > 1 { self.rounds } else { self.rounds.div_ceil(3) };
+        for more in [1, MORE] {
+            rounds *= more;
+            while a.len() < rounds {
+                a.push(seconds_per_repetition(repetitions, &mut ours)?);
+                b.push(seconds_per_repetition(theirs, &mut candle)?);
+            }
+            if !undecided(quartiles(&a, &b), limit) {
+                break;
+            }
         }
+        let spread = quartiles(&a, &b);
         let (a, b) = (median(a), median(b));
-        let row = Row::new(name, "ms", a * 1e3).against("candle 0.11", b * 1e3);
+        let row =
+            Row::new(name, "ms", a * 1e3).against("candle 0.11", b * 1e3).spread(Some(spread));
         self.output.push(row.ratio_at_most(limit))?;
         Ok(a)
     }

@@ -27,8 +27,8 @@ pub(super) trait Products<T: Real> {
         start: Tile<T, S, M, V>,
     ) -> Tile<T, S, M, V>;
 
-    /// Adds `sum`, two times [`BLOCK`] rows of two quarters, which the products since `begin` made, to the same rows of four quarters that
-    /// `result` begins with. Nothing is left to add after [`ALONE`].
+    /// Takes the sums of the products since `begin`, two times [`BLOCK`] rows of two quarters, that are to be added to the rows of four
+    /// quarters which `result` begins with. After [`ALONE`] they are in `result`, and `sum` is empty.
     fn add<S: Simd>(&mut self, simd: S, outer: usize, result: &mut [T], sum: &[T]);
 }
 
@@ -200,8 +200,6 @@ fn put_tile<T: Real, S: Simd, const M: usize, const V: usize>(
     for m in 0..M {
         let row = T::vectors_mut::<S>(&mut rows[m * pitch..][..V * T::lanes::<S>()]).0;
         let Some(row) = row.first_chunk_mut::<V>() else { return };
-        for v in 0..V {
-            row[v] = sums[m][v];
-        }
+        *row = sums[m];
     }
 }
