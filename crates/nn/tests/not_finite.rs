@@ -120,9 +120,10 @@ fn a_padding_beyond_all_numbers_is_an_error() {
     }
 }
 
-/// Weights that are long enough to be seen in passing, by every method that has as many: also where a rectifier follows, and where some taps are over no pixel.
+/// By every method that has many channels, weights that are long enough to be seen in passing, too: also where a rectifier follows, and where
+/// some taps are over no pixel.
 #[test]
-fn a_convolution_hides_nothing_in_its_weights() {
+fn a_wide_convolution_hides_nothing() {
     let dense = Conv2dOptions::default();
     let padded = |padding| Conv2dOptions { padding: [padding; 2], ..dense };
     let (strided, grouped) =
@@ -134,7 +135,7 @@ fn a_convolution_hides_nothing_in_its_weights() {
         ([72, 60], 1, [9, 9], padded(1)),   // the same, with zeros around
         ([32, 40], 3, [12, 12], padded(1)), // Winograd
         ([32, 40], 3, [3, 3], padded(4)),   // mostly zeros
-        ([8, 64], 3, [8, 40], padded(1)),   // Winograd along the height
+        ([8, 64], 3, [8, 80], padded(1)),   // Winograd along the height
         ([64, 64], 3, [9, 9], strided),
         ([96, 64], 3, [9, 9], grouped),
         ([24, 20], 3, [1, 1], padded(1)), // eight taps over no pixel
@@ -146,23 +147,24 @@ fn a_convolution_hides_nothing_in_its_weights() {
             let bias = wave(&[channels[1]], dtype);
             let what = format!("{dtype:?}, {channels:?}, {kernel}×{kernel} at {size:?}");
             tried += hold(&what, &w, |g, w| conv2d(g.constant(&x), w, options).ok());
+            tried += hold(&what, &x, |g, x| conv2d(x, g.constant(&w), options).ok());
             for relu in [false, true] {
                 tried += hold(&what, &w, |g, w| {
                     conv2d_fused(g.constant(&x), w, g.constant(&bias), relu, options).ok()
                 });
+                tried += hold(&what, &x, |g, x| {
+                    conv2d_fused(x, g.constant(&w), g.constant(&bias), relu, options).ok()
+                });
             }
-            // The input gradient's.
-            let dy = conv2d_value(&x, &w, options);
+            let graph = Graph::new();
+            let dy = conv2d(graph.constant(&x), graph.constant(&w), options).value().unwrap();
             tried +=
                 hold(&what, &w, |g, w| conv_transpose2d(g.constant(&dy), w, size, options).ok());
+            tried +=
+                hold(&what, &dy, |g, dy| conv_transpose2d(dy, g.constant(&w), size, options).ok());
         }
     }
-    assert_eq!(tried, 10 * 2 * 4 * 36);
-}
-
-fn conv2d_value(x: &Tensor, w: &Tensor, options: Conv2dOptions) -> Tensor {
-    let graph = Graph::new();
-    conv2d(graph.constant(x), graph.constant(w), options).value().unwrap()
+    assert_eq!(tried, 10 * 2 * 8 * 36);
 }
 
 /// The gradient of the weights alone, by the loops that see it: products of lines, and Strassen's method.

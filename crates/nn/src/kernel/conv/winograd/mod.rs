@@ -7,7 +7,7 @@
 //! sum over channels is a matrix product: outputs × channels times channels × tiles.
 //!
 //! # Order of work and memory
-//! Tiles are taken in blocks of whole tile rows, blocks in groups whose transformed pixels fill [`GROUP_BYTES`]. For each
+//! Tiles are taken in blocks of whole tile rows, blocks in groups of one size whose transformed pixels fill at most [`GROUP_BYTES`]. For each
 //! group, tasks of (block, chunk of channels) transform pixels, then tasks of (block, outputs) multiply, transform back
 //! and write y with bias and rectifier. Sums lie in the second-level cache, the factors of one product and chunk in the
 //! first. Neither the whole transformed image nor, when it is large, the whole transformed weight ever exists.
@@ -33,7 +33,7 @@ use super::microkernel::{Product, Source, rows_of};
 use super::pack::{Finish, append, channel_blocks, lines};
 use crate::kernel::real::{Real, Scratch};
 
-/// Bytes of transformed pixels that exist at a time, beyond the first block's.
+/// Bytes of transformed pixels that exist at a time, beyond the first block's: more are far from the threads that read them.
 const GROUP_BYTES: usize = 5 << 20;
 /// Bytes of transformed weights that are kept for all blocks; more are transformed again for each block.
 const WEIGHT_BYTES: usize = 8 << 20;
@@ -72,7 +72,7 @@ impl<T: Real> Winograd<'_, T> {
         let tiles = Tiles::new(self.batch, self.target, 64 / size_of::<T>());
         let chunk = (CHUNK_BYTES / (tiles.padded * size_of::<T>())).clamp(8, 64);
         let block_bytes = PRODUCTS * self.source_channels * tiles.padded * size_of::<T>();
-        // Groups of about the same size: a small one at the end leaves threads idle.
+        // A small one at the end would leave threads idle.
         let blocks = tiles.blocks().max(1);
         let most = (GROUP_BYTES / block_bytes).clamp(1, blocks);
         Plan { tiles, chunk, group: blocks.div_ceil(blocks.div_ceil(most)) }
