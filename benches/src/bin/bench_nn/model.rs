@@ -27,19 +27,29 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Loss and its gradient, in the order of the parameters' names.
-    pub(crate) fn gradient(&self) -> Result<(Tensor, Vec<Tensor>)> {
+    /// Loss and its gradient in this precision, in the order of the parameters' names.
+    pub(crate) fn gradient(&self, dtype: DType) -> Result<(Tensor, Vec<Tensor>)> {
         let graph = Graph::new();
-        let bound = self.parameters.bind(&graph);
+        let values = self.parameters.values().into_iter();
+        let vars =
+            values.map(|v| Ok(graph.input(&v.to_dtype(dtype)?))).collect::<Result<Vec<_>>>()?;
+        let bound = Bound::new(self.parameters.names(), &vars)?;
         let loss = (self.loss)(&graph, &bound)?;
         Ok((loss.value()?, graph.gradient(loss, bound.vars())?))
     }
 
     /// One step of training.
     pub(crate) fn step(&mut self) -> Result<()> {
-        let (_, gradient) = self.gradient()?;
+        let (_, gradient) = self.gradient(DType::F32)?;
         Ok(self.optimizer.step(&mut self.parameters, &gradient)?)
     }
+}
+
+/// Numbers that a loss reads, in the parameters' precision.
+fn constant<'g>(bound: &Bound<'g>, numbers: &Tensor) -> pullback_core_graph::Result<Var<'g>> {
+    let parameter = bound.vars()[0];
+    let dtype = parameter.value()?.dtype();
+    Ok(parameter.graph().constant(&numbers.to_dtype(dtype)?))
 }
 
 fn tensor(stream: usize, dims: &[usize], scale: f64) -> Result<Tensor> {
@@ -110,8 +120,8 @@ pub(crate) fn robot(size: [usize; 2]) -> Result<Model> {
         Tensor::full(0.5f32, (1, 128, height.div_ceil(4), width.div_ceil(4)), &Device::Cpu)?;
     let (pixel, label) = ([height / 3, width / 4], Tensor::new(&[1u32], &Device::Cpu)?);
     let loss: Loss = Box::new(move |graph, bound| {
-        let features = perception.forward(bound, graph.constant(&image))?;
-        let both = graph.cat(&[features, graph.constant(&speed)], 1);
+        let features = perception.forward(bound, constant(bound, &image)?)?;
+        let both = graph.cat(&[features, constant(bound, &speed)?], 1);
         let logits = grasp.forward(bound, both)?;
         let residual = pullback_nn::ops::at_pixels(throw.forward(bound, both)?, &[pixel]);
         let grasp = loss::cross_entropy_at(logits, &[pixel], &label).mean(());
@@ -156,8 +166,8 @@ pub(crate) fn perceptron(batch: usize, sizes: [usize; 4]) -> Result<Model> {
         case: "nn_perceptron",
         sizes: json!({ "batch": batch, "sizes": sizes }),
         parameters,
-        loss: Box::new(move |graph, bound| {
-            let logits = network.forward(bound, graph.constant(&x))?;
+        loss: Box::new(move |_, bound| {
+            let logits = network.forward(bound, constant(bound, &x)?)?;
             loss::cross_entropy(logits, &labels).mean(()).ok()
         }),
         optimizer: adam_w()?,
@@ -175,8 +185,8 @@ pub(crate) fn recurrent([batch, time, inputs, hidden]: [usize; 4]) -> Result<Mod
         case: "nn_recurrent",
         sizes: json!({ "batch": batch, "time": time, "inputs": inputs, "hidden": hidden }),
         parameters,
-        loss: Box::new(move |graph, bound| {
-            gru.forward(bound, graph.constant(&x))?.sqr().mean(()).ok()
+        loss: Box::new(move |_, bound| {
+            gru.forward(bound, constant(bound, &x)?)?.sqr().mean(()).ok()
         }),
         optimizer: adam_w()?,
     })
@@ -195,8 +205,8 @@ pub(crate) fn attention([batch, time, features, heads]: [usize; 4]) -> Result<Mo
         case: "nn_attention",
         sizes: json!({ "batch": batch, "time": time, "features": features, "heads": heads }),
         parameters,
-        loss: Box::new(move |graph, bound| {
-            layer.forward(bound, graph.constant(&x))?.sqr().mean(()).ok()
+        loss: Box::new(move |_, bound| {
+            layer.forward(bound, constant(bound, &x)?)?.sqr().mean(()).ok()
         }),
         optimizer: adam_w()?,
     })
