@@ -18,6 +18,7 @@
 
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::array::from_fn;
 
@@ -26,6 +27,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::current_num_threads;
 use rayon::prelude::*;
 
+use self::turn::turn;
 use super::TARGETS;
 use super::form::{PAIRS, PRODUCTS, Side, sixteenths};
 use super::levels::{Cursor, Products, Tile, add_products, add_sum, add_tile, tile};
@@ -43,11 +45,6 @@ const DEPTH: usize = 48;
 pub(in crate::kernel::conv) const CHUNK: usize = 4 * DEPTH;
 /// Numbers so many times greater than those before change how a line is scaled.
 const ROOM: f64 = 8.0;
-/// A block of x of so many sources ...
-const SIDE: usize = 16;
-/// ... and pixels is turned in registers.
-const TURNED: usize = 8;
-
 /// Elements of a line of a block.
 const fn quarter<T>() -> usize {
     QUARTER_BYTES / size_of::<T>()
@@ -279,35 +276,6 @@ impl<T: Real> Scales<T> {
             if factor != T::ONE {
                 scaled(self.scales[first + k]);
                 result.iter_mut().for_each(|v| *v = *v * factor);
-            }
-        }
-    }
-}
-
-/// turned\[pixel\]\[source\] of a strip's lines, for as many pixels from `from` on as `turned` has room for.
-#[inline(always)]
-fn turn<T: Real>(x: &[T], pixels: usize, from: usize, turned: &mut [T]) {
-    let strip = strip::<T>();
-    for (k, lines) in x.chunks_exact(SIDE * pixels).enumerate() {
-        let line = |r: usize| &lines[r * pixels + from..];
-        let mut blocks = turned.chunks_exact_mut(TURNED * strip);
-        for (i, out) in blocks.by_ref().enumerate() {
-            let mut block = [[T::ZERO; TURNED]; SIDE];
-            for (r, block) in block.iter_mut().enumerate() {
-                block.copy_from_slice(&line(r)[i * TURNED..][..TURNED]);
-            }
-            for (p, out) in out.chunks_exact_mut(strip).enumerate().take(TURNED) {
-                let mut column = [T::ZERO; SIDE];
-                for r in 0..SIDE {
-                    column[r] = block[r][p];
-                }
-                out[k * SIDE..][..SIDE].copy_from_slice(&column);
-            }
-        }
-        let done = turned.len() / strip / TURNED * TURNED;
-        for (p, out) in turned.chunks_exact_mut(strip).enumerate().skip(done) {
-            for (r, out) in out[k * SIDE..][..SIDE].iter_mut().enumerate() {
-                *out = line(r)[p];
             }
         }
     }
