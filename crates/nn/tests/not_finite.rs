@@ -128,14 +128,17 @@ fn a_wide_convolution_hides_nothing() {
     let padded = |padding| Conv2dOptions { padding: [padding; 2], ..dense };
     let (strided, grouped) =
         (Conv2dOptions { stride: [2; 2], ..padded(1) }, Conv2dOptions { groups: 2, ..padded(1) });
+    let depthwise = Conv2dOptions { groups: 464, ..padded(1) };
     let mut tried = 0;
     for (channels, kernel, size, options) in [
-        ([128, 64], 1, [30, 30], dense),    // Strassen
-        ([72, 60], 1, [9, 9], dense),       // strips of patches
-        ([72, 60], 1, [9, 9], padded(1)),   // the same, with zeros around
-        ([32, 40], 3, [12, 12], padded(1)), // Winograd
-        ([32, 40], 3, [3, 3], padded(4)),   // mostly zeros
-        ([8, 64], 3, [8, 80], padded(1)),   // Winograd along the height
+        ([464, 464], 3, [8, 26], depthwise),
+        ([464, 464], 3, [1, 26], depthwise), // six taps over no pixel
+        ([128, 64], 1, [30, 30], dense),     // Strassen
+        ([72, 60], 1, [9, 9], dense),        // strips of patches
+        ([72, 60], 1, [9, 9], padded(1)),    // the same, with zeros around
+        ([32, 40], 3, [12, 12], padded(1)),  // Winograd
+        ([32, 40], 3, [3, 3], padded(4)),    // mostly zeros
+        ([8, 64], 3, [8, 80], padded(1)),    // Winograd along the height
         ([64, 64], 3, [9, 9], strided),
         ([96, 64], 3, [9, 9], grouped),
         ([24, 20], 3, [1, 1], padded(1)), // eight taps over no pixel
@@ -164,7 +167,7 @@ fn a_wide_convolution_hides_nothing() {
                 hold(&what, &dy, |g, dy| conv_transpose2d(dy, g.constant(&w), size, options).ok());
         }
     }
-    assert_eq!(tried, 10 * 2 * 8 * 36);
+    assert_eq!(tried, 12 * 2 * 8 * 36);
 }
 
 /// The gradient of the weights alone, by the loops that see it: products of lines, and Strassen's method.
