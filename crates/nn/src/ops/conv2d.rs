@@ -64,13 +64,10 @@ impl Conv2dOptions {
         let (&[batch, _, height, width], &[_, _, rows, columns]) = (x, w) else { return false };
         let axes = self.windows([rows, columns]).into_iter().zip([height, width]);
         let mut touched = axes.map(|(window, size)| {
-            let Window { kernel, padding, .. } = window;
+            // Without gaps: the first tap is over a pixel in the last window, the last tap in the first one, and those between are no
+            // farther out.
             let outputs = window.fit(size).map_or(0, |fit| fit.output);
-            // The first tap is over a pixel in the last window, the last tap in the first one; those between are no farther out, and
-            // without gaps they pass over pixels where these do.
-            let first = window.stride.saturating_mul(outputs.saturating_sub(1));
-            let dense = window.stride == 1 && window.dilation == 1;
-            dense && outputs > 0 && padding <= first && padding < kernel
+            window.stride == 1 && window.dilation == 1 && window.padding < outputs
         });
         batch != 0 && touched.all(|touched| touched)
     }
