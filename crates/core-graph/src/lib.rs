@@ -24,10 +24,11 @@ pub use function::{Direction, Function, LinearMap, Wrt};
 pub use graph::{Closure, Graph, Options, Recording, Var, function};
 pub use kernel::{
     Elementary, Fresh, Seen, Unwritten, Written, blocks_of, fresh, in_rows, prefetch, refill,
-    sum_of, vectorized, zeroed,
+    sum_of, sums_of, vectorized, zeroed,
 };
 pub use magnitude::{Bits, Top};
 pub use numdiff::NumDiff;
 pub use ops::{Axes, Linear};
 pub use primitive::{Op, Primitive};
 pub use pullback_linalg as linalg;
+pub use pullback_linalg::spread;

@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use candle_core::{CpuStorage, DType, Device, Layout, Shape, Storage, Tensor, WithDType};
-use rayon::prelude::*;
 
 use crate::magnitude::{Bits, Top};
-use crate::{Error, Phase, Result};
+use crate::{Error, Phase, Result, spread};
 
 /// The element types that have derivatives: f32 and f64.
 ///
@@ -225,11 +224,13 @@ fn storage_is_finite<T: Real>(t: &Tensor) -> bool {
 
 fn scan<T: Real>(x: &[T]) -> Option<(usize, f64)> {
     const SHARE: usize = 1 << 16;
-    if x.len() <= 2 * SHARE || rayon::current_num_threads() == 1 {
+    if x.len() <= 2 * SHARE {
         return scan_here(x);
     }
-    let shares = x.par_chunks(SHARE).enumerate();
-    shares.find_map_first(|(i, x)| scan_here(x).map(|(j, value)| (i * SHARE + j, value)))
+    let found = spread(x.chunks(SHARE).collect(), |i, x| {
+        scan_here(x).map(|(j, value)| (i * SHARE + j, value))
+    });
+    found.into_iter().flatten().next()
 }
 
 /// Neither NaN nor infinite, any of them?

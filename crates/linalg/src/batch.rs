@@ -6,11 +6,11 @@
 use std::marker::PhantomData;
 
 use pulp::bytemuck::{cast_slice, cast_slice_mut};
-use rayon::prelude::*;
 
 use super::error::LinalgError;
 use super::lanes::{Lanes, Task, dispatch};
 use super::real::Field;
+use super::spread::spread;
 
 /// Output slices, cut by matrices.
 pub(super) trait Rows: Send {
@@ -133,12 +133,7 @@ pub(super) fn run<T: Field, O: Rows, K: Kernel<T, O>>(
             Chunk { kernel, first, count, out: out.take(count) }
         })
         .collect();
-    let results: Vec<_> = if rayon::current_num_threads() == 1 {
-        chunks.into_iter().map(dispatch).collect()
-    } else {
-        chunks.into_par_iter().map(dispatch).collect()
-    };
-    results.into_iter().collect()
+    spread(chunks, |_, chunk| dispatch(chunk)).into_iter().collect()
 }
 
 /// Copies `buffer.len()` consecutive entries of matrices `first .. first + count`, `stride` entries apart, into interleaved
@@ -220,11 +215,13 @@ pub(super) fn first_not_finite<T: Field>(data: &[T]) -> Option<usize> {
         }
     }
     const SHARE: usize = 1 << 16;
-    if data.len() <= 2 * SHARE || rayon::current_num_threads() == 1 {
+    if data.len() <= 2 * SHARE {
         return dispatch(Scan(data, PhantomData));
     }
-    let shares = data.par_chunks(SHARE).enumerate();
-    shares.find_map_first(|(i, x)| Some(i * SHARE + dispatch(Scan(x, PhantomData))?))
+    let found = spread(data.chunks(SHARE).collect(), |i, x| {
+        Some(i * SHARE + dispatch(Scan(x, PhantomData))?)
+    });
+    found.into_iter().flatten().next()
 }
 
 /// Refuses NaN and ±∞ in an input; `stride` numbers for each matrix.

@@ -1,7 +1,11 @@
 //! Matrix products: the one place that calls the `gemm` crate.
 
+use std::ops::Range;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
 use super::error::{LinalgError, check_length};
 use super::real::{Field, Real};
+use super::spread::spread;
 
 /// A matrix inside a slice: entry (i, j) is at `i·row + j·column`. Transposes and broadcast vectors are views.
 #[derive(Debug, Clone, Copy)]
@@ -43,12 +47,36 @@ pub fn matmul<T: Real>(
             return Err(LinalgError::Length { operation, argument, expected: needed, found });
         }
     }
-    let parallelism = match threads && 1 < rayon::current_num_threads() {
-        true => gemm::Parallelism::Rayon(rayon::current_num_threads()),
-        false => gemm::Parallelism::None,
-    };
-    gemm_into((m, n, k), c, n, a, b, None, parallelism);
+    let panels = panels((m, n, k));
+    gemm_into((m, n, k), c, n, a, b, None, panels, threads);
     Ok(())
+}
+
+/// Multiplications that are worth a panel of their own.
+const PANEL: usize = 1 << 19;
+/// Panels of a product, at most.
+const PANELS: usize = 16;
+/// Rows or columns of a panel are a multiple of this: whole registers.
+const STEP: usize = 16;
+
+/// A product in parts that threads share: panels of columns, of rows where there are too few columns. A fixed function of the sizes, as how far
+/// `gemm` sums before it rounds to memory depends on the size that it sees.
+///
+/// `gemm`'s own threads meet after each block that they pack; by panels a product by a transposed matrix of 1024 columns takes 3.8 ms in place of 4.6.
+fn panels((m, n, k): (usize, usize, usize)) -> Panels {
+    let count = (m.saturating_mul(n).saturating_mul(k) / PANEL).clamp(1, PANELS);
+    let by_columns = n >= 4 * STEP || n >= m;
+    let length = if by_columns { n } else { m };
+    let step = length.div_ceil(count).next_multiple_of(STEP);
+    let parts = (0..length).step_by(step).map(|first| first..(first + step).min(length));
+    Panels { by_columns, parts: parts.collect() }
+}
+
+/// Columns, with all rows, or rows, with all columns.
+struct Panels {
+    by_columns: bool,
+    /// In order, without overlap.
+    parts: Vec<Range<usize>>,
 }
 
 /// The largest index that a view of this size uses; `None` if it does not fit into a `usize`.
@@ -70,10 +98,11 @@ pub(super) fn subtract_product<T: Field>(
     if m == 0 || n == 0 || k == 0 {
         return;
     }
-    gemm_into((m, n, k), c, stride, a, b, Some(-T::ONE), gemm::Parallelism::None);
+    let whole = Panels { by_columns: true, parts: Vec::from([0..n]) };
+    gemm_into((m, n, k), c, stride, a, b, Some(-T::ONE), whole, false);
 }
 
-/// C ← A·B, or C ← C + scale·A·B, for m, n, k > 0.
+/// C ← A·B, or C ← C + scale·A·B, for m, n, k > 0, by panels, on several threads if told to.
 fn gemm_into<T: Field>(
     (m, n, k): (usize, usize, usize),
     c: &mut [T],
@@ -81,7 +110,8 @@ fn gemm_into<T: Field>(
     a: View<'_, T>,
     b: View<'_, T>,
     add: Option<T>,
-    parallelism: gemm::Parallelism,
+    Panels { by_columns, parts }: Panels,
+    threads: bool,
 ) {
     let inside = |length: usize, rows, row, columns, column| {
         reach(rows, row, columns, column).is_some_and(|last| last < length)
@@ -93,33 +123,48 @@ fn gemm_into<T: Field>(
     assert!(inside(b.data.len(), k, b.row, n, b.column), "the right factor exceeds its slice");
     // The stride of an axis of length 1 is never taken, whatever it is.
     let step = |length: usize, stride: usize| if length == 1 { 0 } else { stride as isize };
-    // SAFETY: `gemm` reads entries (i, p) of A and (p, j) of B and reads (if told to) and writes entries (i, j) of C, for i < m,
-    // j < n, p < k, at the addresses given by the strides. The asserts above show that the largest of these indices is inside the
-    // slices, without overflow (and a slice is at most isize::MAX bytes, so the strides of axes longer than 1 fit an isize); all
-    // strides are non-negative, so the smallest index is 0. `c` is borrowed mutably, so it overlaps neither `a` nor `b`, and n ≤ stride
-    // makes the entries of C distinct. T is f32 or f64 (sealed), which `gemm` accepts by type.
-    #[allow(unsafe_code)]
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            c.as_mut_ptr(),
-            1,
-            stride as isize,
-            add.is_some(),
-            a.data.as_ptr(),
-            step(k, a.column),
-            step(m, a.row),
-            b.data.as_ptr(),
-            step(n, b.column),
-            step(k, b.row),
-            T::ONE,
-            add.unwrap_or(T::ONE),
-            false,
-            false,
-            false,
-            parallelism,
-        );
+    assert!(parts.windows(2).all(|pair| pair[0].end <= pair[1].start), "panels overlap");
+    let target = AtomicPtr::new(c.as_mut_ptr());
+    let panel = |part: Range<usize>| {
+        let (rows, columns) = if by_columns { (0..m, part) } else { (part, 0..n) };
+        assert!(rows.end <= m && columns.end <= n, "a panel exceeds the product");
+        if rows.is_empty() || columns.is_empty() {
+            return;
+        }
+        // SAFETY: `gemm` reads entries (i, p) of A and (p, j) of B and reads (if told to) and writes entries (i, j) of C, for i in `rows`,
+        // j in `columns`, p < k, at the addresses given by the first entries and the strides. The asserts above show that the largest of these
+        // indices is inside the slices, without overflow (and a slice is at most isize::MAX bytes, so the strides of axes longer than 1 fit
+        // an isize); all strides are non-negative, so the smallest index is 0 or more. `c` is borrowed mutably until all panels are done, so it overlaps
+        // neither `a` nor `b`; n ≤ stride makes the entries of C distinct, and no two panels have one in common, as
+        // their ranges of rows, or of columns, follow one another. T is f32 or f64 (sealed), which `gemm`
+        // accepts by type.
+        #[allow(unsafe_code)]
+        unsafe {
+            gemm::gemm(
+                rows.len(),
+                columns.len(),
+                k,
+                target.load(Ordering::Relaxed).add(rows.start * stride + columns.start),
+                1,
+                stride as isize,
+                add.is_some(),
+                a.data.as_ptr().add(rows.start * step(m, a.row) as usize),
+                step(k, a.column),
+                step(m, a.row),
+                b.data.as_ptr().add(columns.start * step(n, b.column) as usize),
+                step(n, b.column),
+                step(k, b.row),
+                T::ONE,
+                add.unwrap_or(T::ONE),
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
+    };
+    match threads && 1 < parts.len() {
+        true => drop(spread(parts, |_, part| panel(part))),
+        false => parts.into_iter().for_each(panel),
     }
 }

@@ -7,9 +7,8 @@
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rayon::prelude::*;
-
 use super::memory::{prefetch, room_for};
+use crate::spread;
 
 /// From this many elements on, threads share the zeroing of one part.
 const SHARED: usize = 1 << 16;
@@ -90,7 +89,9 @@ impl<'a, T: Copy + Default + Send> Fresh<'a, T> {
         };
         match memory.len() < SHARED {
             true => zero(memory),
-            false => memory.par_chunks_mut(SHARED / 2).for_each(zero),
+            false => {
+                drop(spread(memory.chunks_mut(SHARED / 2).collect(), |_, memory| zero(memory)))
+            }
         }
         self.written += memory.len();
         let (start, n) = (memory.as_mut_ptr().cast::<T>(), memory.len());

@@ -98,3 +98,47 @@ pub fn sum_of<T: Real, const K: usize>(x: [&[T]; K], g: impl Fn([T; K]) -> T) ->
     }
     total
 }
+
+/// Several sums at once, Σ g(x₀\[i\], x₁\[i\], …), where one pass over long slices is what takes the time: as [`sum_of`], of which each sum may differ
+/// by roundings.
+#[inline(always)]
+pub fn sums_of<T: Real, const K: usize, const S: usize>(
+    x: [&[T]; K],
+    g: impl Fn([T; K]) -> [T; S],
+) -> [T; S] {
+    let n = shortest(&x);
+    let mut totals = [T::default(); S];
+    for start in (0..n).step_by(BLOCK) {
+        let end = if n - start < BLOCK { n } else { start + BLOCK };
+        let mut lanes: [Aligned<T>; S] = from_fn(|_| Aligned([T::default(); LANES]));
+        let rows: [&[[T; LANES]]; K] = from_fn(|k| x[k][start..end].as_chunks::<LANES>().0);
+        let last: [&[T]; K] = from_fn(|k| x[k][start..end].as_chunks::<LANES>().1);
+        for i in 0..(end - start) / LANES {
+            let row: [&[T; LANES]; K] = from_fn(|k| &rows[k][i]);
+            for l in 0..LANES {
+                let values = g(from_fn(|k| row[k][l]));
+                for s in 0..S {
+                    lanes[s].0[l] += values[s];
+                }
+            }
+        }
+        let m = (end - start) % LANES;
+        let last: [&[T]; K] = from_fn(|k| &last[k][..m]);
+        for l in 0..m {
+            let values = g(from_fn(|k| last[k][l]));
+            for s in 0..S {
+                lanes[s].0[l] += values[s];
+            }
+        }
+        for s in 0..S {
+            let Aligned(lanes) = &mut lanes[s];
+            for half in [32, 16, 8, 4, 2, 1] {
+                for l in 0..half {
+                    lanes[l] += lanes[half + l];
+                }
+            }
+            totals[s] += lanes[0];
+        }
+    }
+    totals
+}

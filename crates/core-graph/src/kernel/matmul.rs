@@ -2,8 +2,8 @@
 //! each would cost more than its work.
 
 use pullback_linalg::{LinalgError, View};
-use rayon::prelude::*;
 
+use crate::spread;
 use crate::tensor::Real;
 
 /// A slice with the strides of its axes: (rows, columns), or (batch, rows, columns).
@@ -23,7 +23,12 @@ pub(crate) fn batched<T: Real + pullback_linalg::Real>(
     const SHARED: usize = 48 * 48 * 256;
     let pairs = (m * n).max(1);
     if 1 < batch && m * n * k <= SHARED {
-        c.par_chunks_mut(pairs).enumerate().map(|pair| one(pair, false)).collect()
+        let together = (SHARED / (m * n * k).max(1)).max(1);
+        let done = spread(c.chunks_mut(together * pairs).collect(), |task, c| {
+            let mut products = c.chunks_mut(pairs).enumerate();
+            products.try_for_each(|(i, c)| one((task * together + i, c), false))
+        });
+        done.into_iter().collect()
     } else {
         c.chunks_mut(pairs).enumerate().try_for_each(|pair| one(pair, true))
     }
@@ -81,7 +86,7 @@ pub(crate) fn small<T: Real>(
         run(0, &mut c);
     } else {
         let block = batch.div_ceil(16);
-        c.par_chunks_mut(block * m * n).enumerate().for_each(|(i, c)| run(i * block, c));
+        spread(c.chunks_mut(block * m * n).collect(), |i, c| run(i * block, c));
     }
     c
 }
@@ -134,7 +139,7 @@ pub(crate) fn symmetric_product<T: Real>(
         run(0, &mut c);
     } else {
         let block = batch.div_ceil(16);
-        c.par_chunks_mut(block * n * n).enumerate().for_each(|(i, c)| run(i * block, c));
+        spread(c.chunks_mut(block * n * n).collect(), |i, c| run(i * block, c));
     }
     c
 }

@@ -18,7 +18,7 @@ use candle_core::Tensor;
 
 pub(crate) use broadcast::{broadcast_dims, zip_broadcast, zip_stretched};
 pub use fresh::{Fresh, fresh, refill};
-pub use lanes::sum_of;
+pub use lanes::{sum_of, sums_of};
 pub(crate) use map::{map1, map2};
 pub use memory::{prefetch, zeroed};
 pub(crate) use reduce::{Groups, fold_axes, sum_axes};

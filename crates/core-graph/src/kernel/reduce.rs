@@ -1,8 +1,8 @@
 //! Reductions over any set of axes, in a fixed order for any number of threads.
 
-use rayon::prelude::*;
 use smallvec::SmallVec;
 
+use crate::spread;
 use crate::tensor::Real;
 
 /// A shape cut into alternating groups of kept and reduced axes.
@@ -45,6 +45,8 @@ pub(crate) fn sum_axes<T: Real>(x: &[T], groups: &Groups) -> Vec<T> {
 
 /// Blocks of this many terms are added straight on; their sums meet in index order.
 const BLOCK: usize = 512;
+/// Terms that are worth a task.
+const TASK: usize = 1 << 14;
 
 fn sum_step<T: Real>(x: &[T], outer: usize, r: usize, inner: usize) -> Vec<T> {
     let mut out = vec![T::default(); outer * inner];
@@ -63,27 +65,25 @@ fn sum_step<T: Real>(x: &[T], outer: usize, r: usize, inner: usize) -> Vec<T> {
     if work < 1 << 16 {
         out.chunks_mut(inner).enumerate().for_each(|(o, out)| one(o, out));
     } else if outer == 1 && inner == 1 {
-        let parts: Vec<T> = x.par_chunks(BLOCK * 32).map(blocks).collect();
+        let parts = spread(x.chunks(BLOCK * 32).collect(), |_, x| blocks(x));
         out[0] = parts.into_iter().sum();
     } else if outer == 1 && 2 * BLOCK <= r {
-        let parts: Vec<Vec<T>> = x
-            .par_chunks(BLOCK * inner)
-            .map(|x| {
-                let mut part = vec![T::default(); inner];
-                columns(x, inner, 0, &mut part);
-                part
-            })
-            .collect();
+        let parts = spread(x.chunks(BLOCK * inner).collect(), |_, x| {
+            let mut part = vec![T::default(); inner];
+            columns(x, inner, 0, &mut part);
+            part
+        });
         for part in parts {
             out.iter_mut().zip(part).for_each(|(o, p)| *o += p);
         }
     } else if outer == 1 {
         const WIDTH: usize = 64;
-        out.par_chunks_mut(WIDTH)
-            .enumerate()
-            .for_each(|(c, out)| columns(x, inner, c * WIDTH, out));
+        spread(out.chunks_mut(WIDTH).collect(), |c, out| columns(x, inner, c * WIDTH, out));
     } else {
-        out.par_chunks_mut(inner).enumerate().for_each(|(o, out)| one(o, out));
+        let together = (TASK / (r * inner)).max(1);
+        spread(out.chunks_mut(together * inner).collect(), |task, out| {
+            out.chunks_mut(inner).enumerate().for_each(|(o, out)| one(task * together + o, out));
+        });
     }
     out
 }

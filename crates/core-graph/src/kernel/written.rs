@@ -2,10 +2,9 @@
 
 use std::mem::MaybeUninit;
 
-use rayon::prelude::*;
-
 use super::memory::room_for;
 use crate::magnitude::{Bits, Top};
+use crate::spread;
 use crate::tensor::Real;
 
 /// From this many elements on, threads share the work.
@@ -15,24 +14,23 @@ const SHARED: usize = 1 << 16;
 ///
 /// `write` gets the index of the chunk and its memory, and hands the memory back filled, so that none can be missed. Several
 /// threads share the chunks if there are many elements; which one writes a chunk does not matter.
-pub(crate) fn written<T: Copy + Send, S: Send>(
+pub(crate) fn written<T: Copy + Send, S: Send + Sync>(
     n: usize,
     chunk: usize,
     write: impl Fn(usize, &mut Unwritten<'_, T>) -> (Written, S) + Sync,
 ) -> (Vec<T>, Vec<S>) {
     let mut out: Vec<T> = room_for(n);
     let chunk = chunk.max(1);
-    let fill = |(i, memory): (usize, &mut [MaybeUninit<T>])| {
+    let fill = |i: usize, memory: &mut [MaybeUninit<T>]| {
         let expected = Written { at: memory.as_ptr().addr(), len: memory.len() };
         let (done, left) = write(i, &mut Unwritten(memory));
         assert!(done == expected, "a chunk was swapped for another");
         left
     };
-    let memory = &mut out.spare_capacity_mut()[..n];
-    let left = if n < SHARED || n <= chunk {
-        memory.chunks_mut(chunk).enumerate().map(fill).collect()
-    } else {
-        memory.par_chunks_mut(chunk).enumerate().map(fill).collect()
+    let chunks = out.spare_capacity_mut()[..n].chunks_mut(chunk);
+    let left = match n < SHARED {
+        true => chunks.enumerate().map(|(i, memory)| fill(i, memory)).collect(),
+        false => spread(chunks.collect(), fill),
     };
     // SAFETY: the first n elements of the spare capacity, which `room_for` reserved, were cut into chunks without a gap, and
     // for each chunk `fill` saw a `Written` of its address and length; only `Unwritten` makes one, after it wrote every element of
@@ -72,7 +70,7 @@ impl<T> From<(Vec<T>, Vec<bool>)> for Seen<T> {
 /// A task is some 2¹⁵ numbers in whole rows, which depends on the width alone; several threads share them. It begins with what `start` gives, and
 /// `work` fills row after row: it gets the row's index and its memory, and hands back what [`Unwritten::seen`] told. Mark it, and closures in
 /// it, `#[inline(always)]`: the rows of a task are one loop in [`vectorized`](crate::vectorized).
-pub fn in_rows<T: Real, S: Send>(
+pub fn in_rows<T: Real, S: Send + Sync>(
     count: usize,
     width: usize,
     start: impl Fn() -> S + Sync,
@@ -102,7 +100,7 @@ pub fn in_rows<T: Real, S: Send>(
 /// So many vectors of `n` elements, made side by side in blocks of `block`; and what `work` gives for each block, in order.
 ///
 /// `work` gets the first element of the block and a buffer for each vector to overwrite. Several threads share the blocks.
-pub fn blocks_of<T: Copy + Default + Send, S: Send>(
+pub fn blocks_of<T: Copy + Default + Send, S: Send + Sync>(
     vectors: usize,
     n: usize,
     block: usize,
@@ -115,7 +113,7 @@ pub fn blocks_of<T: Copy + Default + Send, S: Send>(
     let tasks: Vec<Vec<&mut [MaybeUninit<T>]>> = (0..n.div_ceil(block))
         .map(|_| chunks.iter_mut().filter_map(Iterator::next).collect())
         .collect();
-    let fill = |(i, targets): (usize, Vec<&mut [MaybeUninit<T>]>)| {
+    let fill = |i: usize, targets: Vec<&mut [MaybeUninit<T>]>| {
         let len = block.min(n - i * block);
         let mut buffers = vec![vec![T::default(); len]; vectors];
         let left = work(i * block, &mut buffers);
@@ -128,8 +126,8 @@ pub fn blocks_of<T: Copy + Default + Send, S: Send>(
         left
     };
     let left = match n < SHARED {
-        true => tasks.into_iter().enumerate().map(fill).collect(),
-        false => tasks.into_par_iter().enumerate().map(fill).collect(),
+        true => tasks.into_iter().enumerate().map(|(i, targets)| fill(i, targets)).collect(),
+        false => spread(tasks, fill),
     };
     for vector in &mut out {
         // SAFETY: the first n elements of the spare capacity, which `room_for` reserved, were cut into ⌈n/block⌉ chunks without

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use pullback_core_graph::linalg::View;
 use pullback_core_graph::tensor::Real;
-use pullback_core_graph::{Elementary, sum_of, vectorized};
-use rayon::prelude::*;
+use pullback_core_graph::{Elementary, spread, sum_of, vectorized};
 
 use super::matrix::{self, Element, dense, transposed};
+use super::parallel::for_each_target;
 
 /// Sizes of an attention.
 #[derive(Debug, Clone)]
@@ -143,8 +143,8 @@ pub(crate) fn attend<T: Element>(
         }
         Ok((out, logs))
     };
-    let parts: Vec<_> =
-        (0..batch * blocks).into_par_iter().map(run).collect::<crate::Result<_>>()?;
+    let parts = spread((0..batch * blocks).collect(), |_, block| run(block));
+    let parts = parts.into_iter().collect::<crate::Result<Vec<_>>>()?;
     let mut out = Vec::with_capacity(batch * targets * features);
     let mut logs = Vec::with_capacity(batch * targets * heads);
     for (o, l) in parts {
@@ -228,13 +228,13 @@ pub(crate) fn attend_gradient<T: Element>(
         }
         Ok([dq, dk, dv])
     };
-    let parts: Vec<[Vec<T>; 3]> =
-        (0..batch * heads).into_par_iter().map(run).collect::<crate::Result<_>>()?;
+    let parts = spread((0..batch * heads).collect(), |_, head| run(head));
+    let parts = parts.into_iter().collect::<crate::Result<Vec<[Vec<T>; 3]>>>()?;
     let joined = |which: &[usize], places: usize| {
         let wide = which.len() * features;
-        let mut out = zeros(batch * places * wide);
-        let rows = out.par_chunks_exact_mut(wide).with_min_len(64).enumerate();
-        rows.for_each(|(at, row)| {
+        let n = batch * places * wide;
+        let mut out = zeros(n);
+        for_each_target(out.chunks_exact_mut(wide), n, |at, row| {
             let (b, t) = (at / places, at % places);
             for (which, row) in which.iter().zip(row.chunks_exact_mut(features)) {
                 for (h, target) in row.chunks_exact_mut(width).enumerate() {

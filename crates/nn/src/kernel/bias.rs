@@ -2,7 +2,6 @@
 
 use pullback_core_graph::vectorized;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::parallel::for_each_target;
 use super::real::{Real, Scratch};
@@ -44,7 +43,7 @@ pub fn add_bias<T: Real>(shape: &ChannelShape, bias: &[T], relu: bool, y: &mut [
     if elements == 0 {
         return Ok(());
     }
-    for_each_target(y.par_chunks_exact_mut(shape.pixels), elements, |plane, y| {
+    for_each_target(y.chunks_exact_mut(shape.pixels), elements, |plane, y| {
         let bias = bias[plane % shape.channels];
         vectorized(
             #[inline(always)]
@@ -73,7 +72,7 @@ pub fn bias_gradient<T: Real>(shape: &ChannelShape, dy: &[T], db: &mut [T]) -> R
         return Ok(());
     }
     let mut sums = Scratch::new(shape.batch * shape.channels);
-    for_each_target(sums.par_iter_mut(), dy.len(), |plane, sum| {
+    for_each_target(sums.iter_mut(), dy.len(), |plane, sum| {
         *sum = Arch::new().dispatch(Sum(&dy[plane * shape.pixels..][..shape.pixels]));
     });
     for image in sums.chunks_exact(shape.channels) {
@@ -119,7 +118,7 @@ impl<T: Real> WithSimd for Sum<'_, T> {
 pub fn relu<T: Real>(x: &[T], y: &mut [T]) -> Result<()> {
     check_len("relu", "y", y.len(), x.len())?;
     let (elements, size) = (x.len(), CHUNK);
-    for_each_target(y.par_chunks_mut(size), elements, |chunk, y| {
+    for_each_target(y.chunks_mut(size), elements, |chunk, y| {
         let x = &x[chunk * size..];
         vectorized(
             #[inline(always)]
@@ -142,7 +141,7 @@ pub fn relu_gradient<T: Real>(y: &[T], dy: &[T], dx: &mut [T]) -> Result<()> {
     check_len("relu_gradient", "dy", dy.len(), y.len())?;
     check_len("relu_gradient", "dx", dx.len(), y.len())?;
     let (elements, size) = (y.len(), CHUNK);
-    for_each_target(dx.par_chunks_mut(size), elements, |chunk, dx| {
+    for_each_target(dx.chunks_mut(size), elements, |chunk, dx| {
         let (y, dy) = (&y[chunk * size..], &dy[chunk * size..]);
         vectorized(
             #[inline(always)]

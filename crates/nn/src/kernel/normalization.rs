@@ -4,8 +4,7 @@
 //! their order (variances by Chan, Golub and LeVeque 1983), so the bits do not depend on the threads.
 
 use pullback_core_graph::tensor::Real;
-use pullback_core_graph::{Seen, Unwritten, Written, in_rows, sum_of, vectorized};
-use rayon::prelude::*;
+use pullback_core_graph::{Seen, Unwritten, Written, in_rows, spread, sum_of, sums_of, vectorized};
 
 /// Which planes share a mean and a variance, and what the weights belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -112,9 +111,13 @@ impl Normalization {
     }
 
     /// Work for each plane, in order; on several threads where that pays.
-    fn each_plane<R: Send>(&self, work: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
-        let least = (1 << 14) / self.pixels.max(1) + 1;
-        (0..self.planes).into_par_iter().with_min_len(least).map(work).collect()
+    fn each_plane<R: Send + Sync>(&self, work: impl Fn(usize) -> R + Sync + Send) -> Vec<R> {
+        let together = (1 << 15) / self.pixels.max(1) + 1;
+        let tasks: Vec<_> = (0..self.planes).step_by(together).collect();
+        let parts = spread(tasks, |_, first| -> Vec<R> {
+            (first..(first + together).min(self.planes)).map(&work).collect()
+        });
+        parts.into_iter().flatten().collect()
     }
 }
 
@@ -277,22 +280,13 @@ fn gradient_of_rows<T: Real>(
             let (x, dy) = (&x[row * pixels..][..n], &dy[row * pixels..][..n]);
             let (mean, scale, w) = (mean[row], sizes.scale(variance[row]), &weight[..n]);
             let (dweight, dbias) = (&mut dweight[..n], &mut dbias[..n]);
-            let first = match sizes.centred {
-                true => {
-                    sum_of(
-                        [dy, w],
-                        #[inline(always)]
-                        |[dy, w]| dy * w,
-                    ) * inverse
-                }
-                false => T::default(),
-            };
-            let second = inverse
-                * sum_of(
-                    [dy, w, x],
-                    #[inline(always)]
-                    |[dy, w, x]| dy * w * ((x - mean) * scale),
-                );
+            let [sum, product] = sums_of(
+                [dy, w, x],
+                #[inline(always)]
+                |[dy, w, x]| [dy * w, dy * w * ((x - mean) * scale)],
+            );
+            let (first, second) = (sum * inverse, product * inverse);
+            let first = if sizes.centred { first } else { T::default() };
             dx.seen(
                 #[inline(always)]
                 |i| {
@@ -331,15 +325,10 @@ fn gradient_of_planes<T: Real>(
         vectorized(
             #[inline(always)]
             || {
-                let product = sum_of(
+                let [sum, product] = sums_of(
                     [dy, x],
                     #[inline(always)]
-                    |[dy, x]| dy * (x - mean),
-                );
-                let sum = sum_of(
-                    [dy],
-                    #[inline(always)]
-                    |[dy]| dy,
+                    |[dy, x]| [dy, dy * (x - mean)],
                 );
                 (sum, product * scale)
             },

@@ -4,8 +4,7 @@
 //! weights and one pass over the gates. The weights' gradient is one product at the end.
 
 use pullback_core_graph::linalg::View;
-use pullback_core_graph::{Elementary, vectorized};
-use rayon::prelude::*;
+use pullback_core_graph::{Elementary, spread, vectorized};
 
 use super::matrix::{self, Element, dense, transposed};
 
@@ -122,13 +121,9 @@ pub(crate) fn forward<T: Element>(sizes: &Sequence, x: Inputs<'_, T>) -> crate::
         Cell::Gru => (0..groups).map(|_| &mut [][..]).collect(),
         Cell::Lstm => out.cell.chunks_mut(TOGETHER * time * hidden).collect(),
     };
-    let tasks = out
-        .hidden
-        .par_chunks_mut(TOGETHER * time * hidden)
-        .zip(cells.into_par_iter())
-        .zip(out.gates.par_chunks_mut(TOGETHER * time * saved))
-        .enumerate();
-    tasks.try_for_each(|(group, ((states, cells), kept))| -> crate::Result<()> {
+    let states = out.hidden.chunks_mut(TOGETHER * time * hidden);
+    let tasks = states.zip(cells).zip(out.gates.chunks_mut(TOGETHER * time * saved)).collect();
+    let done = spread(tasks, |group, ((states, cells), kept)| -> crate::Result<()> {
         let first = group * TOGETHER;
         let rows = states.len() / (time * hidden);
         let mut h = x.start[0][first * hidden..][..rows * hidden].to_vec();
@@ -154,7 +149,8 @@ pub(crate) fn forward<T: Element>(sizes: &Sequence, x: Inputs<'_, T>) -> crate::
             }
         }
         Ok(())
-    })?;
+    });
+    done.into_iter().collect::<crate::Result<()>>()?;
     Ok(out)
 }
 
@@ -227,11 +223,9 @@ pub(crate) fn backward<T: Element>(
     // The gradient of the state's part of the gates: another one than the input's only where r lies between.
     let mut parts = zeros(batch * time * gates);
     let weight = dense(x.weight, hidden);
-    let tasks = input
-        .par_chunks_mut(TOGETHER * time * gates)
-        .zip(parts.par_chunks_mut(TOGETHER * time * gates))
-        .enumerate();
-    let starts = tasks.map(|(group, (dinput, dparts))| -> crate::Result<[Vec<T>; 2]> {
+    let inputs = input.chunks_mut(TOGETHER * time * gates);
+    let tasks = inputs.zip(parts.chunks_mut(TOGETHER * time * gates)).collect();
+    let starts = spread(tasks, |group, (dinput, dparts)| -> crate::Result<[Vec<T>; 2]> {
         let first = group * TOGETHER;
         let rows = dinput.len() / (time * gates);
         let (mut dh, mut carried) = (zeros(rows * hidden), zeros(rows * hidden));
@@ -274,7 +268,7 @@ pub(crate) fn backward<T: Element>(
         }
         Ok([dh, dc])
     });
-    let starts: Vec<[Vec<T>; 2]> = starts.collect::<crate::Result<_>>()?;
+    let starts = starts.into_iter().collect::<crate::Result<Vec<_>>>()?;
     let mut previous = zeros(batch * time * hidden);
     for (b, previous) in previous.chunks_exact_mut(time * hidden).enumerate() {
         previous[..hidden].copy_from_slice(&x.start[0][b * hidden..][..hidden]);

@@ -1,7 +1,7 @@
 //! The engine of the forward pass and the input gradient: both are sums of shifted source planes.
 
+use pullback_core_graph::spread;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::microkernel::{Product, Source, rows_of};
 use super::pack::{Finish, channel_blocks, pack_source, pack_weights, unpack_target};
@@ -88,7 +88,7 @@ impl<T: Real> Correlation<'_, T> {
             });
         };
         if tasks.len() > 1 {
-            tasks.into_par_iter().for_each(work);
+            spread(tasks, |_, task| work(task));
         } else {
             tasks.into_iter().for_each(work);
         }

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pullback_core_graph::{Fresh, Top};
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 use smallvec::SmallVec;
 
 use super::pack::Finish;
@@ -84,7 +83,7 @@ impl<T: Real> Depthwise<'_, T> {
         let (work, shifts) = (target.len() + source.len(), self.shifts());
         let finite = AtomicBool::new(true);
         let targets: Vec<Fresh<'_, T>> = target.chunks(of_target).collect();
-        for_each_target(targets.into_par_iter(), work, |plane, target| {
+        for_each_target(targets.into_iter(), work, |plane, target| {
             let target = target.zeroed();
             let source = &source[plane * of_source..][..of_source];
             let (of, shifts, channel) = (self, &*shifts, plane % self.channels);
@@ -244,7 +243,7 @@ impl<T: Real> Line<'_, T> {
 /// dw\[channel\]\[tap\] = Σ over images and pixels of dy · x at the tap; `of` is the forward pass.
 pub(super) fn weight_gradient<T: Real>(of: &Depthwise<'_, T>, x: &[T], dy: &[T], dw: &mut [T]) {
     let (taps, shifts) = (of.offsets[0].len() * of.offsets[1].len(), of.shifts());
-    for_each_target(dw.par_chunks_exact_mut(taps), dy.len() + x.len(), |channel, dw| {
+    for_each_target(dw.chunks_exact_mut(taps), dy.len() + x.len(), |channel, dw| {
         let gradient = Gradient { of, shifts: &shifts, channel, x, dy, dw };
         match taps {
             9 => Arch::new().dispatch(Taps::<T, 9>(gradient)),

@@ -12,9 +12,8 @@
 
 use std::ops::Range;
 
-use pullback_core_graph::Fresh;
+use pullback_core_graph::{Fresh, spread};
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::microkernel::{BLOCK, Product, Rows, Source, rows_of};
 use super::pack::{Finish, append, channel_blocks, lines};
@@ -131,7 +130,7 @@ impl<T: Real> Patches<'_, T> {
             Arch::new().dispatch(run)
         };
         if tasks.len() > least {
-            tasks.into_par_iter().with_min_len(least).map(work).reduce(|| true, |a, b| a & b)
+            !spread(tasks, |_, task| work(task)).contains(&false)
         } else {
             tasks.into_iter().map(work).fold(true, |a, b| a & b)
         }
@@ -176,7 +175,7 @@ impl<T: Real> Patches<'_, T> {
             };
         match self.groups * channels * taps * lines(blocks) < SEQUENTIAL_WEIGHTS {
             true => pieces.into_iter().for_each(fill),
-            false => pieces.into_par_iter().for_each(fill),
+            false => drop(spread(pieces, |_, piece| fill(piece))),
         }
         packed
     }

@@ -8,9 +8,8 @@
 
 use std::ops::Range;
 
-use pullback_core_graph::Fresh;
+use pullback_core_graph::{Fresh, spread};
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::microkernel::{BLOCK, interleave, weight_block};
 use super::pack::{Finish, append, channel_blocks};
@@ -46,10 +45,7 @@ impl PointwiseGradient {
         let work = |task| Arch::new().dispatch(Sums { of: self, x, dy, task });
         let products = self.batch * self.sources * self.targets * self.pixels;
         match products >= SEQUENTIAL && tasks.len() > 1 {
-            true => {
-                let tasks = tasks.into_par_iter().with_max_len(1);
-                tasks.map(work).reduce(|| true, |a, b| a & b)
-            }
+            true => !spread(tasks, |_, task| work(task)).contains(&false),
             false => tasks.into_iter().fold(true, |finite, task| finite & work(task)),
         }
     }

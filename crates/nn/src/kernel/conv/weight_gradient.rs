@@ -1,8 +1,7 @@
 //! The weight gradient: inner products of dy with shifted copies of x.
 
-use pullback_core_graph::Fresh;
+use pullback_core_graph::{Fresh, spread};
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::choice::{self, Method};
 use super::depthwise::{self, Depthwise};
@@ -119,7 +118,7 @@ fn direct<T: Real>(shape: &Conv2dShape, output: [usize; 2], x: &[T], dy: &[T], d
     }
     let mut partials = Scratch::new(chunks * dw.len());
     let pieces: Vec<_> = tasks.chunks(per_chunk).zip(partials.chunks_exact_mut(dw.len())).collect();
-    pieces.into_par_iter().for_each(|(tasks, sums)| work(tasks, sums));
+    spread(pieces, |_, (tasks, sums)| work(tasks, sums));
     let mut ordered = partials.chunks_exact(dw.len());
     if let Some(first) = ordered.next() {
         dw.copy_from_slice(first);

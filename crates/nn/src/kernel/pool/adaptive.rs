@@ -1,7 +1,5 @@
 //! Maximum pooling to a given size.
 
-use rayon::prelude::*;
-
 use crate::error::{Error, Result, check_len, check_positive};
 use crate::kernel::parallel::for_each_target;
 use crate::kernel::real::Real;
@@ -57,7 +55,7 @@ pub fn adaptive_maximum<T: Real>(
     check_len(OPERATION, "x", x.len(), planes.saturating_mul(pixels))?;
     check_len(OPERATION, "y", y.len(), planes.saturating_mul(windows))?;
     check_len(OPERATION, "index", index.len(), y.len())?;
-    let targets = y.par_chunks_exact_mut(windows).zip(index.par_chunks_exact_mut(windows));
+    let targets = y.chunks_exact_mut(windows).zip(index.chunks_exact_mut(windows));
     for_each_target(targets, x.len(), |plane, (y, index)| {
         let x = &x[plane * pixels..][..pixels];
         for (window, (y, index)) in y.iter_mut().zip(index).enumerate() {

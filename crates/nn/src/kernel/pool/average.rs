@@ -1,7 +1,5 @@
 //! Average pooling and its transpose.
 
-use rayon::prelude::*;
-
 use super::shape::Pool2dShape;
 use crate::error::{Result, check_len, check_positive};
 use crate::kernel::parallel::for_each_target;
@@ -26,7 +24,7 @@ pub enum Divisor {
 pub fn average<T: Real>(shape: &Pool2dShape, divisor: Divisor, x: &[T], y: &mut [T]) -> Result<()> {
     let (output, factors) = prepare(shape, divisor, ("x", x.len()), ("y", y.len()))?;
     let (pixels, windows) = (shape.size[0] * shape.size[1], output[0] * output[1]);
-    for_each_target(y.par_chunks_exact_mut(windows), x.len(), |plane, y| {
+    for_each_target(y.chunks_exact_mut(windows), x.len(), |plane, y| {
         let x = &x[plane * pixels..][..pixels];
         y.fill(T::ZERO);
         for_each_line(shape, output, |i, row, from, to, column| {
@@ -55,7 +53,7 @@ pub fn average_transpose<T: Real>(
     let (output, factors) = prepare(shape, divisor, ("dx", dx.len()), ("dy", dy.len()))?;
     let (pixels, windows) = (shape.size[0] * shape.size[1], output[0] * output[1]);
     let elements = dx.len();
-    for_each_target(dx.par_chunks_exact_mut(pixels), elements, |plane, dx| {
+    for_each_target(dx.chunks_exact_mut(pixels), elements, |plane, dx| {
         let dy = &dy[plane * windows..][..windows];
         dx.fill(T::ZERO);
         for_each_line(shape, output, |i, row, from, to, column| {

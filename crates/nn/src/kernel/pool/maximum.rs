@@ -1,7 +1,6 @@
 //! Maximum pooling, and the linear maps that its indices define.
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::shape::Pool2dShape;
 use crate::error::{Error, Result, check_len};
@@ -28,7 +27,7 @@ pub fn maximum<T: Real>(
     check_len(OPERATION, "y", y.len(), shape.output_len()?)?;
     check_len(OPERATION, "index", index.len(), y.len())?;
     let (pixels, windows) = (shape.size[0] * shape.size[1], output[0] * output[1]);
-    let targets = y.par_chunks_exact_mut(windows).zip(index.par_chunks_exact_mut(windows));
+    let targets = y.chunks_exact_mut(windows).zip(index.chunks_exact_mut(windows));
     for_each_target(targets, x.len(), |plane, (y, index)| {
         let x = &x[plane * pixels..][..pixels];
         Arch::new().dispatch(Plane { shape, output, x, y, index });
@@ -144,7 +143,7 @@ pub(crate) fn gather_planes<T: Real>(
 ) -> Result<()> {
     planes.check("pool2d gather", index, ("x", x.len()), ("y", y.len()))?;
     let Planes { pixels, windows, .. } = *planes;
-    for_each_target(y.par_chunks_exact_mut(windows), index.len(), |plane, y| {
+    for_each_target(y.chunks_exact_mut(windows), index.len(), |plane, y| {
         let x = &x[plane * pixels..][..pixels];
         for (y, &index) in y.iter_mut().zip(&index[plane * windows..]) {
             *y = x[index as usize];
@@ -180,7 +179,7 @@ pub(crate) fn scatter_add_planes<T: Real>(
     planes.check("pool2d scatter_add", index, ("dx", dx.len()), ("dy", dy.len()))?;
     let Planes { pixels, windows, .. } = *planes;
     let elements = dx.len();
-    for_each_target(dx.par_chunks_exact_mut(pixels), elements, |plane, dx| {
+    for_each_target(dx.chunks_exact_mut(pixels), elements, |plane, dx| {
         dx.fill(T::ZERO);
         let index = &index[plane * windows..][..windows];
         for (&index, &dy) in index.iter().zip(&dy[plane * windows..]) {

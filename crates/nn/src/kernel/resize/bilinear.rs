@@ -1,7 +1,6 @@
 //! Bilinear interpolation: rows first, then columns.
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::ResizeShape;
 use crate::error::Result;
@@ -70,7 +69,7 @@ pub fn bilinear_aligned<T: Real>(
     let [rows, columns] = [0, 1].map(|i| blends(shape.from[i], shape.to[i], align));
     let doubles = align == Align::Edges && shape.to[1] == 2 * shape.from[1];
     let (pixels, elements) = (shape.from[0] * shape.from[1], y.len());
-    for_each_target(y.par_chunks_exact_mut(shape.to[0] * shape.to[1]), elements, |plane, y| {
+    for_each_target(y.chunks_exact_mut(shape.to[0] * shape.to[1]), elements, |plane, y| {
         let x = &x[plane * pixels..][..pixels];
         Arch::new().dispatch(Forward { shape, doubles, rows: &rows, columns: &columns, x, y });
     });
@@ -99,21 +98,10 @@ pub fn bilinear_aligned_transpose<T: Real>(
     let [rows, columns] = [0, 1].map(|i| blends(shape.from[i], shape.to[i], align));
     let doubles = align == Align::Edges && shape.to[1] == 2 * shape.from[1];
     let (pixels, elements) = (shape.to[0] * shape.to[1], dy.len());
-    for_each_target(
-        dx.par_chunks_exact_mut(shape.from[0] * shape.from[1]),
-        elements,
-        |plane, dx| {
-            let dy = &dy[plane * pixels..][..pixels];
-            Arch::new().dispatch(Transpose {
-                shape,
-                doubles,
-                rows: &rows,
-                columns: &columns,
-                dy,
-                dx,
-            });
-        },
-    );
+    for_each_target(dx.chunks_exact_mut(shape.from[0] * shape.from[1]), elements, |plane, dx| {
+        let dy = &dy[plane * pixels..][..pixels];
+        Arch::new().dispatch(Transpose { shape, doubles, rows: &rows, columns: &columns, dy, dx });
+    });
     Ok(())
 }
 

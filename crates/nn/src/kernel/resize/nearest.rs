@@ -1,7 +1,5 @@
 //! Nearest-neighbour resizing.
 
-use rayon::prelude::*;
-
 use super::ResizeShape;
 use crate::error::Result;
 use crate::kernel::parallel::for_each_target;
@@ -21,7 +19,7 @@ pub fn nearest<T: Real>(shape: &ResizeShape, x: &[T], y: &mut [T]) -> Result<()>
     let (rows, columns) =
         (sources(shape.from[0], shape.to[0]), sources(shape.from[1], shape.to[1]));
     let (width, elements) = (shape.from[1], y.len());
-    for_each_target(y.par_chunks_exact_mut(shape.to[0] * shape.to[1]), elements, |plane, y| {
+    for_each_target(y.chunks_exact_mut(shape.to[0] * shape.to[1]), elements, |plane, y| {
         for (y, &row) in y.chunks_exact_mut(shape.to[1]).zip(&rows) {
             let x = &x[(plane * shape.from[0] + row) * width..][..width];
             for (y, &column) in y.iter_mut().zip(&columns) {
@@ -42,19 +40,15 @@ pub fn nearest_transpose<T: Real>(shape: &ResizeShape, dy: &[T], dx: &mut [T]) -
     let (rows, columns) =
         (sources(shape.from[0], shape.to[0]), sources(shape.from[1], shape.to[1]));
     let pixels = shape.to[0] * shape.to[1];
-    for_each_target(
-        dx.par_chunks_exact_mut(shape.from[0] * shape.from[1]),
-        dy.len(),
-        |plane, dx| {
-            dx.fill(T::ZERO);
-            let dy = &dy[plane * pixels..][..pixels];
-            for (dy, &row) in dy.chunks_exact(shape.to[1]).zip(&rows) {
-                let dx = &mut dx[row * shape.from[1]..][..shape.from[1]];
-                for (&dy, &column) in dy.iter().zip(&columns) {
-                    dx[column] += dy;
-                }
+    for_each_target(dx.chunks_exact_mut(shape.from[0] * shape.from[1]), dy.len(), |plane, dx| {
+        dx.fill(T::ZERO);
+        let dy = &dy[plane * pixels..][..pixels];
+        for (dy, &row) in dy.chunks_exact(shape.to[1]).zip(&rows) {
+            let dx = &mut dx[row * shape.from[1]..][..shape.from[1]];
+            for (&dy, &column) in dy.iter().zip(&columns) {
+                dx[column] += dy;
             }
-        },
-    );
+        }
+    });
     Ok(())
 }

@@ -22,10 +22,9 @@ mod turn;
 
 use std::array::from_fn;
 
-use pullback_core_graph::{Fresh, Top, prefetch};
+use pullback_core_graph::{Fresh, Top, prefetch, spread};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::current_num_threads;
-use rayon::prelude::*;
 
 use self::turn::turn;
 use super::TARGETS;
@@ -88,8 +87,8 @@ impl Gradient {
         dw: Fresh<'_, T>,
         work: impl Fn(Run<'_, '_, T>) -> bool + Sync,
     ) -> bool {
-        let tasks = self.split(dw).into_par_iter().with_max_len(1);
-        tasks.map(|task| work(Run { of: self, x, dy, task })).reduce(|| true, |a, b| a & b)
+        let finite = spread(self.split(dw), |_, task| work(Run { of: self, x, dy, task }));
+        !finite.contains(&false)
     }
 
     /// Tasks with the parts of the rows of dw that each alone writes, as the threads need them: no block's sums depend on how many blocks there

@@ -31,9 +31,8 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
-use pullback_core_graph::Fresh;
+use pullback_core_graph::{Fresh, spread};
 use pulp::Arch;
-use rayon::prelude::*;
 
 use super::microkernel::BLOCK;
 use super::pack::Finish;
@@ -112,20 +111,14 @@ impl<T: Real> Strassen<'_, T> {
         }
         let mut plain = Scratch::new(self.targets * self.sources);
         let mut sums = Scratch::new(PAIRS * self.targets * self.sources / 16);
-        // One way into the threads for both steps: each costs as much as a tenth of them.
-        rayon::scope(|_| {
-            let blocks = || {
-                let plains = plain.par_chunks_exact_mut(TARGETS * self.sources);
-                let sums = sums.par_chunks_exact_mut(self.block_len());
-                plains.zip(sums).enumerate().for_each(|(block, (plain, sums))| {
-                    prepare(Prepare { of: self, weights, block, plain, sums });
-                });
-            };
-            let (tasks, ()) = rayon::join(|| self.split(y), blocks);
-            let (plain, sums) = (&*plain, &*sums);
-            let strip = |task| work(Run { of: self, x, plain, sums, task });
-            tasks.into_par_iter().map(strip).reduce(|| true, |a, b| a & b)
-        })
+        let plains = plain.chunks_exact_mut(TARGETS * self.sources);
+        let blocks = plains.zip(sums.chunks_exact_mut(self.block_len())).collect();
+        spread(blocks, |block, (plain, sums)| {
+            prepare(Prepare { of: self, weights, block, plain, sums });
+        });
+        let (plain, sums) = (&*plain, &*sums);
+        let finite = spread(self.split(y), |_, task| work(Run { of: self, x, plain, sums, task }));
+        !finite.contains(&false)
     }
 
     /// Blocks of [`TARGETS`] targets.

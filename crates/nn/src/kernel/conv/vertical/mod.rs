@@ -32,9 +32,8 @@ mod tests;
 
 use std::ops::Range;
 
-use pullback_core_graph::Fresh;
+use pullback_core_graph::{Fresh, spread};
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use self::product::{Call, Held, Product, Rows};
 use super::shape::Conv2dShape;
@@ -182,7 +181,7 @@ impl<T: Real> Vertical<'_, T> {
         let work =
             |task: Task<'_, T>| dispatch(Run { of: self, plan, source, weights: &weights, task });
         if tasks.len() > least {
-            tasks.into_par_iter().with_min_len(least).map(work).reduce(|| true, |a, b| a & b)
+            !spread(tasks, |_, task| work(task)).contains(&false)
         } else {
             tasks.into_iter().map(work).fold(true, |a, b| a & b)
         }
@@ -227,7 +226,7 @@ impl<T: Real> Vertical<'_, T> {
             };
         match len < SEQUENTIAL_WEIGHTS {
             true => pieces.into_iter().for_each(fill),
-            false => pieces.into_par_iter().for_each(fill),
+            false => drop(spread(pieces, |_, piece| fill(piece))),
         }
         packed
     }

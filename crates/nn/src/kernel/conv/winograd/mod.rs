@@ -21,9 +21,8 @@ mod tiles;
 mod transform;
 mod weight;
 
-use pullback_core_graph::Fresh;
+use pullback_core_graph::{Fresh, spread};
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use self::pixels::Pixels;
 use self::tiles::Tiles;
@@ -191,7 +190,7 @@ fn each<A: Send>(parallel: bool, tasks: Vec<A>, work: impl Fn(A) + Send + Sync) 
 /// The same; whether all said yes.
 fn all<A: Send>(parallel: bool, tasks: Vec<A>, work: impl Fn(A) -> bool + Send + Sync) -> bool {
     if parallel && tasks.len() > 1 {
-        tasks.into_par_iter().with_max_len(1).map(work).reduce(|| true, |a, b| a & b)
+        !spread(tasks, |_, task| work(task)).contains(&false)
     } else {
         tasks.into_iter().fold(true, |all, task| all & work(task))
     }
