@@ -109,7 +109,7 @@ mod tests {
         let sums = spread((0..20usize).collect(), |_, n| {
             spread((0..n).collect(), |_, k| k).iter().sum::<usize>()
         });
-        assert_eq!(sums, (0..20).map(|n| n * n.saturating_sub(1) / 2).collect::<Vec<_>>());
+        assert_eq!(sums, (0..20usize).map(|n| n * n.saturating_sub(1) / 2).collect::<Vec<_>>());
     }
 
     #[test]
