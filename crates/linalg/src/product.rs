@@ -98,7 +98,7 @@ pub(super) fn subtract_product<T: Field>(
     if m == 0 || n == 0 || k == 0 {
         return;
     }
-    let whole = Panels { by_columns: true, parts: Vec::from([0..n]) };
+    let whole = Panels { by_columns: true, parts: std::iter::once(0..n).collect() };
     gemm_into((m, n, k), c, stride, a, b, Some(-T::ONE), whole, false);
 }
 

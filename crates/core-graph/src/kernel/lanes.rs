@@ -142,3 +142,22 @@ pub fn sums_of<T: Real, const K: usize, const S: usize>(
     }
     totals
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{sum_of, sums_of};
+
+    #[test]
+    fn several_sums_are_those_of_one_at_a_time() {
+        for n in [0, 1, 63, 64, 65, 4095, 4096, 4097, 10_000] {
+            let x: Vec<f64> = (0..n).map(|i| (0.7 * i as f64).sin()).collect();
+            // The shorter one counts.
+            let y: Vec<f64> = (0..n + 3).map(|i| (0.3 * i as f64).cos()).collect();
+            let [sum, product, ones] = sums_of([&x, &y], |[x, y]| [x, x * y, 1.0]);
+            let expected = [sum_of([&x], |[x]| x), sum_of([&x, &y], |[x, y]| x * y), n as f64];
+            for (a, b) in [sum, product, ones].into_iter().zip(expected) {
+                assert!((a - b).abs() <= 1e-12 * (1.0 + b.abs()), "{n}: {a} {b}");
+            }
+        }
+    }
+}
