@@ -58,14 +58,16 @@ const PANEL: usize = 1 << 19;
 const PANELS: usize = 16;
 /// Rows or columns of a panel are a multiple of this: whole registers.
 const STEP: usize = 16;
+/// Rows for each column from which on panels are of rows: `gemm` packs the other factor once for each panel, which must be little.
+const TALL: usize = 16;
 
-/// A product in parts that threads share: panels of columns, of rows where there are too few columns. A fixed function of the sizes, as how far
+/// A product in parts that threads share: panels of columns, of rows where there are far more of these. A fixed function of the sizes, as how far
 /// `gemm` sums before it rounds to memory depends on the size that it sees.
 ///
 /// `gemm`'s own threads meet after each block that they pack; by panels a product by a transposed matrix of 1024 columns takes 3.8 ms in place of 4.6.
 fn panels((m, n, k): (usize, usize, usize)) -> Panels {
     let count = (m.saturating_mul(n).saturating_mul(k) / PANEL).clamp(1, PANELS);
-    let by_columns = n >= 4 * STEP || n >= m;
+    let by_columns = m / TALL < n;
     let length = if by_columns { n } else { m };
     let step = length.div_ceil(count).next_multiple_of(STEP);
     let parts = (0..length).step_by(step).map(|first| first..(first + step).min(length));

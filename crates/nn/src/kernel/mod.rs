@@ -2,7 +2,7 @@
 //!
 //! They know nothing of tensors or graphs: sizes come in a small shape value, arrays as slices in NCHW order (row-major
 //! within each plane), `f32` or `f64`. Every kernel that is linear has its exact transpose beside it. All use the
-//! threads of the current rayon pool and give the same bits for any number of them.
+//! calling thread and others of its rayon pool, and give the same bits for any number of them.
 
 pub(crate) mod attention;
 pub mod bias;
