@@ -16,13 +16,14 @@ use anyhow::Result;
 use benches::output::{Options, Output, explain};
 use benches::peer::{Case, Peer};
 use benches::row::Row;
-use benches::timing::{median, quartiles, repetitions_for, seconds_per_repetition, side_by_side};
+use benches::timing::{quartiles, quiet, repetitions_for, seconds_per_repetition, side_by_side};
 use candle_core::{DType, Tensor};
 use clap::Parser;
 use convolution::{Convolution, Phase, ceiling, convolutions};
 use model::Model;
 use pullback_core_graph::tensor::to_f64;
 use serde_json::Value;
+use std::time::Duration;
 
 /// By how much `f32` results may differ from PyTorch's, relative to the largest number of the same work.
 const DIFFERENCE: f64 = 1e-5;
@@ -34,9 +35,50 @@ const BEYOND: f64 = 1e-3;
 /// So many times the rounds decide what the first ones leave open.
 const MORE: usize = 3;
 
-/// Is the limit among the middle half of the rounds' ratios?
-fn undecided([low, high]: [f64; 2], limit: f64) -> bool {
-    low <= limit && limit <= high
+/// So long after one of these the next begins, so that they do not all lie in the same phase of the machine.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Rounds of two works in turns.
+struct Rounds {
+    ours: Vec<f64>,
+    theirs: Vec<f64>,
+}
+
+impl Rounds {
+    /// `count` rounds of a turn of each, and more if some of them are on one side of the limit of ours / theirs and some on the other.
+    fn run(
+        count: usize,
+        limit: f64,
+        pause: Duration,
+        mut ours: impl FnMut() -> Result<f64>,
+        mut theirs: impl FnMut() -> Result<f64>,
+    ) -> Result<Self> {
+        let mut rounds = Self { ours: Vec::new(), theirs: Vec::new() };
+        for k in 0..MORE * count {
+            if k >= count {
+                if k == count && !rounds.undecided(limit) {
+                    break;
+                }
+                std::thread::sleep(pause);
+            }
+            rounds.ours.push(ours()?);
+            rounds.theirs.push(theirs()?);
+        }
+        Ok(rounds)
+    }
+
+    fn undecided(&self, limit: f64) -> bool {
+        let met = |(a, b): (&f64, &f64)| a / b <= limit;
+        let met = self.ours.iter().zip(&self.theirs).filter(|&pair| met(pair)).count();
+        0 < met && met < self.ours.len()
+    }
+
+    /// A row with the target.
+    fn row(&self, name: &str, system: &str, limit: f64) -> Row {
+        let row = Row::new(name, "ms", quiet(&self.ours) * 1e3);
+        let row = row.spread(Some(quartiles(&self.ours, &self.theirs)));
+        row.against(system, quiet(&self.theirs) * 1e3).ratio_at_most(limit)
+    }
 }
 
 struct Bench {
@@ -45,6 +87,7 @@ struct Bench {
     peer: Option<Peer>,
     rounds: usize,
     seconds: f64,
+    pause: Duration,
     /// The largest difference from the peer's numbers so far, relative to the largest number of the same work.
     difference: f64,
     compared: usize,
@@ -57,12 +100,22 @@ fn main() -> Result<()> {
         return memory::report(size);
     }
     let options = Options::parse();
-    let (rounds, seconds) = if options.quick { (3, 0.02) } else { (9, 0.2) };
+    let (rounds, seconds, pause) =
+        if options.quick { (3, 0.02, Duration::ZERO) } else { (9, 0.2, PAUSE) };
     let (output, peer) = (Output::new(&options)?, Peer::start(2)?);
     let size = if options.quick { [45, 35] } else { [180, 140] };
     let times = if options.quick { 5 } else { 40 };
-    let mut bench =
-        Bench { options, output, peer, rounds, seconds, difference: 0.0, compared: 0, beyond: 0.0 };
+    let mut bench = Bench {
+        options,
+        output,
+        peer,
+        rounds,
+        seconds,
+        pause,
+        difference: 0.0,
+        compared: 0,
+        beyond: 0.0,
+    };
     let ceiling =
         if bench.options.wants("matrix product") { bench.ceilings(times)? } else { f64::NAN };
     for case in convolutions() {
@@ -160,18 +213,20 @@ impl Bench {
         }
         self.compared += 1;
         let mut run = run;
-        let mut timed =
-            |rounds| side_by_side(rounds, self.seconds, &mut run, Some((&mut *peer, &loaded)));
-        let mut t = timed(self.rounds)?;
-        if t.spread.is_some_and(|spread| undecided(spread, limit)) {
-            t = timed(MORE * self.rounds)?;
-        }
-        let row = Row::new(name, "ms", t.ours * 1e3).spread(t.spread);
-        self.output.push(match t.peer {
-            Some(theirs) => row.against(loaded.system, theirs * 1e3).ratio_at_most(limit),
-            None => row,
-        })?;
-        Ok(t.ours)
+        let repetitions = repetitions_for(self.seconds, &mut run)?;
+        // The first run compiles and warms up, the second one is long enough to count on.
+        peer.run(&loaded, 1)?;
+        let each = peer.run(&loaded, 3)?.seconds_per_repetition;
+        let their_repetitions = ((self.seconds / each.max(1e-9)) as usize).clamp(1, 1 << 24);
+        let rounds = Rounds::run(
+            self.rounds,
+            limit,
+            self.pause,
+            || seconds_per_repetition(repetitions, &mut run),
+            || Ok(peer.run(&loaded, their_repetitions)?.seconds_per_repetition),
+        )?;
+        self.output.push(rounds.row(name, &loaded.system, limit))?;
+        Ok(quiet(&rounds.ours))
     }
 
     /// A row with the largest difference from PyTorch since the last one.
@@ -222,24 +277,16 @@ impl Bench {
     ) -> Result<f64> {
         let repetitions = repetitions_for(self.seconds, &mut ours)?;
         let theirs = repetitions_for(self.seconds, &mut candle)?;
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        let mut rounds = if theirs > 1 { self.rounds } else { self.rounds.div_ceil(3) };
-        for more in [1, MORE] {
-            rounds *= more;
-            while a.len() < rounds {
-                a.push(seconds_per_repetition(repetitions, &mut ours)?);
-                b.push(seconds_per_repetition(theirs, &mut candle)?);
-            }
-            if !undecided(quartiles(&a, &b), limit) {
-                break;
-            }
-        }
-        let spread = quartiles(&a, &b);
-        let (a, b) = (median(a), median(b));
-        let row =
-            Row::new(name, "ms", a * 1e3).against("candle 0.11", b * 1e3).spread(Some(spread));
-        self.output.push(row.ratio_at_most(limit))?;
-        Ok(a)
+        let count = if theirs > 1 { self.rounds } else { self.rounds.div_ceil(3) };
+        let rounds = Rounds::run(
+            count,
+            limit,
+            self.pause,
+            || seconds_per_repetition(repetitions, &mut ours),
+            || seconds_per_repetition(theirs, &mut candle),
+        )?;
+        self.output.push(rounds.row(name, "candle 0.11", limit))?;
+        Ok(quiet(&rounds.ours))
     }
 
     /// A training step of the model whose name starts with `kind`: its name and our seconds, unless it is left out.
@@ -271,7 +318,7 @@ impl Bench {
             times.push(seconds_per_repetition(repetitions, || peer.step())?);
         }
         let row = Row::new(format!("{name} (candle)"), "ms", ours * 1e3);
-        self.output.push(row.against("candle-nn 0.11", median(times) * 1e3))
+        self.output.push(row.against("candle-nn 0.11", quiet(&times) * 1e3))
     }
 
     /// The most memory that three steps take, in a process of their own, beyond what it has before the network is made.
