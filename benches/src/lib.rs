@@ -4,6 +4,7 @@
 //! run them in release mode and print their rows.
 
 pub mod bench;
+pub mod numbers;
 pub mod output;
 pub mod peer;
 pub mod row;

@@ -3,6 +3,7 @@
 //! `benches/peers/server.py` is a process that lives as long as the bench, so that ours and theirs can run in turns. Both
 //! sides speak one JSON object a line; the protocol stands in the server's own comment.
 
+pub use crate::numbers::{fill, noise};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
@@ -13,6 +14,9 @@ use std::time::Duration;
 
 /// The Python with the peers installed; `cargo xtask bench --peers` sets it.
 pub const PYTHON_VARIABLE: &str = "PULLBACK_PEER_PYTHON";
+
+/// The program of `benches/candle`.
+const CANDLE: &str = if cfg!(windows) { "candle_peer.exe" } else { "candle_peer" };
 
 /// A running peer server.
 pub struct Peer {
@@ -53,6 +57,18 @@ impl Peer {
         let mut command = Command::new(std::path::absolute(&python)?);
         command.arg(&server).args(["--threads", &threads.to_string()]).current_dir(&folder);
         Self::spawn(command, Duration::from_secs(300)).map(Some)
+    }
+
+    /// Starts the peer that is candle as it builds itself (`benches/candle`), which lies beside the running program.
+    ///
+    /// # Errors
+    /// When it was not built, does not start or does not greet.
+    pub fn candle() -> Result<Self> {
+        let program = std::env::current_exe()?.with_file_name(CANDLE);
+        if !program.exists() {
+            bail!("{} is missing: cargo build --release -p candle-peer", program.display());
+        }
+        Self::spawn(Command::new(program), Duration::from_secs(300))
     }
 
     fn spawn(mut command: Command, timeout: Duration) -> Result<Self> {
@@ -146,26 +162,6 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Deterministic inputs that both sides can make: element i is `scale`·sin(0.7·i + 1.3·`stream`), i counted in row-major
-/// order. `stream` tells the tensors of a case apart.
-pub fn fill(stream: usize, count: usize, scale: f64) -> Vec<f64> {
-    (0..count).map(|i| scale * (0.7 * i as f64 + 1.3 * stream as f64).sin()).collect()
-}
-
-/// Deterministic numbers without structure, uniform in ±`scale`: the bits of a hash of the element's index (the 32-bit mixer `lowbias32` of
-/// C. Wellons' hash prospector). Matrices of [`fill`] have rank 2; these are what a network's weights should be.
-pub fn noise(stream: usize, count: usize, scale: f64) -> Vec<f64> {
-    (0..count)
-        .map(|i| {
-            let mut x = (i as u32).wrapping_add((stream as u32).wrapping_mul(0x9e37_79b9));
-            x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
-            x = (x ^ (x >> 15)).wrapping_mul(0x846c_a68b);
-            x ^= x >> 16;
-            scale * (f64::from(x) / f64::from(1u32 << 31) - 1.0)
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -86,6 +86,10 @@ fn measure(kind: &str, common: &Common) -> Result<Vec<RowOfCrate>> {
         let file = folder.join(format!("{binary}.jsonl"));
         // Rows of an earlier run must not pass for this one's.
         fs::write(&file, "").with_context(|| format!("cannot write {}", file.display()))?;
+        if binary == "bench_nn" {
+            // By itself, so that candle has the features that it chooses; the bench finds it beside its own program.
+            shell::run(&mut shell::cargo(["build", "--release", "-p", "candle-peer"]))?;
+        }
         let mut command =
             shell::cargo(["run", "--release", "-p", "benches", "--bin", &binary, "--", "--rows"]);
         command.arg(&file);

@@ -1,6 +1,6 @@
 //! The documentation of the crates, with `$…$` and `$$…$$` rendered by a KaTeX that lies beside the pages.
 
-use crate::{data, shell};
+use crate::{data, shell, tidy};
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
 use std::fs;
@@ -84,7 +84,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// The pages of the crates, without those of the tools.
 pub(crate) fn build(variables: &[(&str, &OsStr)]) -> Result<()> {
     let mut cargo = shell::cargo(["doc", "--workspace", "--no-deps"]);
-    cargo.args(["--exclude", "xtask", "--exclude", "benches", "--exclude", "examples"]);
+    for tool in tidy::TOOLS {
+        cargo.args(["--exclude", tool]);
+    }
     shell::run(cargo.envs(variables.iter().copied()))
 }
 

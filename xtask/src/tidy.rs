@@ -7,6 +7,7 @@ mod workspace;
 use crate::{metadata, shell};
 use anyhow::{Context, Result, bail};
 use std::fmt;
+pub(crate) use workspace::TOOLS;
 
 /// A broken rule and where.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! `cargo xtask bench nn`: convolutions, the parts between them, and whole training steps, against PyTorch and candle; the share of the
 //! machine's matrix product that the convolutions reach; the memory of a step.
 
+#[path = "../../candle/src/convolution.rs"]
+mod candle_convolution;
 #[path = "bench_nn/candle_model.rs"]
 mod candle_model;
 #[path = "bench_nn/convolution.rs"]
@@ -13,6 +15,7 @@ mod model;
 mod parts;
 
 use anyhow::Result;
+use benches::numbers;
 use benches::output::{Options, Output, explain};
 use benches::peer::{Case, Peer};
 use benches::row::Row;
@@ -31,6 +34,9 @@ const DIFFERENCE: f64 = 1e-5;
 /// The share of a gradient's `f32` numbers that may differ by more than that: rectifiers and maxima have kinks, and an input within a
 /// rounding of one can be on its other side.
 const BEYOND: f64 = 1e-3;
+
+/// What our convolutions may take of candle's time.
+const CANDLE: f64 = 0.5;
 
 /// So many times the rounds decide what the first ones leave open.
 const MORE: usize = 3;
@@ -73,11 +79,15 @@ impl Rounds {
         0 < met && met < self.ours.len()
     }
 
-    /// A row with the target.
-    fn row(&self, name: &str, system: &str, limit: f64) -> Row {
+    /// A row, with the target if there is one.
+    fn row(&self, name: &str, system: &str, limit: Option<f64>) -> Row {
         let row = Row::new(name, "ms", quiet(&self.ours) * 1e3);
         let row = row.spread(Some(quartiles(&self.ours, &self.theirs)));
-        row.against(system, quiet(&self.theirs) * 1e3).ratio_at_most(limit)
+        let row = row.against(system, quiet(&self.theirs) * 1e3);
+        match limit {
+            Some(limit) => row.ratio_at_most(limit),
+            None => row,
+        }
     }
 }
 
@@ -85,6 +95,7 @@ struct Bench {
     options: Options,
     output: Output,
     peer: Option<Peer>,
+    candle: Peer,
     rounds: usize,
     seconds: f64,
     pause: Duration,
@@ -102,13 +113,14 @@ fn main() -> Result<()> {
     let options = Options::parse();
     let (rounds, seconds, pause) =
         if options.quick { (3, 0.02, Duration::ZERO) } else { (9, 0.2, PAUSE) };
-    let (output, peer) = (Output::new(&options)?, Peer::start(2)?);
+    let (output, peer, candle) = (Output::new(&options)?, Peer::start(2)?, Peer::candle()?);
     let size = if options.quick { [45, 35] } else { [180, 140] };
     let times = if options.quick { 5 } else { 40 };
     let mut bench = Bench {
         options,
         output,
         peer,
+        candle,
         rounds,
         seconds,
         pause,
@@ -225,7 +237,7 @@ impl Bench {
             || seconds_per_repetition(repetitions, &mut run),
             || Ok(peer.run(&loaded, their_repetitions)?.seconds_per_repetition),
         )?;
-        self.output.push(rounds.row(name, &loaded.system, limit))?;
+        self.output.push(rounds.row(name, &loaded.system, Some(limit)))?;
         Ok(quiet(&rounds.ours))
     }
 
@@ -251,14 +263,11 @@ impl Bench {
             let values = || Ok(Values { exact: run()?, rounded: None });
             let first =
                 self.against_torch(&name, "nn_convolution", parameters, 0.8, run, values)?;
-            let candle = case.candle()?;
-            let name_of_candle = format!("{name} (candle)");
-            let second = self.against_candle(
-                &name_of_candle,
-                0.5,
-                || run().map(|_| ()),
-                || candle.run(phase),
-            )?;
+            // y, or the weights' gradient, of which candle's program tells the first number.
+            let compared = if phase == Phase::Forward { 0 } else { 2 };
+            let expected = to_f64(&run()?[compared])?;
+            let second = self
+                .against_candle(&name, case.parameters(phase), &expected, || run().map(|_| ()))?;
             // Winograd's method multiplies less than the count says, so that it can exceed 1.
             let share = case.flops(phase) / first.min(second) * 1e-9 / ceiling;
             let name = format!("{name}: direct method's operations per second over the product's");
@@ -267,26 +276,38 @@ impl Bench {
         Ok(())
     }
 
-    /// In turns with candle; a third of the rounds where one of candle's repetitions takes a turn.
+    /// In turns with candle: as it builds itself, in a process of its own, and in this process, where our crates turn on the AVX-512 path of its
+    /// matrix product. A third of the rounds where one of candle's repetitions takes a turn. The first of `expected` is what candle must result in.
     fn against_candle(
         &mut self,
         name: &str,
-        limit: f64,
+        sizes: Value,
+        expected: &[f64],
         mut ours: impl FnMut() -> Result<()>,
-        mut candle: impl FnMut() -> Result<()>,
     ) -> Result<f64> {
         let repetitions = repetitions_for(self.seconds, &mut ours)?;
-        let theirs = repetitions_for(self.seconds, &mut candle)?;
-        let count = if theirs > 1 { self.rounds } else { self.rounds.div_ceil(3) };
-        let rounds = Rounds::run(
-            count,
-            limit,
-            self.pause,
-            || seconds_per_repetition(repetitions, &mut ours),
-            || seconds_per_repetition(theirs, &mut candle),
-        )?;
-        self.output.push(rounds.row(name, "candle 0.11", limit))?;
-        Ok(quiet(&rounds.ours))
+        let mut ours = || seconds_per_repetition(repetitions, &mut ours);
+        let rounds = self.rounds;
+        let count = |theirs: usize| if theirs > 1 { rounds } else { rounds.div_ceil(3) };
+        let peer = &mut self.candle;
+        let loaded = peer.load("candle/convolution", sizes.clone())?;
+        let theirs = peer.run(&loaded, 1)?.check;
+        let largest = expected.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        let difference = (theirs - expected[0]).abs() / largest;
+        anyhow::ensure!(difference <= DIFFERENCE, "{name}: {theirs} in candle, {}", expected[0]);
+        let each = peer.run(&loaded, 1)?.seconds_per_repetition;
+        let theirs = ((self.seconds / each.max(1e-9)) as usize).clamp(1, 1 << 24);
+        let turn = || Ok(peer.run(&loaded, theirs)?.seconds_per_repetition);
+        let alone = Rounds::run(count(theirs), CANDLE, self.pause, &mut ours, turn)?;
+        let row = alone.row(&format!("{name} (candle)"), &loaded.system, Some(CANDLE));
+        self.output.push(row)?;
+        let candle = candle_convolution::Convolution::new(&sizes)?;
+        let theirs = repetitions_for(self.seconds, || candle.run().map(|_| ()))?;
+        let turn = || seconds_per_repetition(theirs, || candle.run().map(|_| ()));
+        let beside = Rounds::run(count(theirs), f64::INFINITY, self.pause, &mut ours, turn)?;
+        let name = format!("{name} (candle with our AVX-512 product)");
+        self.output.push(beside.row(&name, "candle 0.11", None))?;
+        Ok(quiet(&alone.ours).min(quiet(&beside.ours)))
     }
 
     /// A training step of the model whose name starts with `kind`: its name and our seconds, unless it is left out.

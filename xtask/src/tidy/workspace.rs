@@ -18,7 +18,7 @@ const MAY_USE: [(&str, &[&str]); 9] = [
 ];
 
 /// Packages that use everything and that nothing uses; they are not published.
-const TOOLS: [&str; 3] = ["examples", "benches", "xtask"];
+pub(crate) const TOOLS: [&str; 4] = ["examples", "benches", "candle-peer", "xtask"];
 
 pub(super) fn check(packages: &[Package]) -> Vec<Finding> {
     let mut findings = Vec::new();

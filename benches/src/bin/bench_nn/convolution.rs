@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use benches::peer::{fill, noise};
-use candle_core::{DType, Device, Tensor, Var as CandleVar};
+use candle_core::{DType, Device, Tensor};
 use pullback_core_graph::Graph;
 use pullback_nn::ops::{Conv2dOptions, conv2d_fused};
 use serde_json::{Value, json};
@@ -110,13 +110,6 @@ impl Convolution {
         let options = Conv2dOptions { padding, groups: self.groups, ..Default::default() };
         Ok(Ours { x, w, b, dy, options })
     }
-
-    pub(crate) fn candle(&self) -> Result<Candle> {
-        let [x, w, b, dy] = self.tensors()?;
-        let leaves =
-            [CandleVar::from_tensor(&x)?, CandleVar::from_tensor(&w)?, CandleVar::from_tensor(&b)?];
-        Ok(Candle { plain: [x, w, b], leaves, dy, padding: self.kernel / 2, groups: self.groups })
-    }
 }
 
 /// Through the graph, as a layer would.
@@ -143,31 +136,6 @@ impl Ours {
             out.extend(graph.pull(&[(y, self.dy.clone())], &[x, w, b])?.into_iter().flatten());
         }
         Ok(out)
-    }
-}
-
-/// On candle's tape, or without it.
-pub(crate) struct Candle {
-    plain: [Tensor; 3],
-    leaves: [CandleVar; 3],
-    dy: Tensor,
-    padding: usize,
-    groups: usize,
-}
-
-impl Candle {
-    pub(crate) fn run(&self, phase: Phase) -> Result<()> {
-        let [x, w, b] = match phase {
-            Phase::Forward => self.plain.each_ref(),
-            Phase::Both => self.leaves.each_ref().map(CandleVar::as_tensor),
-        };
-        let y = x.conv2d(w, self.padding, 1, 1, self.groups)?;
-        let y = y.broadcast_add(&b.reshape((1, b.elem_count(), 1, 1))?)?;
-        if phase == Phase::Both {
-            let gradient = (y * &self.dy)?.sum_all()?.backward()?;
-            anyhow::ensure!(gradient.get(w).is_some());
-        }
-        Ok(())
     }
 }
 
