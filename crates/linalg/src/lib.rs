@@ -36,6 +36,6 @@ pub use lu::{inverse, lu, lu_solve, slogdet, solve};
 pub use product::{View, matmul};
 pub use qr::qr;
 pub use real::Real;
-pub use spread::spread;
+pub use spread::{alone, is_helper, spread};
 pub use svd::svd;
 pub use triangular::{Triangle, solve_triangular};

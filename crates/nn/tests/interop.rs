@@ -15,6 +15,7 @@ use candle_nn::{Module, ModuleT, Optimizer, VarBuilder, VarMap};
 use common::values;
 use pullback_core_graph::Graph;
 use pullback_core_graph::candle::{self, DType, Device, Tensor};
+use pullback_nn::arithmetic::Window;
 use pullback_nn::interop::{CandleLayer, CandleParameters, load_safetensors, load_var_builder};
 use pullback_nn::layer::*;
 use pullback_nn::{Activation, Error, Initialization, Layer, Parameters};
@@ -116,6 +117,61 @@ fn pairs() -> Vec<Pair> {
             },
             |p| Ok(Box::new(Lstm::new(&mut p.root(), 3, 4)?)),
             tensor(8, &[2, 5, 3]),
+        ),
+        (
+            "conv1d",
+            |vb, x| {
+                let config = candle_nn::Conv1dConfig {
+                    padding: 2,
+                    dilation: 2,
+                    groups: 2,
+                    ..Default::default()
+                };
+                candle_nn::conv1d(4, 6, 3, config, vb)?.forward(x)
+            },
+            |p| {
+                let window = Window::new(3).padding(2).dilation(2);
+                let spec = Conv1dSpec { window, groups: 2, ..Conv1dSpec::same(4, 6, 3) };
+                Ok(Box::new(Conv1d::new(&mut p.root(), spec)?))
+            },
+            tensor(9, &[2, 4, 7]),
+        ),
+        (
+            "conv_transpose1d",
+            |vb, x| {
+                let config = candle_nn::ConvTranspose1dConfig {
+                    padding: 1,
+                    stride: 2,
+                    ..Default::default()
+                };
+                candle_nn::conv_transpose1d(2, 3, 4, config, vb)?.forward(x)
+            },
+            |p| {
+                let window = Window::new(4).stride(2).padding(1);
+                let spec = ConvTranspose1dSpec {
+                    inputs: 2,
+                    outputs: 3,
+                    window,
+                    output_padding: 0,
+                    groups: 1,
+                    bias: true,
+                    initialization: ZERO,
+                };
+                Ok(Box::new(ConvTranspose1d::new(&mut p.root(), spec)?))
+            },
+            tensor(10, &[2, 2, 5]),
+        ),
+        (
+            "rms_norm",
+            |vb, x| candle_nn::rms_norm(5, 1e-5, vb)?.forward(x),
+            |p| Ok(Box::new(RmsNorm::with_epsilon(&mut p.root(), &[5], 1e-5)?)),
+            tensor(11, &[3, 5]),
+        ),
+        (
+            "prelu",
+            |vb, x| candle_nn::prelu(Some(3), vb)?.forward(x),
+            |p| Ok(Box::new(Prelu::new(&mut p.root(), 3)?)),
+            tensor(12, &[2, 3, 4]),
         ),
         (
             "embedding",

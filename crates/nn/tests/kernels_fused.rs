@@ -106,6 +106,25 @@ fn normalizations() {
         &|p, x| layer.forward(p, x[0]),
         &|p, x| (unit_rms(x[0], &[-1], 1e-6)? * p.get("weight")?).ok(),
     );
+    // Rows that are so long that sums over them are made by columns.
+    let mut p = empty();
+    let layer = LayerNorm::new(&mut p.root(), &[5, 1001]).unwrap();
+    same(
+        "layer norm of long rows",
+        &filled(p),
+        &[tensor(5, &[150, 5, 1001])],
+        &|p, x| layer.forward(p, x[0]),
+        &|p, x| affine(p, standardize(x[0], &[-1, -2], 1e-5)?.value, &[5, 1001]),
+    );
+    let mut p = empty();
+    let layer = RmsNorm::new(&mut p.root(), &[4099]).unwrap();
+    same(
+        "RMS norm of long rows",
+        &filled(p),
+        &[tensor(6, &[67, 4099])],
+        &|p, x| layer.forward(p, x[0]),
+        &|p, x| (unit_rms(x[0], &[-1], 1e-6)? * p.get("weight")?).ok(),
+    );
     let mut p = empty();
     let layer = BatchNorm2d::new(&mut p.root(), 6, BatchNormSpec::default()).unwrap();
     same(
@@ -195,9 +214,9 @@ fn a_far_score_is_a_score_and_an_overflow_an_error() {
 #[test]
 fn recurrent_cells_over_a_sequence() {
     let (mut p, mut same_names) = (empty(), empty());
-    let gru = Gru::new(&mut p.root(), 3, 5).unwrap();
-    let cell = GruCell::new(&mut same_names.root(), 3, 5).unwrap();
-    let inputs = [tensor(1, &[37, 6, 3]), tensor(2, &[37, 5])];
+    let gru = Gru::new(&mut p.root(), 3, 20).unwrap();
+    let cell = GruCell::new(&mut same_names.root(), 3, 20).unwrap();
+    let inputs = [tensor(1, &[37, 6, 3]), tensor(2, &[37, 20])];
     same(
         "gru",
         &filled(p),
@@ -215,9 +234,9 @@ fn recurrent_cells_over_a_sequence() {
         },
     );
     let (mut p, mut same_names) = (empty(), empty());
-    let lstm = Lstm::new(&mut p.root(), 3, 5).unwrap();
-    let cell = LstmCell::new(&mut same_names.root(), 3, 5).unwrap();
-    let inputs = [tensor(1, &[37, 6, 3]), tensor(2, &[37, 5]), tensor(3, &[37, 5])];
+    let lstm = Lstm::new(&mut p.root(), 3, 20).unwrap();
+    let cell = LstmCell::new(&mut same_names.root(), 3, 20).unwrap();
+    let inputs = [tensor(1, &[37, 6, 3]), tensor(2, &[37, 20]), tensor(3, &[37, 20])];
     same(
         "lstm",
         &filled(p.clone()),

@@ -119,7 +119,7 @@ fn laws_hold_in_f64() {
 #[test]
 fn laws_hold_in_f32() {
     for (name, function, inputs) in cases() {
-        let tolerances = Tolerances { step: 1e-2, slope: 1.0, ..Tolerances::single() };
+        let tolerances = Tolerances { step: 3e-2, slope: 1.5, ..Tolerances::single() };
         let inputs: Vec<Tensor> = inputs.iter().map(|t| t.to_dtype(DType::F32).unwrap()).collect();
         laws(&function, &inputs, &tolerances).unwrap_or_else(|e| panic!("{name}: {e}"));
         second_order(&function, &inputs, &tolerances)

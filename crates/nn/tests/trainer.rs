@@ -46,7 +46,8 @@ fn child() {
 #[test]
 fn a_killed_run_is_the_undisturbed_run() {
     let killed = kill(12, 1, "killed", process);
-    assert_eq!((killed.kills, killed.different), (12, 0));
+    assert_eq!((killed.kills, killed.different, killed.crashed), (12, 0, 0));
+    assert!(killed.finished > 0);
     assert!(killed.places > 3, "only {} different places", killed.places);
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Module, Tensor, TensorId, Var};
 
+use pullback_linalg::{alone, is_helper};
+
 use super::located;
 use crate::primitive::check_directions;
 use crate::tensor::{ensure_finite, from_vec, is_real, to_f64};
@@ -246,6 +248,8 @@ impl Run {
     /// Runs `f` on the caller's stack, or on a stack of its own.
     fn on_stack<R: Send>(&self, node: &str, f: impl FnOnce() -> R + Send) -> Result<R> {
         let Some(bytes) = self.stack else { return Ok(f()) };
+        let helper = is_helper();
+        let f = move || if helper { alone(f) } else { f() };
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().stack_size(bytes).spawn_scoped(scope, f);
             let thread = thread.map_err(|e| Error::external(node, e))?;

@@ -2,10 +2,13 @@
 //!
 //! A closure that applies a closure recurses in Rust, by about 2 kB of stack a level and what the user's code takes. Every so many
 //! levels the work moves to a thread with a fresh stack, so that no depth overflows one: 10⁵ levels take some 800 threads, which
-//! wait for one another. (On such a thread, rayon's work goes to its global pool.)
+//! wait for one another. (On such a thread, rayon's work goes to its global pool; of [`spread`](crate::spread) there is none if a pool's thread waits for it,
+//! as all of a pool's threads could.)
 
 use std::cell::Cell;
 use std::thread;
+
+use pullback_linalg::{alone, is_helper};
 
 use crate::{Error, Result};
 
@@ -39,6 +42,8 @@ pub(super) fn deeper<R: Send>(node: &str, f: impl FnOnce() -> Result<R> + Send) 
         let _level = Deeper::enter();
         return f();
     }
+    let helper = is_helper();
+    let f = move || if helper { alone(f) } else { f() };
     thread::scope(|scope| {
         let spawned = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, f);
         let handle = spawned.map_err(|e| Error::external(node, e))?;

@@ -158,7 +158,7 @@ fn stretched<R: Bits + Send>(
     a: &[usize],
     b: &[usize],
     out: &[usize],
-    fill: impl Fn(&mut Unwritten<'_, R>, Row) -> (Written, bool) + Sync,
+    fill: impl for<'x> Fn(&mut Unwritten<'x, R>, Row) -> (Written<'x>, bool) + Sync,
 ) -> Seen<R> {
     /// Elements of a chunk.
     const CHUNK: usize = 1 << 14;

@@ -11,7 +11,7 @@ const SMALL: usize = 32;
 /// A vector of `n` elements whose chunk from element `start` on is filled by fill(start, chunk).
 fn chunks<R: Copy + Send>(
     n: usize,
-    fill: impl Fn(usize, &mut Unwritten<'_, R>) -> (Written, bool) + Sync,
+    fill: impl for<'x> Fn(usize, &mut Unwritten<'x, R>) -> (Written<'x>, bool) + Sync,
 ) -> Seen<R> {
     written(n, CHUNK, |i, out| fill(i * CHUNK, out)).into()
 }

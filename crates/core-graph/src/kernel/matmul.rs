@@ -19,11 +19,14 @@ pub(crate) fn batched<T: Real + pullback_linalg::Real>(
     let one = |(i, c): (usize, &mut [T]), threads| {
         pullback_linalg::matmul((m, n, k), view(a, i), view(b, i), c, threads)
     };
-    // Below this many multiplications the general routine stays on one thread: then the batch is shared out instead.
+    // Below this many multiplications the general routine stays on one thread, and it has so many panels at most: the batch is shared out instead. Which
+    // of the two is done changes no bit.
     const SHARED: usize = 48 * 48 * 256;
+    const PANELS: usize = 16;
     let pairs = (m * n).max(1);
-    if 1 < batch && m * n * k <= SHARED {
-        let together = (SHARED / (m * n * k).max(1)).max(1);
+    let work = m.saturating_mul(n).saturating_mul(k);
+    if 1 < batch && (work <= SHARED || PANELS <= batch) {
+        let together = (SHARED / work.max(1)).max(1);
         let done = spread(c.chunks_mut(together * pairs).collect(), |task, c| {
             let mut products = c.chunks_mut(pairs).enumerate();
             products.try_for_each(|(i, c)| one((task * together + i, c), false))

@@ -77,8 +77,8 @@ fn sum_step<T: Real>(x: &[T], outer: usize, r: usize, inner: usize) -> Vec<T> {
             out.iter_mut().zip(part).for_each(|(o, p)| *o += p);
         }
     } else if outer == 1 {
-        const WIDTH: usize = 64;
-        spread(out.chunks_mut(WIDTH).collect(), |c, out| columns(x, inner, c * WIDTH, out));
+        let width = (TASK / r).clamp(64, 1024);
+        spread(out.chunks_mut(width).collect(), |c, out| columns(x, inner, c * width, out));
     } else {
         let together = (TASK / (r * inner)).max(1);
         spread(out.chunks_mut(together * inner).collect(), |task, out| {

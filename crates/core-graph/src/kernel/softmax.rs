@@ -53,14 +53,14 @@ impl Softmax {
 
     /// The same for an axis that is not the last: `inner` columns side by side.
     #[inline(always)]
-    fn columns<T: Real + Elementary>(
+    fn columns<'x, T: Real + Elementary>(
         self,
         x: &[T],
         v: &[T],
         inner: usize,
         buffer: &mut Vec<T>,
-        out: &mut Unwritten<'_, T>,
-    ) -> (Written, bool) {
+        out: &mut Unwritten<'x, T>,
+    ) -> (Written<'x>, bool) {
         buffer.resize(x.len(), T::default());
         self.fill_columns(x, v, inner, buffer);
         let (x, y) = (&x[..out.len()], &buffer[..out.len()]);
@@ -147,11 +147,11 @@ fn largest<T: Real>(x: &[T]) -> T {
 }
 
 #[inline(always)]
-fn plain<T: Real + Elementary>(
+fn plain<'x, T: Real + Elementary>(
     x: &[T],
     buffer: &mut Vec<T>,
-    out: &mut Unwritten<'_, T>,
-) -> (Written, bool) {
+    out: &mut Unwritten<'x, T>,
+) -> (Written<'x>, bool) {
     let n = out.len();
     buffer.resize(n, T::default());
     let (x, terms) = (&x[..n], &mut buffer[..n]);
@@ -176,7 +176,7 @@ fn plain<T: Real + Elementary>(
 }
 
 #[inline(always)]
-fn log<T: Real + Elementary>(x: &[T], out: &mut Unwritten<'_, T>) -> (Written, bool) {
+fn log<'x, T: Real + Elementary>(x: &[T], out: &mut Unwritten<'x, T>) -> (Written<'x>, bool) {
     let x = &x[..out.len()];
     let top = largest(x);
     let total = sum_of(
@@ -192,7 +192,11 @@ fn log<T: Real + Elementary>(x: &[T], out: &mut Unwritten<'_, T>) -> (Written, b
 }
 
 #[inline(always)]
-fn plain_gradient<T: Real>(y: &[T], v: &[T], out: &mut Unwritten<'_, T>) -> (Written, bool) {
+fn plain_gradient<'x, T: Real>(
+    y: &[T],
+    v: &[T],
+    out: &mut Unwritten<'x, T>,
+) -> (Written<'x>, bool) {
     let n = out.len();
     let (y, v) = (&y[..n], &v[..n]);
     let dot = sum_of(
@@ -207,11 +211,11 @@ fn plain_gradient<T: Real>(y: &[T], v: &[T], out: &mut Unwritten<'_, T>) -> (Wri
 }
 
 #[inline(always)]
-fn log_gradient<T: Real + Elementary>(
+fn log_gradient<'x, T: Real + Elementary>(
     y: &[T],
     v: &[T],
-    out: &mut Unwritten<'_, T>,
-) -> (Written, bool) {
+    out: &mut Unwritten<'x, T>,
+) -> (Written<'x>, bool) {
     let n = out.len();
     let (y, v) = (&y[..n], &v[..n]);
     let total = sum_of(

@@ -1,5 +1,6 @@
 //! Vectors whose memory is written once: zeros first would cost a pass over memory of their own.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::memory::room_for;
@@ -17,13 +18,14 @@ const SHARED: usize = 1 << 16;
 pub(crate) fn written<T: Copy + Send, S: Send + Sync>(
     n: usize,
     chunk: usize,
-    write: impl Fn(usize, &mut Unwritten<'_, T>) -> (Written, S) + Sync,
+    write: impl for<'x> Fn(usize, &mut Unwritten<'x, T>) -> (Written<'x>, S) + Sync,
 ) -> (Vec<T>, Vec<S>) {
     let mut out: Vec<T> = room_for(n);
     let chunk = chunk.max(1);
     let fill = |i: usize, memory: &mut [MaybeUninit<T>]| {
-        let expected = Written { at: memory.as_ptr().addr(), len: memory.len() };
-        let (done, left) = write(i, &mut Unwritten(memory));
+        let mut memory = Unwritten(memory);
+        let expected = memory.whole();
+        let (done, left) = write(i, &mut memory);
         assert!(done == expected, "a chunk was swapped for another");
         left
     };
@@ -34,7 +36,8 @@ pub(crate) fn written<T: Copy + Send, S: Send + Sync>(
     };
     // SAFETY: the first n elements of the spare capacity, which `room_for` reserved, were cut into chunks without a gap, and
     // for each chunk `fill` saw a `Written` of its address and length; only `Unwritten` makes one, after it wrote every element of
-    // that memory, row by row or at once, and what is written stays written. So n elements are initialized.
+    // that memory, row by row or at once. It has the lifetime of the borrow, which `write` knows nothing of and cannot have kept another one of, so
+    // that it is of this memory while it is this vector's. `spread` gives one result for each task, or panics. So n elements are initialized.
     #[allow(unsafe_code)]
     unsafe {
         out.set_len(n);
@@ -74,11 +77,11 @@ pub fn in_rows<T: Real, S: Send + Sync>(
     count: usize,
     width: usize,
     start: impl Fn() -> S + Sync,
-    work: impl Fn(&mut S, usize, &mut Unwritten<'_, T>) -> (Written, bool) + Sync,
+    work: impl for<'x> Fn(&mut S, usize, &mut Unwritten<'x, T>) -> (Written<'x>, bool) + Sync,
 ) -> (Seen<T>, Vec<S>) {
     const TASK: usize = 1 << 15;
     let rows = (TASK / width.max(1)).max(1);
-    let fill = |task: usize, out: &mut Unwritten<'_, T>| {
+    let (values, left) = written(count * width, rows * width, |task, out| {
         let mut state = start();
         let (done, finite) = super::vectorized(
             #[inline(always)]
@@ -91,8 +94,7 @@ pub fn in_rows<T: Real, S: Send + Sync>(
             },
         );
         (done, (finite, state))
-    };
-    let (values, left) = written(count * width, rows * width, fill);
+    });
     let (finite, left) = left.into_iter().unzip();
     ((values, finite).into(), left)
 }
@@ -143,16 +145,22 @@ pub fn blocks_of<T: Copy + Default + Send, S: Send + Sync>(
 
 /// Memory that holds nothing yet.
 #[derive(Debug)]
-pub struct Unwritten<'a, T>(&'a mut [MaybeUninit<T>]);
+pub struct Unwritten<'x, T>(&'x mut [MaybeUninit<T>]);
 
-/// Tells that memory was filled, and which.
+/// Tells that memory was filled, and which: of the borrow `'x` and no other, so that none can be kept for the next.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct Written<'x> {
     at: usize,
     len: usize,
+    /// Neither a longer nor a shorter lifetime.
+    borrow: PhantomData<fn(&'x ()) -> &'x ()>,
 }
 
-impl<T: Copy> Unwritten<'_, T> {
+impl<'x, T: Copy> Unwritten<'x, T> {
+    fn whole(&self) -> Written<'x> {
+        Written { at: self.0.as_ptr().addr(), len: self.0.len(), borrow: PhantomData }
+    }
+
     /// How many elements.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -167,8 +175,8 @@ impl<T: Copy> Unwritten<'_, T> {
 
     /// f(i) for each element.
     #[inline(always)]
-    pub(crate) fn each(&mut self, mut f: impl FnMut(usize) -> T) -> Written {
-        let written = Written { at: self.0.as_ptr().addr(), len: self.0.len() };
+    pub(crate) fn each(&mut self, mut f: impl FnMut(usize) -> T) -> Written<'x> {
+        let written = self.whole();
         for (i, out) in self.0.iter_mut().enumerate() {
             out.write(f(i));
         }
@@ -177,7 +185,7 @@ impl<T: Copy> Unwritten<'_, T> {
 
     /// f(i) for each element, and whether all are finite.
     #[inline(always)]
-    pub fn seen(&mut self, mut f: impl FnMut(usize) -> T) -> (Written, bool)
+    pub fn seen(&mut self, mut f: impl FnMut(usize) -> T) -> (Written<'x>, bool)
     where
         T: Bits,
     {
@@ -198,13 +206,14 @@ impl<T: Copy> Unwritten<'_, T> {
     pub(crate) fn rows(
         &mut self,
         len: usize,
-        mut f: impl FnMut(usize, &mut Unwritten<'_, T>) -> (Written, bool),
-    ) -> (Written, bool) {
+        mut f: impl for<'y> FnMut(usize, &mut Unwritten<'y, T>) -> (Written<'y>, bool),
+    ) -> (Written<'x>, bool) {
         let mut finite = true;
-        let written = Written { at: self.0.as_ptr().addr(), len: self.0.len() };
+        let written = self.whole();
         for (i, row) in self.0.chunks_mut(len.max(1)).enumerate() {
-            let expected = Written { at: row.as_ptr().addr(), len: row.len() };
-            let (done, fine) = f(i, &mut Unwritten(row));
+            let mut row = Unwritten(row);
+            let expected = row.whole();
+            let (done, fine) = f(i, &mut row);
             assert!(done == expected, "a row was swapped for another");
             finite &= fine;
         }

@@ -75,8 +75,8 @@ fn the_two_triangles_carry_one_symmetric_matrix_together() {
 #[test]
 fn products_of_any_layout() {
     let small = [(1, 1, 1), (2, 3, 4), (7, 1, 5), (40, 33, 20), (1, 300, 1), (130, 70, 90)];
-    // In panels: of columns, of rows, more than there are threads, of one column only.
-    let long = [(150, 130, 333), (777, 300, 11), (2, 4099, 1300), (1300, 1700, 1)];
+    // In panels: of columns, of rows and columns, more than there are threads, of one column only.
+    let long = [(150, 130, 333), (1550, 300, 140), (2, 4099, 1300), (1300, 1700, 1)];
     for (m, k, n) in small.into_iter().chain(long) {
         let (a, b) = (Random(1).matrix(m, k), Random(2).matrix(k, n));
         let expected = &a * &b;

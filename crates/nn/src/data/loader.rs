@@ -43,7 +43,8 @@ pub struct Batch {
     pub epoch: u64,
     /// The place in the epoch, from 0.
     pub index: usize,
-    /// What the dataset and the map made: (inputs, labels) for [`Labelled`](super::Labelled).
+    /// What the dataset and the map made: (inputs, labels) for [`Labelled`](super::Labelled). Where the dataset's tensors are, mostly the CPU:
+    /// a task whose parameters are elsewhere moves them there.
     pub tensors: Vec<Tensor>,
 }
 

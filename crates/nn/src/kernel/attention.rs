@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use pullback_core_graph::linalg::View;
 use pullback_core_graph::tensor::Real;
-use pullback_core_graph::{Elementary, spread, sum_of, vectorized};
+use pullback_core_graph::{Elementary, sum_of, vectorized};
 
 use super::matrix::{self, Element, dense, transposed};
-use super::parallel::for_each_target;
+use super::parallel::{for_each_target, spread_products};
 
 /// Sizes of an attention.
 #[derive(Debug, Clone)]
@@ -92,6 +92,12 @@ impl Attention {
             })
     }
 
+    /// Of the two products of the forward pass.
+    fn multiplications(&self) -> usize {
+        let sizes = [self.batch, self.heads, self.targets, self.sources, self.width];
+        sizes.into_iter().fold(2, usize::saturating_mul)
+    }
+
     /// Puts −∞, whose exponential is 0, where a key is not seen; whether any is.
     fn hide<T: Real>(&self, head: (usize, usize), t: usize, scores: &mut [T]) -> bool {
         if !self.causal && self.seen.is_none() {
@@ -143,7 +149,8 @@ pub(crate) fn attend<T: Element>(
         }
         Ok((out, logs))
     };
-    let parts = spread((0..batch * blocks).collect(), |_, block| run(block));
+    let work = sizes.multiplications();
+    let parts = spread_products(work, (0..batch * blocks).collect(), |_, block| run(block));
     let parts = parts.into_iter().collect::<crate::Result<Vec<_>>>()?;
     let mut out = Vec::with_capacity(batch * targets * features);
     let mut logs = Vec::with_capacity(batch * targets * heads);
@@ -228,7 +235,8 @@ pub(crate) fn attend_gradient<T: Element>(
         }
         Ok([dq, dk, dv])
     };
-    let parts = spread((0..batch * heads).collect(), |_, head| run(head));
+    let work = sizes.multiplications().saturating_mul(2);
+    let parts = spread_products(work, (0..batch * heads).collect(), |_, head| run(head));
     let parts = parts.into_iter().collect::<crate::Result<Vec<[Vec<T>; 3]>>>()?;
     let joined = |which: &[usize], places: usize| {
         let wide = which.len() * features;

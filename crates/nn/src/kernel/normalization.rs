@@ -3,6 +3,8 @@
 //! Arrays are planes of `pixels` numbers. Sums over a plane are taken while it is in a fast cache; those of several planes meet in
 //! their order (variances by Chan, Golub and LeVeque 1983), so the bits do not depend on the threads.
 
+mod rows;
+
 use pullback_core_graph::tensor::Real;
 use pullback_core_graph::{Seen, Unwritten, Written, in_rows, spread, sum_of, sums_of, vectorized};
 
@@ -144,13 +146,13 @@ fn moments<T: Real>(x: &[T], centred: bool) -> (T, T) {
 
 /// y = (x − mean)·scale·weight + bias of one plane.
 #[inline(always)]
-fn standard<T: Real>(
+fn standard<'x, T: Real>(
     x: &[T],
     [mean, scale]: [T; 2],
     weight: Option<&[T]>,
     bias: Option<&[T]>,
-    y: &mut Unwritten<'_, T>,
-) -> (Written, bool) {
+    y: &mut Unwritten<'x, T>,
+) -> (Written<'x>, bool) {
     let n = y.len();
     let x = &x[..n];
     match (weight.map(|w| &w[..n]), bias.map(|b| &b[..n])) {
@@ -247,63 +249,9 @@ pub(crate) fn normalize_gradient<T: Real>(
     variance: &[T],
 ) -> NormalizationGradient<T> {
     match sizes.grouping {
-        Grouping::Planes => gradient_of_rows(sizes, x, weight, dy, mean, variance),
+        Grouping::Planes => rows::gradient(sizes, x, weight, dy, mean, variance),
         _ => gradient_of_planes(sizes, x, weight, dy, mean, variance),
     }
-}
-
-fn gradient_of_rows<T: Real>(
-    sizes: &Normalization,
-    x: &[T],
-    weight: Option<&[T]>,
-    dy: &[T],
-    mean: &[T],
-    variance: &[T],
-) -> NormalizationGradient<T> {
-    let (pixels, inverse) = (sizes.pixels, T::lit(1.0) / sizes.count::<T>());
-    let ones;
-    let weight = match weight {
-        Some(weight) => weight,
-        None => {
-            ones = vec![T::lit(1.0); pixels];
-            &ones
-        }
-    };
-    let zeros = || vec![T::default(); pixels];
-    let (dx, parts) = in_rows(
-        sizes.planes,
-        pixels,
-        || (zeros(), zeros()),
-        #[inline(always)]
-        |(dweight, dbias), row, dx| {
-            let n = dx.len();
-            let (x, dy) = (&x[row * pixels..][..n], &dy[row * pixels..][..n]);
-            let (mean, scale, w) = (mean[row], sizes.scale(variance[row]), &weight[..n]);
-            let (dweight, dbias) = (&mut dweight[..n], &mut dbias[..n]);
-            let [sum, product] = sums_of(
-                [dy, w, x],
-                #[inline(always)]
-                |[dy, w, x]| [dy * w, dy * w * ((x - mean) * scale)],
-            );
-            let (first, second) = (sum * inverse, product * inverse);
-            let first = if sizes.centred { first } else { T::default() };
-            dx.seen(
-                #[inline(always)]
-                |i| {
-                    let standard = (x[i] - mean) * scale;
-                    dweight[i] += dy[i] * standard;
-                    dbias[i] += dy[i];
-                    scale * (dy[i] * w[i] - first - standard * second)
-                },
-            )
-        },
-    );
-    let (mut dweight, mut dbias) = (zeros(), zeros());
-    for (w, b) in parts {
-        dweight.iter_mut().zip(w).for_each(|(sum, w)| *sum += w);
-        dbias.iter_mut().zip(b).for_each(|(sum, b)| *sum += b);
-    }
-    NormalizationGradient { dx, dweight, dbias }
 }
 
 fn gradient_of_planes<T: Real>(

@@ -1,4 +1,4 @@
-//! One way to spread independent planes over threads.
+//! Ways to spread independent planes and tasks over threads.
 
 use pullback_core_graph::spread;
 
@@ -6,6 +6,21 @@ use pullback_core_graph::spread;
 const SEQUENTIAL_ELEMENTS: usize = 1 << 15;
 /// Tasks of a thread, so that one that is late can leave some to others.
 const TASKS: usize = 8;
+
+/// Multiplications below which other threads are not worth being called: some ten microseconds.
+const SEQUENTIAL_PRODUCTS: usize = 1 << 18;
+
+/// [`spread`], on the calling thread alone if all tasks together take no more `multiplications` than it does in the time that others take to come.
+pub(super) fn spread_products<A: Send, R: Send + Sync>(
+    multiplications: usize,
+    tasks: Vec<A>,
+    work: impl Fn(usize, A) -> R + Sync,
+) -> Vec<R> {
+    if multiplications < SEQUENTIAL_PRODUCTS {
+        return tasks.into_iter().enumerate().map(|(i, task)| work(i, task)).collect();
+    }
+    spread(tasks, work)
+}
 
 /// Calls `work(index, target)` for each of `targets`, on several threads if `elements` in all are worth it.
 ///

@@ -4,9 +4,10 @@
 //! weights and one pass over the gates. The weights' gradient is one product at the end.
 
 use pullback_core_graph::linalg::View;
-use pullback_core_graph::{Elementary, spread, vectorized};
+use pullback_core_graph::{Elementary, vectorized};
 
 use super::matrix::{self, Element, dense, transposed};
+use super::parallel::spread_products;
 
 /// Which cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,33 +124,38 @@ pub(crate) fn forward<T: Element>(sizes: &Sequence, x: Inputs<'_, T>) -> crate::
     };
     let states = out.hidden.chunks_mut(TOGETHER * time * hidden);
     let tasks = states.zip(cells).zip(out.gates.chunks_mut(TOGETHER * time * saved)).collect();
-    let done = spread(tasks, |group, ((states, cells), kept)| -> crate::Result<()> {
-        let first = group * TOGETHER;
-        let rows = states.len() / (time * hidden);
-        let mut h = x.start[0][first * hidden..][..rows * hidden].to_vec();
-        let mut c =
-            x.start[1][..].get(first * hidden..).map_or(&[][..], |c| &c[..rows * memory]).to_vec();
-        let mut part = zeros(rows * gates);
-        for t in 0..time {
-            product((rows, gates, hidden), dense(&h, hidden), weight, &mut part, false)?;
-            for i in 0..rows {
-                let at = i * time + t;
-                let input = &x.input[((first + i) * time + t) * gates..][..gates];
-                let kept = &mut kept[at * saved..(at + 1) * saved];
-                let (h, part) = (&mut h[i * hidden..(i + 1) * hidden], &part[i * gates..][..gates]);
-                match cell {
-                    Cell::Gru => gru(input, part, x.bias, h, kept),
-                    Cell::Lstm => {
-                        let c = &mut c[i * hidden..(i + 1) * hidden];
-                        lstm(input, part, x.bias, h, c, kept);
-                        cells[at * hidden..(at + 1) * hidden].copy_from_slice(c);
+    let work = batch * time * gates * hidden;
+    let done =
+        spread_products(work, tasks, |group, ((states, cells), kept)| -> crate::Result<()> {
+            let first = group * TOGETHER;
+            let rows = states.len() / (time * hidden);
+            let mut h = x.start[0][first * hidden..][..rows * hidden].to_vec();
+            let mut c = x.start[1][..]
+                .get(first * hidden..)
+                .map_or(&[][..], |c| &c[..rows * memory])
+                .to_vec();
+            let mut part = zeros(rows * gates);
+            for t in 0..time {
+                product((rows, gates, hidden), dense(&h, hidden), weight, &mut part, false)?;
+                for i in 0..rows {
+                    let at = i * time + t;
+                    let input = &x.input[((first + i) * time + t) * gates..][..gates];
+                    let kept = &mut kept[at * saved..(at + 1) * saved];
+                    let (h, part) =
+                        (&mut h[i * hidden..(i + 1) * hidden], &part[i * gates..][..gates]);
+                    match cell {
+                        Cell::Gru => gru(input, part, x.bias, h, kept),
+                        Cell::Lstm => {
+                            let c = &mut c[i * hidden..(i + 1) * hidden];
+                            lstm(input, part, x.bias, h, c, kept);
+                            cells[at * hidden..(at + 1) * hidden].copy_from_slice(c);
+                        }
                     }
+                    states[at * hidden..(at + 1) * hidden].copy_from_slice(h);
                 }
-                states[at * hidden..(at + 1) * hidden].copy_from_slice(h);
             }
-        }
-        Ok(())
-    });
+            Ok(())
+        });
     done.into_iter().collect::<crate::Result<()>>()?;
     Ok(out)
 }
@@ -225,49 +231,51 @@ pub(crate) fn backward<T: Element>(
     let weight = dense(x.weight, hidden);
     let inputs = input.chunks_mut(TOGETHER * time * gates);
     let tasks = inputs.zip(parts.chunks_mut(TOGETHER * time * gates)).collect();
-    let starts = spread(tasks, |group, (dinput, dparts)| -> crate::Result<[Vec<T>; 2]> {
-        let first = group * TOGETHER;
-        let rows = dinput.len() / (time * gates);
-        let (mut dh, mut carried) = (zeros(rows * hidden), zeros(rows * hidden));
-        let mut dc = zeros(rows * sizes.memory());
-        let mut step = zeros(rows * gates);
-        for t in (0..time).rev() {
-            for i in 0..rows {
-                let row = i * hidden..(i + 1) * hidden;
-                let at = (first + i) * time + t;
-                let before = |all: &'_ [T], start: &'_ [T]| -> Vec<T> {
-                    match t {
-                        0 => start[(first + i) * hidden..][..hidden].to_vec(),
-                        _ => all[(at - 1) * hidden..at * hidden].to_vec(),
+    let work = batch * time * gates * hidden;
+    let starts =
+        spread_products(work, tasks, |group, (dinput, dparts)| -> crate::Result<[Vec<T>; 2]> {
+            let first = group * TOGETHER;
+            let rows = dinput.len() / (time * gates);
+            let (mut dh, mut carried) = (zeros(rows * hidden), zeros(rows * hidden));
+            let mut dc = zeros(rows * sizes.memory());
+            let mut step = zeros(rows * gates);
+            for t in (0..time).rev() {
+                for i in 0..rows {
+                    let row = i * hidden..(i + 1) * hidden;
+                    let at = (first + i) * time + t;
+                    let before = |all: &'_ [T], start: &'_ [T]| -> Vec<T> {
+                        match t {
+                            0 => start[(first + i) * hidden..][..hidden].to_vec(),
+                            _ => all[(at - 1) * hidden..at * hidden].to_vec(),
+                        }
+                    };
+                    let kept = &kept[at * saved..(at + 1) * saved];
+                    let dh = &mut dh[row.clone()];
+                    for (d, &new) in dh.iter_mut().zip(&dhidden[at * hidden..]) {
+                        *d += new;
                     }
-                };
-                let kept = &kept[at * saved..(at + 1) * saved];
-                let dh = &mut dh[row.clone()];
-                for (d, &new) in dh.iter_mut().zip(&dhidden[at * hidden..]) {
-                    *d += new;
+                    let local = (i * time + t) * gates..(i * time + t + 1) * gates;
+                    let dinput = &mut dinput[local.clone()];
+                    match cell {
+                        Cell::Gru => {
+                            let h = before(states, x.start[0]);
+                            gru_gradient(kept, &h, dh, dinput, &mut dparts[local.clone()]);
+                        }
+                        Cell::Lstm => {
+                            let c = before(cells, x.start[1]);
+                            let dc = &mut dc[row];
+                            let now = &cells[at * hidden..(at + 1) * hidden];
+                            lstm_gradient(kept, (&c, now), dh, dc, dinput);
+                            dparts[local.clone()].copy_from_slice(dinput);
+                        }
+                    }
+                    step[i * gates..(i + 1) * gates].copy_from_slice(&dparts[local]);
                 }
-                let local = (i * time + t) * gates..(i * time + t + 1) * gates;
-                let dinput = &mut dinput[local.clone()];
-                match cell {
-                    Cell::Gru => {
-                        let h = before(states, x.start[0]);
-                        gru_gradient(kept, &h, dh, dinput, &mut dparts[local.clone()]);
-                    }
-                    Cell::Lstm => {
-                        let c = before(cells, x.start[1]);
-                        let dc = &mut dc[row];
-                        let now = &cells[at * hidden..(at + 1) * hidden];
-                        lstm_gradient(kept, (&c, now), dh, dc, dinput);
-                        dparts[local.clone()].copy_from_slice(dinput);
-                    }
-                }
-                step[i * gates..(i + 1) * gates].copy_from_slice(&dparts[local]);
+                product((rows, hidden, gates), dense(&step, gates), weight, &mut carried, false)?;
+                dh.iter_mut().zip(&carried).for_each(|(d, &more)| *d += more);
             }
-            product((rows, hidden, gates), dense(&step, gates), weight, &mut carried, false)?;
-            dh.iter_mut().zip(&carried).for_each(|(d, &more)| *d += more);
-        }
-        Ok([dh, dc])
-    });
+            Ok([dh, dc])
+        });
     let starts = starts.into_iter().collect::<crate::Result<Vec<_>>>()?;
     let mut previous = zeros(batch * time * hidden);
     for (b, previous) in previous.chunks_exact_mut(time * hidden).enumerate() {

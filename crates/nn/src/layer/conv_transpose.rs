@@ -175,7 +175,8 @@ pub struct ConvTranspose1dSpec {
     pub initialization: Initialization,
 }
 
-/// [`ConvTranspose2d`] of sequences: x (batch, in, length), weight (in, out/groups, kernel).
+/// [`ConvTranspose2d`] of sequences: x (batch, in, length), weight (in, out/groups, kernel), bias (out), y (batch, out, (length − 1)·stride −
+/// 2·padding + dilation·(kernel − 1) + output padding + 1).
 #[derive(Debug, Clone)]
 pub struct ConvTranspose1d {
     weight: String,

@@ -10,6 +10,10 @@ use crate::parameters::Bound;
 use crate::summary::Walk;
 
 /// Maximum pooling, see [`ops::max_pool2d`]. The default is 3×3 with stride 2 and padding 1, which halves an even size.
+///
+/// Shape: (batch, channels, height, width) ↦ (batch, channels, ⌊(height + 2·padding − kernel)/stride⌋ + 1, …), with `ceil` rounded up as
+/// [`ops::max_pool2d_ceil`] says. Errors of [`Layer::forward`]: another rank, a size or stride of 0, padding not less than the kernel, a
+/// kernel larger than the padded image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaxPool2d {
     /// Height and width of the window, in pixels.
@@ -54,7 +58,7 @@ impl Layer for MaxPool2d {
     }
 }
 
-/// Average pooling, see [`ops::average_pool2d`].
+/// Average pooling, see [`ops::average_pool2d`]. Shape and errors as [`MaxPool2d`]; a fixed divisor of 0 is an error, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AveragePool2d {
     /// Height and width of the window, in pixels.
@@ -100,7 +104,8 @@ fn windows(kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> [Wind
     [window(0), window(1)]
 }
 
-/// Maximum pooling of sequences (batch, channels, length).
+/// Maximum pooling of sequences: (batch, channels, length) ↦ (batch, channels, ⌊(length + 2·padding − kernel)/stride⌋ + 1). The rest as
+/// [`MaxPool2d`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaxPool1d {
     /// Length of the window.
@@ -121,7 +126,8 @@ impl MaxPool1d {
     }
 }
 
-/// Average pooling of sequences (batch, channels, length).
+/// Average pooling of sequences: (batch, channels, length) ↦ (batch, channels, ⌊(length + 2·padding − kernel)/stride⌋ + 1). The rest as
+/// [`AveragePool2d`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AveragePool1d {
     /// Length of the window.

@@ -8,6 +8,9 @@ use crate::parameters::Bound;
 use crate::summary::Walk;
 
 /// Bilinear enlargement by a whole factor, see [`ops::resize_bilinear`]. The default doubles both sides.
+///
+/// Shape: (batch, channels, height, width) ↦ (batch, channels, factor·height, factor·width). Errors of [`Layer::forward`]: another rank, a
+/// factor of 0. [`Resize`] takes any size, and the nearest pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Upsample {
     /// The factor of height and width.
@@ -52,7 +55,8 @@ pub enum Interpolation {
     BilinearCorners,
 }
 
-/// An image resized to a given height and width.
+/// An image resized to a given height and width: (batch, channels, h, w) ↦ (batch, channels, height, width). Errors of
+/// [`Layer::forward`]: another rank, a size of 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resize {
     /// Height and width of the output.

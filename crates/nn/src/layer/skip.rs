@@ -9,6 +9,8 @@ use crate::summary::Walk;
 
 /// y = σ(skip(x) + body(x)): a residual connection (He et al. 2016) around any layer. The skip is the identity unless one is given, and so
 /// is σ.
+///
+/// Errors of [`Layer::forward`]: those of body and skip; the two give different shapes, which are not broadcast.
 pub struct Residual {
     body: Box<dyn Layer>,
     skip: Option<Box<dyn Layer>>,

@@ -20,6 +20,7 @@ pub fn average_pool2d(
 }
 
 /// The same where a last window counts that reaches beyond the padded image, see [`max_pool2d_ceil`](super::max_pool2d_ceil).
+/// Errors as [`average_pool2d`].
 #[must_use]
 pub fn average_pool2d_ceil(
     x: Var<'_>,

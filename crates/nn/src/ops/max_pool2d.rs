@@ -28,7 +28,7 @@ pub fn max_pool2d(
 }
 
 /// The same where a last window counts that reaches beyond the padded image: ⌈(height + 2·padding − kernel) / stride⌉ + 1 rows, but
-/// none whose window would begin behind the last pixel (PyTorch's `ceil_mode`).
+/// none whose window would begin behind the last pixel (PyTorch's `ceil_mode`). Errors as [`max_pool2d`].
 #[must_use]
 pub fn max_pool2d_ceil(
     x: Var<'_>,

@@ -17,6 +17,7 @@ pub fn resize_bilinear(x: Var<'_>, size: [usize; 2]) -> Var<'_> {
 }
 
 /// [`resize_bilinear`] with the centres of the corner pixels on each other, as PyTorch's `align_corners=True`.
+/// Shape and errors the same.
 #[must_use]
 pub fn resize_bilinear_corners(x: Var<'_>, size: [usize; 2]) -> Var<'_> {
     x.linear(Resize { how: How::Bilinear(Align::Corners), transposed: false, size })

@@ -42,20 +42,26 @@ impl ExponentialAverage {
         &self.average
     }
 
+    /// Are these parameters like those of the average?
+    pub(crate) fn check(&self, parameters: &Parameters) -> Result<()> {
+        if parameters.names() != self.average.names() {
+            let what = "the parameters to average have other names".into();
+            return Err(Error::Parameter { name: String::new(), what });
+        }
+        let mut pairs = self.average.iter().zip(parameters.iter());
+        pairs.try_for_each(|((name, a), (_, p))| crate::parameters::check_like(name, a, p))
+    }
+
     /// Takes in the parameters after a step; on an error nothing has changed.
     ///
     /// # Errors
     /// [`Error::Parameter`] if a name, a shape or an element type differs.
     pub fn update(&mut self, parameters: &Parameters) -> Result<()> {
-        if parameters.names() != self.average.names() {
-            let what = "the parameters to average have other names".into();
-            return Err(Error::Parameter { name: String::new(), what });
-        }
+        self.check(parameters)?;
         let t = self.updates as f64;
         let decay = if self.warm_up { self.decay.min((1.0 + t) / (10.0 + t)) } else { self.decay };
         let mut next = self.average.clone();
         for ((name, a), (_, p)) in self.average.iter().zip(parameters.iter()) {
-            crate::parameters::check_like(name, a, p)?;
             let moved = with_real!(name, a.dtype(), T => toward::<T>(a, p, T::lit(1.0 - decay)))?;
             next.set(name, &moved)?;
         }

@@ -25,7 +25,8 @@ use crate::parameters::{Bound, Parameters};
 
 /// What a [`Trainer`] makes smaller.
 pub trait Task {
-    /// The loss of a batch, one number, recorded on `graph`.
+    /// The loss of a batch, one number, recorded on `graph`. The batch is where the loader made it: with parameters on another device, move
+    /// its tensors there first.
     ///
     /// # Errors
     /// Those of the network; a batch that is not what the task expects.

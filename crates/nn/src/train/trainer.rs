@@ -1,5 +1,7 @@
 //! The loop.
 
+mod resume;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -8,14 +10,13 @@ use std::sync::Arc;
 use pullback_core_graph::{Error as GraphError, Graph, Phase};
 
 use super::Task;
-use super::folder::{CheckpointFolder, Found};
+use super::folder::CheckpointFolder;
 use super::history::{History, Line};
 use super::options::TrainerOptions;
 use super::state::{State, step_seed};
-use crate::checkpoint::Checkpoint;
 use crate::data::{Batch, Loader};
 use crate::error::{Error, Result};
-use crate::optimizer::{Optimizer, clip_by_norm};
+use crate::optimizer::{ExponentialAverage, Optimizer, clip_by_norm};
 use crate::parameters::Parameters;
 use crate::schedule::Schedule;
 
@@ -28,6 +29,7 @@ pub struct Trainer<T, O> {
     options: TrainerOptions,
     schedule: Option<Box<dyn Fn(u64) -> f64 + Send>>,
     momentum: Option<Box<dyn Fn(u64) -> Option<f64> + Send>>,
+    average: Option<ExponentialAverage>,
     folder: Option<CheckpointFolder>,
     history: Option<History>,
     state: State,
@@ -101,6 +103,7 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
             options,
             schedule: None,
             momentum: None,
+            average: None,
             folder,
             history: None,
             state: State::default(),
@@ -135,29 +138,14 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
         Self { momentum: Some(Box::new(move |step| Some(momentum(step)))), ..self }
     }
 
-    /// Goes to where the newest checkpoint that is whole stands, and says which newer ones are damaged; `None` if there is no
-    /// checkpoint.
-    ///
-    /// What only steers the steps to come may differ from the earlier run, and is this trainer's from here on: the number of epochs, the
-    /// clip, the schedules. The optimizer's settings are the checkpoint's, its learning rate too unless a schedule sets it. With the
-    /// same options the run goes on bit by bit.
+    /// The same with an average of the parameters that each step takes in. [`Task::evaluate`] gets the average then, so that the best
+    /// epoch is the average's; checkpoints have both.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if the options name no folder, all are damaged, or the run is another one: its seed, its data or its batches differ. What does not
-    /// fit the parameters or the optimizer. Nothing has changed then.
-    pub fn resume(&mut self) -> Result<Option<Found>> {
-        let Some(folder) = &self.folder else {
-            let reason = "the options name no folder for checkpoints".into();
-            return Err(Error::Checkpoint { path: Default::default(), reason });
-        };
-        let Some(found) = folder.newest()? else { return Ok(None) };
-        self.restore(&found.checkpoint).map_err(|error| match error {
-            Error::Checkpoint { reason, .. } => {
-                Error::Checkpoint { path: found.path.clone(), reason }
-            }
-            other => other,
-        })?;
-        Ok(Some(found))
+    /// [`Error::Parameter`] if the average is of parameters with other names, shapes or element types.
+    pub fn with_average(self, average: ExponentialAverage) -> Result<Self> {
+        average.check(&self.parameters)?;
+        Ok(Self { average: Some(average), ..self })
     }
 
     /// Trains until the epochs are done, the metric stops early, or `progress` breaks.
@@ -212,6 +200,12 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
         self.parameters
     }
 
+    /// Their average, of a trainer [that has one](Trainer::with_average).
+    #[must_use]
+    pub fn average(&self) -> Option<&Parameters> {
+        self.average.as_ref().map(ExponentialAverage::parameters)
+    }
+
     /// The task.
     #[must_use]
     pub fn task(&self) -> &T {
@@ -230,61 +224,11 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
         self.state.best
     }
 
-    /// The file with the parameters of the best epoch, under `model.`, if there are checkpoints and a watched metric.
+    /// The file with the parameters of the best epoch, under `model.`, their average under `average.average.`, if there are checkpoints and a watched metric.
     #[must_use]
     pub fn best_checkpoint(&self) -> Option<PathBuf> {
         self.options.stop.as_ref()?;
         self.folder.as_ref().map(CheckpointFolder::best)
-    }
-
-    /// Everything that a run is resumed from.
-    #[must_use]
-    pub fn checkpoint(&self) -> Checkpoint {
-        let history = self.history.as_ref().map_or(self.state.history, History::length);
-        self.checkpoint_at(&State { history, ..self.state.clone() })
-    }
-
-    fn checkpoint_at(&self, state: &State) -> Checkpoint {
-        let mut checkpoint = Checkpoint::new();
-        self.parameters.store(&mut checkpoint, "model.");
-        self.optimizer.store(&mut checkpoint, "optimizer.");
-        state.store(&mut checkpoint);
-        checkpoint.metadata.insert("train.run".into(), self.run_text());
-        checkpoint
-    }
-
-    /// Takes a run back from its checkpoint; on an error nothing has changed.
-    ///
-    /// # Errors
-    /// As [`Trainer::resume`].
-    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let (made, now): (String, _) = (checkpoint.entry("train.run")?, self.run_text());
-        if made != now {
-            let reason = format!("it is of a run with {made}; this one has {now}");
-            return Err(Error::Checkpoint { path: PathBuf::new(), reason });
-        }
-        let state = State::restore(checkpoint)?;
-        let mut parameters = self.parameters.clone();
-        parameters.load(checkpoint, "model.")?;
-        // Last: each of the three changes nothing unless it succeeds.
-        self.optimizer.restore(checkpoint, "optimizer.", &parameters)?;
-        (self.parameters, self.state, self.history) = (parameters, state, None);
-        self.begun = true;
-        Ok(())
-    }
-
-    /// What must be equal for a resumed run to be the one that was left.
-    fn run_text(&self) -> String {
-        let o = self.loader.options();
-        format!(
-            "seed {}, {} examples in batches of {}, shuffled {} by seed {}, last one dropped {}",
-            self.options.seed,
-            self.loader.examples(),
-            o.batch,
-            o.shuffle,
-            o.seed,
-            o.drop_last
-        )
     }
 
     fn is_stale(&self) -> bool {
@@ -336,6 +280,7 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
         let mut next = self.parameters.clone();
         next.apply(&bound)?;
         self.optimizer.step(&mut next, &gradients)?;
+        self.average.as_mut().map(|average| average.update(&next)).transpose()?;
         self.parameters = next;
         self.state.step += 1;
         self.state.batch += 1;
@@ -370,7 +315,7 @@ impl<T: Task, O: Optimizer> Trainer<T, O> {
         progress: &mut impl FnMut(&Event<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
         let (epoch, loss) = (self.state.epoch, self.state.loss / self.loader.batches() as f64);
-        let metrics = self.task.evaluate(&self.parameters)?;
+        let metrics = self.task.evaluate(self.average().unwrap_or(&self.parameters))?;
         let mut next = State { epoch: epoch + 1, batch: 0, loss: 0.0, ..self.state.clone() };
         let mut best = false;
         if let Some(stop) = &self.options.stop {

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use pullback_core_graph::candle::{DType, Tensor};
+use pullback_nn::data::cifar::{self, Cifar};
 use pullback_nn::data::image::{self, Channels};
 use pullback_nn::data::{idx, npy, npz};
 use pullback_nn::{Error, Result};
@@ -112,35 +113,58 @@ pub(crate) struct Hostile {
     pub(crate) wrong: Vec<String>,
 }
 
-/// Every length that is too short, and every byte changed in two ways.
+/// Every length that is too short, and every byte changed in two ways; every few where a file is long.
 pub(crate) fn hostile(folder: &Path) -> Hostile {
     let mut result = Hostile::default();
-    let path = folder.join("hostile");
     for file in table().files {
-        let whole = file.bytes();
+        let name = format!("{} {}", file.kind, file.name);
+        result.attempts(folder, &name, &file.bytes(), |path| file.read(path).map(drop));
+    }
+    for (which, name, labels) in [(Cifar::Ten, "CIFAR-10", 1), (Cifar::HundredFine, "CIFAR-100", 2)]
+    {
+        let record = |k: usize| (0..labels + 3072).map(move |i| ((i * i + k) % 10) as u8);
+        let whole: Vec<u8> = (0..2).flat_map(record).collect();
+        result.attempts(folder, name, &whole, |path| cifar::read(which, [path]).map(drop));
+    }
+    result
+}
+
+impl Hostile {
+    fn attempts(
+        &mut self,
+        folder: &Path,
+        name: &str,
+        whole: &[u8],
+        read: impl Fn(&Path) -> Result<()>,
+    ) {
+        let path = folder.join("hostile");
+        fs::write(&path, whole).unwrap();
+        read(&path).unwrap_or_else(|e| panic!("{name}, whole: {e}"));
         let mut attempt = |bytes: &[u8], cut: bool, what: String| {
             // Some file systems wait for the disk when a file is written over.
             let _ = fs::remove_file(&path);
             fs::write(&path, bytes).unwrap();
-            result.tried += 1;
-            match catch_unwind(AssertUnwindSafe(|| file.read(&path))) {
-                Ok(Err(Error::Data { .. })) => result.refused += 1,
-                Ok(Ok(_)) if cut => result.short.push(what),
+            self.tried += 1;
+            match catch_unwind(AssertUnwindSafe(|| read(&path))) {
+                Ok(Err(Error::Data { .. })) => self.refused += 1,
+                Ok(Ok(_)) if cut => self.short.push(what),
                 Ok(Ok(_)) => {}
-                Ok(Err(error)) => result.wrong.push(format!("{what}: {error}")),
-                Err(_) => result.wrong.push(format!("{what}: panic")),
+                Ok(Err(error)) => self.wrong.push(format!("{what}: {error}")),
+                Err(_) => self.wrong.push(format!("{what}: panic")),
             }
         };
-        for length in (0..whole.len()).filter(|n| whole.len() < 300 || n % 7 == 0) {
-            attempt(&whole[..length], true, format!("{} {} cut at {length}", file.kind, file.name));
+        let short = whole.len() < 300;
+        for length in (0..whole.len()).filter(|n| short || n % 7 == 0) {
+            // Half of two records is one.
+            let record = name.starts_with("CIFAR") && 2 * length == whole.len();
+            attempt(&whole[..length], !record, format!("{name} cut at {length}"));
         }
-        for at in (0..whole.len()).filter(|n| whole.len() < 300 || n % 3 == 0) {
+        for at in (0..whole.len()).filter(|n| short || n % 3 == 0) {
             for change in [0x01, 0xff] {
-                let mut bytes = whole.clone();
+                let mut bytes = whole.to_vec();
                 bytes[at] ^= change;
-                attempt(&bytes, false, format!("{} {} byte {at} ^ {change}", file.kind, file.name));
+                attempt(&bytes, false, format!("{name} byte {at} ^ {change}"));
             }
         }
     }
-    result
 }

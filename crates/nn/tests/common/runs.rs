@@ -167,17 +167,22 @@ pub(crate) fn child(folder: &Path) {
 }
 
 /// What became of a run that was killed again and again.
+#[derive(Default)]
 pub(crate) struct Killed {
     /// How often a process was killed before it had finished.
     pub(crate) kills: usize,
     /// From how many different steps one went on.
     pub(crate) places: usize,
+    /// Runs that came to their end, killed on the way, and were compared.
+    pub(crate) finished: usize,
     /// Runs that ended with other bits, or another history.
     pub(crate) different: usize,
+    /// Processes that ended neither with their run nor by a kill.
+    pub(crate) crashed: usize,
 }
 
 /// Kills `kills` processes that `start` starts for a folder, each a random time after it resumed. A run that comes to its end is
-/// compared, and another one begins.
+/// compared, and another one begins. A process that crashes ends it all.
 pub(crate) fn kill(
     kills: usize,
     seed: u64,
@@ -186,44 +191,50 @@ pub(crate) fn kill(
 ) -> Killed {
     let (expected, history) = undisturbed(0);
     let expected = format!("{expected:?}");
-    let mut result = Killed { kills: 0, places: 0, different: 0 };
+    let mut result = Killed::default();
     let mut places = std::collections::BTreeSet::new();
     let mut random = crate::common::values::<f64>(seed, 100 * kills + 100).into_iter();
-    for run in 0.. {
-        let folder = Folder::new(&format!("{name}-{run}"));
+    while result.crashed == 0 && result.kills < kills {
+        let folder = Folder::new(&format!("{name}-{}", result.finished));
         loop {
-            let mut command = start(&folder.0);
-            let mut child: Child =
-                command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let mut child: Child = start(&folder.0).stdout(Stdio::piped()).spawn().unwrap();
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
             let mut wait = |what: &str| {
                 let mut found = lines.by_ref().map_while(Result::ok);
                 found.find_map(|line| line.strip_prefix(what).map(str::to_string))
             };
-            let step = wait("resumed ").expect("the child resumes");
+            let Some(step) = wait("resumed ") else {
+                child.wait().unwrap();
+                result.crashed += 1;
+                break;
+            };
             places.insert(step.parse::<u64>().unwrap());
-            if result.kills < kills {
-                // Up to about a third of a run.
+            let killed = result.kills < kills;
+            if killed {
+                // Up to about a half of a run.
                 let part = (1.0 + random.next().unwrap()) / 2.0;
-                std::thread::sleep(Duration::from_micros((40_000.0 * part) as u64));
+                std::thread::sleep(Duration::from_micros((12_000.0 * part) as u64));
                 child.kill().unwrap();
             }
             // A process that is killed while it says the bits leaves half a line.
-            let end = wait("finished ");
-            let whole = child.wait().unwrap().success();
-            let Some(end) = end.filter(|_| whole) else {
-                result.kills += 1;
-                continue;
-            };
-            let written = fs::read(folder.0.join("history.jsonl")).unwrap();
-            result.different += usize::from(end != expected || written != history);
-            break;
-        }
-        result.places = places.len();
-        if result.kills >= kills {
-            break;
+            let (end, status) = (wait("finished "), child.wait().unwrap());
+            match end.filter(|_| status.success()) {
+                Some(end) => {
+                    let written = fs::read(folder.0.join("history.jsonl")).unwrap();
+                    result.finished += 1;
+                    result.different += usize::from(end != expected || written != history);
+                    break;
+                }
+                // Where there are signals, a kill leaves no code.
+                None if killed && (status.code().is_none() || cfg!(windows)) => result.kills += 1,
+                None => {
+                    result.crashed += 1;
+                    break;
+                }
+            }
         }
     }
+    result.places = places.len();
     result
 }
 

@@ -90,6 +90,7 @@ impl Layer for GroupNorm {
 }
 
 /// Each channel of each sample standardized over its pixels (Ulyanov et al. 2016): group normalization with as many groups as channels.
+/// Shape: (batch, channels, height, width), kept.
 #[derive(Debug, Clone)]
 pub struct InstanceNorm2d(GroupNorm);
 

@@ -8,7 +8,7 @@ use pullback_core_graph::candle::{self, D, DType, Device, Tensor};
 use pullback_core_graph::tensor::to_f64;
 use pullback_core_graph::{Graph, Result, Var};
 use pullback_nn::layer::*;
-use pullback_nn::{Activation, Bound, Layer, Mode, Parameters};
+use pullback_nn::{Activation, Bound, Layer, Mode, Parameters, loss};
 
 use super::tensor;
 
@@ -87,6 +87,10 @@ fn separated(dims: &[usize]) -> Tensor {
 
 fn kernel() -> Tensor {
     tensor(3, &[1, 2, 3, 3])
+}
+
+fn answers() -> Tensor {
+    Tensor::new(&[1.0, 0.0, 1.0], &Device::Cpu).unwrap()
 }
 
 fn table() -> Vec<Defect> {
@@ -228,6 +232,12 @@ fn table() -> Vec<Defect> {
             |x| candle_nn::rms_norm(5, 1e-5, builder())?.forward(&(x * 1.0)?.contiguous()?),
             rms_norm,
         )),
+        row(
+            "binary_cross_entropy_with_logit, logits of ±800 that are wrong",
+            Tensor::new(&[-800.0, 800.0, 0.3], &Device::Cpu).unwrap(),
+            |x| candle_nn::loss::binary_cross_entropy_with_logit(x, &answers()),
+            |_, x| loss::bce_with_logits(x, x.graph().constant(&answers())).mean(()).ok(),
+        ),
         row(
             "gelu_erf",
             tensor(10, &[1, 6]),

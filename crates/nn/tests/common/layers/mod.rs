@@ -50,7 +50,7 @@ impl Case {
         let (function, x) = (self.function(), self.point());
         let single = x.iter().any(|t| t.dtype() == DType::F32);
         let tolerances = if single {
-            Tolerances { step: 1e-2, slope: 1.0, ..Tolerances::single() }
+            Tolerances { step: 3e-2, slope: 1.5, ..Tolerances::single() }
         } else {
             Tolerances { dot: 1e-9, ..Tolerances::default() }
         };
