@@ -36,7 +36,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// The lower quarter point; NaN for none. What else runs on a machine, and on its neighbours in a data centre, only ever adds to a time, and for
-/// seconds on end: this comes nearer to a quiet machine than the median, and one lucky round does not make it.
+/// seconds on end: this comes nearer to a quiet machine than the median, and from four values on one lucky round does not make it.
 pub fn quiet(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);

@@ -95,7 +95,8 @@ struct Bench {
     options: Options,
     output: Output,
     peer: Option<Peer>,
-    candle: Peer,
+    /// Started when it is first asked.
+    candle: Option<Peer>,
     rounds: usize,
     seconds: f64,
     pause: Duration,
@@ -113,14 +114,14 @@ fn main() -> Result<()> {
     let options = Options::parse();
     let (rounds, seconds, pause) =
         if options.quick { (3, 0.02, Duration::ZERO) } else { (9, 0.2, PAUSE) };
-    let (output, peer, candle) = (Output::new(&options)?, Peer::start(2)?, Peer::candle()?);
+    let (output, peer) = (Output::new(&options)?, Peer::start(2)?);
     let size = if options.quick { [45, 35] } else { [180, 140] };
     let times = if options.quick { 5 } else { 40 };
     let mut bench = Bench {
         options,
         output,
         peer,
-        candle,
+        candle: None,
         rounds,
         seconds,
         pause,
@@ -289,7 +290,10 @@ impl Bench {
         let mut ours = || seconds_per_repetition(repetitions, &mut ours);
         let rounds = self.rounds;
         let count = |theirs: usize| if theirs > 1 { rounds } else { rounds.div_ceil(3) };
-        let peer = &mut self.candle;
+        let peer = match &mut self.candle {
+            Some(peer) => peer,
+            none => none.insert(Peer::candle()?),
+        };
         let loaded = peer.load("candle/convolution", sizes.clone())?;
         let theirs = peer.run(&loaded, 1)?.check;
         let largest = expected.iter().fold(0.0f64, |m, x| m.max(x.abs()));
@@ -335,7 +339,7 @@ impl Bench {
         let mut peer = candle_model::Perceptron::new(256, sizes)?;
         let repetitions = repetitions_for(self.seconds, || peer.step())?;
         let mut times = Vec::new();
-        for _ in 0..self.rounds.div_ceil(3) {
+        for _ in 0..self.rounds.div_ceil(3).max(4) {
             times.push(seconds_per_repetition(repetitions, || peer.step())?);
         }
         let row = Row::new(format!("{name} (candle)"), "ms", ours * 1e3);

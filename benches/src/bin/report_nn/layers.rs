@@ -51,7 +51,7 @@ fn numbers(output: &mut Output) -> Result<()> {
         }
         let peer = format!("PyTorch {}", reference::version());
         let what = format!("layers, {name}: numbers compared with {peer}, {} layers", table.len());
-        output.push(Row::new(what, "numbers", compared as f64).at_least(6000.0))?;
+        output.push(Row::new(what, "numbers", compared as f64).at_least(9000.0))?;
         let what = format!("layers, {name}: worst error of values, gradients, running statistics");
         output.push(Row::new(what, "relative", worst).at_most(limit))?;
     }

@@ -38,8 +38,13 @@ pub(crate) fn rows(output: &mut Output) -> Result<()> {
         let runs = race::race(&problem, 1000, 100)?;
         let lowest = runs.iter().map(Run::loss).fold(f64::INFINITY, f64::min);
         let floor = problem.best.unwrap_or(0.0);
+        let half = 0.5 * (problem.saddle + problem.best.unwrap_or(lowest));
+        // All that it makes where it never comes there.
+        let escape = |run: &Run| run.reached(half).unwrap_or(run.curve.len() - 1) as f64;
+        let is_free = |run: &Run| run.method == "saddle-free Newton";
+        let quick = runs.iter().filter(|run| is_free(run)).map(escape).fold(f64::NAN, f64::min);
         for run in &runs {
-            let free = run.method == "saddle-free Newton";
+            let free = is_free(run);
             let method = match run.rate {
                 Some(rate) => format!("{} at its best rate, {rate}", run.method),
                 None => run.method.into(),
@@ -51,17 +56,22 @@ pub(crate) fn rows(output: &mut Output) -> Result<()> {
                 (true, Some(_)) => row.at_most(goal),
                 // Where the best is not known, no other method may be lower.
                 (true, None) => row.at_most(lowest + 1e-6),
+                // It stays where it began, near the saddle.
+                _ if run.method == "Newton" => row.at_least(half - floor),
                 _ => row,
             })?;
             let [_, negative] = index(&problem, &run.end)?;
             let name = format!("{}, {}: negative curvatures", problem.name, method);
             let row = Row::new(name, "share", negative);
             output.push(if free { row.at_most(0.0) } else { row })?;
-            let escaped = run.reached(0.5 * (problem.saddle + problem.best.unwrap_or(lowest)));
             let name = format!("{}, {}: iterations to half of the way down", problem.name, method);
-            // Not a number where it never comes there.
-            let row = Row::new(name, "iterations", escaped.map_or(f64::NAN, |i| i as f64));
-            output.push(if free { row.at_most(100.0) } else { row })?;
+            let row = Row::new(name, "iterations", escape(run));
+            output.push(match run.method {
+                _ if free => row.at_most(50.0),
+                // It stalls, ten times as long at least.
+                "SGD" => row.at_least(10.0 * quick),
+                _ => row,
+            })?;
         }
     }
     Ok(())

@@ -42,11 +42,12 @@ fn kills(output: &mut Output, count: usize) -> Result<()> {
         Row::new("kills of a training process at random moments", "kills", kills)
             .at_least(count as f64),
     )?;
-    output.push(Row::new(
-        "different steps that one was resumed from",
-        "steps",
-        killed.places as f64,
-    ))?;
+    let name = "processes that ended neither with their run nor by a kill";
+    output.push(Row::new(name, "processes", killed.crashed as f64).at_most(0.0))?;
+    let (name, places) = ("different steps that one was resumed from", killed.places as f64);
+    output.push(Row::new(name, "steps", places).at_least(if count < 100 { 3.0 } else { 10.0 }))?;
+    let name = "killed runs that came to their end and were compared";
+    output.push(Row::new(name, "runs", killed.finished as f64).at_least(1.0))?;
     let name =
         "killed runs whose final parameters or history differ in a bit from an undisturbed run's";
     output.push(Row::new(name, "runs", killed.different as f64).at_most(0.0))
