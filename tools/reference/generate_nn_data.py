@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes crates/nn/tests/data/files.json: small npy, npz and PNG files, and what NumPy and Pillow read from them.
+"""Writes crates/nn/tests/data/files.json: small npy, npz, PNG and JPEG files, and what NumPy and Pillow read from them.
 
     python3 -m venv target/data-venv
     target/data-venv/bin/pip install -r tools/reference/requirements-data.txt
@@ -101,6 +101,32 @@ def images():
                 yield entry("grey", f"{extension}, {name}", content, grey)
 
 
+def photographs():
+    """Lossy: each decoder rounds its own way, so readers are compared to within a few levels."""
+    y, x = np.mgrid[0:11, 0:19]
+    waves = [128 + 100 * np.sin(x / 6 + y / 9), 128 + 100 * np.cos(x / 11 - y / 5), (x * 5 + y * 3) % 256]
+    colour = Image.fromarray(np.stack(waves, -1).clip(0, 255).astype("u1"))
+    noise = Image.fromarray(np.random.default_rng(5).integers(0, 256, (11, 19, 3), dtype=np.uint8))
+    kinds = {
+        "colour": (colour, {"subsampling": 0}),
+        "colour, half as wide": (colour, {"subsampling": 1}),
+        "colour, half as wide and high": (colour, {"subsampling": 2}),
+        "colour, progressive": (colour, {"subsampling": 2, "progressive": True}),
+        "noise": (noise, {"quality": 95}),
+        "with restarts": (noise, {"restart_marker_blocks": 1}),
+        "red, green, blue": (colour, {"keep_rgb": True}),
+        "four inks": (noise.convert("CMYK"), {}),
+        "grey": (colour.convert("L"), {}),
+        "grey, progressive": (noise.convert("L"), {"progressive": True}),
+    }
+    for name, (image, options) in kinds.items():
+        file = io.BytesIO()
+        image.save(file, "jpeg", **options)
+        again = Image.open(io.BytesIO(file.getvalue()))
+        planes = np.moveaxis(np.asarray(again.convert("RGB")), 2, 0)
+        yield entry("jpeg", name, file.getvalue(), planes)
+
+
 def idx():
     for code, element in [("|u1", 8), ("|i1", 9), (">i2", 11), (">i4", 12), (">f4", 13), (">f8", 14)]:
         for shape in [(4, 3, 2), (6,)]:
@@ -113,7 +139,7 @@ def idx():
 
 def main():
     DATA.mkdir(parents=True, exist_ok=True)
-    entries = [*arrays(), *archives(), *images(), *idx()]
+    entries = [*arrays(), *archives(), *images(), *photographs(), *idx()]
     lines = ",\n".join(json.dumps(e, separators=(",", ":")) for e in entries)
     head = {"generator": "tools/reference/generate_nn_data.py", "numpy": np.__version__, "pillow": PIL.__version__}
     (DATA / "files.json").write_text(json.dumps(head)[:-1] + ', "files": [\n' + lines + "\n]}\n")

@@ -141,6 +141,9 @@ def features():
     yield case("log_sigmoid", F.logsigmoid, corners())
     yield case("softsign", F.softsign, corners(0))
     yield case("tanhshrink", F.tanhshrink, corners())
+    yield case("hardshrink", lambda x: F.hardshrink(x, 0.75), corners(-0.75, 0.75))
+    yield case("softshrink", lambda x: F.softshrink(x, 0.75), corners(-0.75, 0.75))
+    yield case("threshold", lambda x: F.threshold(x, -0.5, 1.5), corners(-0.5))
     yield case("hardtanh", lambda x: F.hardtanh(x, -1.5, 2.0), corners(-1.5, 2))
     # F.hardsigmoid's backward pass holds 1/6 in single precision (3e-8 off), so by its definition.
     yield case("hardsigmoid", lambda x: F.relu6(x + 3) / 6, corners(-3, 3))

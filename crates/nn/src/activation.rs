@@ -57,6 +57,23 @@ pub enum Activation {
     Softsign,
     /// x − tanh x.
     Tanhshrink,
+    /// x for |x| > λ, else 0.
+    Hardshrink {
+        /// λ ≥ 0; usually 0.5.
+        lambda: f64,
+    },
+    /// x moved towards 0 by λ, not beyond: x − min(max(x, −λ), λ).
+    Softshrink {
+        /// λ ≥ 0; usually 0.5.
+        lambda: f64,
+    },
+    /// x for x > threshold, else value.
+    Threshold {
+        /// Up to here and here, the value.
+        threshold: f64,
+        /// The value.
+        value: f64,
+    },
     /// x limited to \[low, high\].
     Hardtanh {
         /// The least value; usually −1.
@@ -93,7 +110,7 @@ impl Activation {
     /// σ(x).
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an α of 0 or a low above high; [`Error::Shape`] for an axis that is not there or, with
+    /// [`Error::Invalid`] for an α of 0, a low above high, or a λ below 0; [`Error::Shape`] for an axis that is not there or, with
     /// [`Activation::Glu`], of odd length.
     pub fn apply(self, x: Var<'_>) -> Result<Var<'_>> {
         match self {
@@ -115,6 +132,20 @@ impl Activation {
             Self::LogSigmoid => x.log_sigmoid(),
             Self::Softsign => x / (x.abs() + 1.0),
             Self::Tanhshrink => x - x.tanh(),
+            Self::Hardshrink { lambda } | Self::Softshrink { lambda }
+                if lambda < 0.0 || !lambda.is_finite() =>
+            {
+                return Err(Error::invalid(self.name(), format!("λ must not be {lambda}")));
+            }
+            Self::Hardshrink { lambda } => {
+                let zero = x.zeros_like();
+                x.abs().less_equal(zero + lambda).select(zero, x)
+            }
+            Self::Softshrink { lambda } => x - x.clamp(-lambda, lambda),
+            Self::Threshold { threshold, value } => {
+                let zero = x.zeros_like();
+                x.less_equal(zero + threshold).select(zero + value, x)
+            }
             Self::Hardtanh { low, high } => x.clamp(low, high),
             Self::Hardsigmoid => hard_sigmoid(x),
             Self::Hardswish => x * hard_sigmoid(x),
@@ -163,6 +194,9 @@ impl Activation {
             Self::LogSigmoid => "log_sigmoid",
             Self::Softsign => "softsign",
             Self::Tanhshrink => "tanhshrink",
+            Self::Hardshrink { .. } => "hardshrink",
+            Self::Softshrink { .. } => "softshrink",
+            Self::Threshold { .. } => "threshold",
             Self::Hardtanh { .. } => "hardtanh",
             Self::Hardsigmoid => "hardsigmoid",
             Self::Hardswish => "hardswish",
@@ -226,6 +260,9 @@ pub const KINKS: &[Kink] = &[
     kink("selu", &[0.0], &[SELU_SCALE * SELU_ALPHA], "the left slope λα at 0"),
     kink("celu", &[0.0], &[1.0], "smooth to first order"),
     kink("softsign", &[0.0], &[1.0], "smooth to first order"),
+    kink("hardshrink", &[-0.5, 0.5], &[0.0, 0.0], "0 on the closed interval, where it jumps"),
+    kink("softshrink", &[-0.5, 0.5], &[0.0, 0.0], "0 on the closed interval"),
+    kink("threshold", &[0.5], &[0.0], "0 at the threshold, where it jumps"),
     kink("hardtanh", &[-1.0], &[1.0], "1 on the closed interval"),
     kink("hardtanh", &[1.0], &[1.0], "1 on the closed interval"),
     kink("hardsigmoid", &[-3.0], &[1.0 / 6.0], "1/6 on the closed interval"),

@@ -97,6 +97,18 @@ fn files_that_lie_about_their_size_allocate_nothing() {
     refused(b"P5 1234567890 1 255\n1", &image, "no number");
     refused(b"P5 2 0 255\n1", &image, "2×0 pixels");
     refused(b"GIF89a", &image, "neither PNG");
+    let header = |size: [u8; 4]| {
+        let frame = [0xff, 0xd8, 0xff, 0xc0, 0, 11, 8, size[0], size[1], size[2], size[3]];
+        [&frame[..], &[1, 1, 0x11, 0]].concat()
+    };
+    refused(&header([255; 4]), &image, "15 bytes cannot unpack to 65535×65535 pixels");
+    refused(
+        &[header([255; 4]), vec![0; 1 << 22]].concat(),
+        &image,
+        "65535×65535 pixels are too many",
+    );
+    refused(&[header([0, 8, 0, 8]), b"\xff\xda".repeat(501)].concat(), &image, "501 scans");
+    refused(b"\xff\xd8\xff", &image, "cannot be decoded");
     assert!(matches!(npy::read(folder.0.join("none")), Err(Error::Io { .. })));
     assert!(matches!(npz::read(&path), Err(Error::Data { .. })));
 }
@@ -306,6 +318,13 @@ fn folders_of_images_are_classes() {
     fs::write(folder.0.join("dog/x.PGM"), b"P5 1 1 255\n\x01").unwrap();
     let error = images.batch(&[0, 2]).unwrap_err();
     assert!(error.to_string().contains("is [1, 1, 1], others are [1, 1, 2]"), "{error}");
+    let table = files::table();
+    let photograph = table.files.iter().find(|file| file.is_lossy()).unwrap();
+    for name in ["a.jpg", "b.JPEG"] {
+        fs::write(folder.0.join("dog").join(name), photograph.bytes()).unwrap();
+    }
+    let images = ImageFolder::new(&folder.0, Channels::Rgb).unwrap();
+    assert_eq!(images.batch(&[2, 3]).unwrap()[0].dims(), [2, 3, 11, 19]);
     fs::create_dir(folder.0.join("empty")).unwrap();
     let error = ImageFolder::new(&folder.0, Channels::Rgb).unwrap_err();
     assert!(

@@ -47,6 +47,9 @@ fn corners_are_as_published() {
             "selu" => Activation::Selu,
             "celu" => Activation::Celu { alpha: 1.5 },
             "softsign" => Activation::Softsign,
+            "hardshrink" => Activation::Hardshrink { lambda: 0.5 },
+            "softshrink" => Activation::Softshrink { lambda: 0.5 },
+            "threshold" => Activation::Threshold { threshold: 0.5, value: 0.25 },
             "hardtanh" => Activation::Hardtanh { low: -1.0, high: 1.0 },
             "hardsigmoid" => Activation::Hardsigmoid,
             "hardswish" => Activation::Hardswish,
@@ -81,6 +84,22 @@ fn activations_stay_finite_far_out() {
         let y = activation.apply(x).unwrap();
         graph.gradient(y.sum(()), &[x]).unwrap_or_else(|e| panic!("{activation:?}: {e}"));
         assert!(flat(&activation.slope(&far).unwrap()).iter().all(|s| s.is_finite()));
+    }
+}
+
+#[test]
+fn activations_refuse_settings_that_make_no_sense() {
+    for (activation, what) in [
+        (Activation::Celu { alpha: 0.0 }, "celu"),
+        (Activation::Hardshrink { lambda: -0.5 }, "hardshrink"),
+        (Activation::Softshrink { lambda: f64::NAN }, "softshrink"),
+        (Activation::Hardtanh { low: 1.0, high: -1.0 }, "clamp"),
+        (Activation::Threshold { threshold: 0.0, value: f64::INFINITY }, "Infinity"),
+    ] {
+        let graph = Graph::new();
+        let x = graph.input(&tensor(1, &[2, 3]));
+        let error = activation.apply(x).unwrap_err().to_string();
+        assert!(error.contains(what), "{activation:?}: {error}");
     }
 }
 

@@ -64,7 +64,10 @@ pub(crate) fn rows(output: &mut Output) -> Result<()> {
             let name = format!("{}, {}: negative curvatures", problem.name, method);
             let row = Row::new(name, "share", negative);
             output.push(if free { row.at_most(0.0) } else { row })?;
-            let name = format!("{}, {}: iterations to half of the way down", problem.name, method);
+            let name = format!(
+                "{}, {}: iterations to half of the way down, all if never",
+                problem.name, method
+            );
             let row = Row::new(name, "iterations", escape(run));
             output.push(match run.method {
                 _ if free => row.at_most(50.0),

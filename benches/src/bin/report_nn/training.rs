@@ -76,20 +76,28 @@ fn cuts(output: &mut Output, count: usize) -> Result<()> {
 
 fn data(output: &mut Output) -> Result<()> {
     let (folder, table) = (Folder::new("files"), files::table());
-    let (mut numbers, mut wrong) = (0, vec![]);
-    for file in &table.files {
-        match file.compare(&folder.0) {
-            Ok(count) => numbers += count,
-            Err(what) => wrong.push(what),
+    for lossy in [false, true] {
+        let (mut numbers, mut right, mut wrong) = (0, 0, vec![]);
+        for file in table.files.iter().filter(|file| file.is_lossy() == lossy) {
+            match file.compare(&folder.0) {
+                Ok(count) => (numbers, right) = (numbers + count, right + 1),
+                Err(what) => wrong.push(what),
+            }
         }
+        explain("data files", &wrong)?;
+        let (numpy, pillow) = (&table.numpy, &table.pillow);
+        let name = match lossy {
+            false => format!(
+                "npy, npz, IDX, PNG, PGM and PPM files read as by NumPy {numpy} and Pillow {pillow}, every bit of {numbers} numbers"
+            ),
+            true => format!(
+                "JPEG files read as by Pillow {pillow}, {numbers} numbers to within {} of 255",
+                files::ROUNDING
+            ),
+        };
+        let count = (right + wrong.len()) as f64;
+        output.push(Row::new(name, "files", right as f64).at_least(count))?;
     }
-    explain("data files", &wrong)?;
-    let (count, right) = (table.files.len() as f64, (table.files.len() - wrong.len()) as f64);
-    let name = format!(
-        "npy, npz, IDX, PNG, PGM and PPM files read as by NumPy {} and Pillow {}, every bit of {numbers} numbers",
-        table.numpy, table.pillow
-    );
-    output.push(Row::new(name, "files", right).at_least(count))?;
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let hostile = files::hostile(&folder.0);

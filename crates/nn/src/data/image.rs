@@ -1,4 +1,6 @@
-//! Images: PNG and the binary forms of PGM and PPM, and folders of them, one for each class.
+//! Images: PNG, JPEG and the binary forms of PGM and PPM, and folders of them, one for each class.
+
+mod jpeg;
 
 use std::fs;
 use std::io::Cursor;
@@ -10,7 +12,7 @@ use super::bytes::{self, Bytes, Element, MOST_INFLATED};
 use super::dataset::Dataset;
 use crate::error::{Error, Result};
 
-/// The most bytes that a PNG file may unpack to: an image of 16384×16384 in colour, and what the decoder needs beside it.
+/// The most bytes that a PNG or JPEG file may unpack to: an image of 16384×16384 in colour, and what the decoder needs beside it.
 const MOST: usize = 1 << 30;
 
 /// What becomes of an image's colours.
@@ -23,9 +25,10 @@ pub enum Channels {
     Grey,
 }
 
-/// Reads a PNG, PGM (P5) or PPM (P6) file, told apart by their first bytes: (1 or 3, height, width) of bytes.
+/// Reads a PNG, JPEG, PGM (P5) or PPM (P6) file, told apart by their first bytes: (1 or 3, height, width) of bytes.
 ///
-/// Of 16 bits to a colour, the high 8 are kept.
+/// Of 16 bits to a colour, the high 8 are kept. JPEG files are baseline, progressive, grey, in colour or of four inks (CMYK); decoders round them
+/// differently, by up to 4 of 255. They are not turned as a camera's note in them may ask.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Data`] if the file is damaged, cut short, too large, or none of these.
@@ -34,9 +37,10 @@ pub fn read(path: impl AsRef<Path>, channels: Channels) -> Result<Tensor> {
     let bytes = bytes::read(path)?;
     let pixels = match bytes.get(..2) {
         Some(b"\x89P") => png(path, &bytes)?,
+        Some(b"\xff\xd8") => jpeg::decode(path, &bytes)?,
         Some(b"P5") => netpbm(path, &bytes, 1)?,
         Some(b"P6") => netpbm(path, &bytes, 3)?,
-        _ => return Bytes::new(path, &bytes).fail("neither PNG nor binary PGM or PPM"),
+        _ => return Bytes::new(path, &bytes).fail("neither PNG nor JPEG nor binary PGM or PPM"),
     };
     Ok(pixels.tensor(channels)?)
 }
@@ -154,7 +158,7 @@ fn number(bytes: &mut Bytes<'_>, what: &str) -> Result<usize> {
 /// A folder with a folder of images for each class; images are read when a batch asks for them. A batch is (n, 1 or 3, height,
 /// width) of bytes and labels (n) of `u32`.
 ///
-/// Classes are numbered in the order of their names. Files other than `.png`, `.pgm`, `.ppm`, and hidden ones, are left out.
+/// Classes are numbered in the order of their names. Files other than `.png`, `.jpg`, `.jpeg`, `.pgm`, `.ppm`, and hidden ones, are left out.
 #[derive(Debug, Clone)]
 pub struct ImageFolder {
     classes: Vec<String>,
@@ -238,7 +242,7 @@ fn is_hidden(path: &Path) -> bool {
 
 fn is_image(path: &Path) -> bool {
     let known = |e: &std::ffi::OsStr| {
-        ["png", "pgm", "ppm"].iter().any(|known| e.eq_ignore_ascii_case(known))
+        ["png", "jpg", "jpeg", "pgm", "ppm"].iter().any(|known| e.eq_ignore_ascii_case(known))
     };
     !is_hidden(path) && path.extension().is_some_and(known)
 }
