@@ -1,11 +1,12 @@
 //! Bias and rectifier over NCHW arrays, and the sum over everything but the channels that is the bias's gradient.
 
 use pullback_core_graph::vectorized;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::parallel::for_each_target;
 use super::real::{Real, Scratch};
 use crate::error::{Result, check_len};
+use crate::kernel::instructions::dispatch;
 
 /// Sizes of a (batch, channels, pixels) array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,7 +74,7 @@ pub fn bias_gradient<T: Real>(shape: &ChannelShape, dy: &[T], db: &mut [T]) -> R
     }
     let mut sums = Scratch::new(shape.batch * shape.channels);
     for_each_target(sums.iter_mut(), dy.len(), |plane, sum| {
-        *sum = Arch::new().dispatch(Sum(&dy[plane * shape.pixels..][..shape.pixels]));
+        *sum = dispatch(Sum(&dy[plane * shape.pixels..][..shape.pixels]));
     });
     for image in sums.chunks_exact(shape.channels) {
         for (db, &sum) in db.iter_mut().zip(image) {

@@ -1,11 +1,12 @@
 //! The engine of the forward pass and the input gradient: both are sums of shifted source planes.
 
 use pullback_core_graph::spread;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::microkernel::{Product, Source, rows_of};
 use super::pack::{Finish, channel_blocks, pack_source, pack_weights, unpack_target};
 use super::plan::{Axis, Layout, Tap, TaskLimits, Tiling};
+use crate::kernel::instructions::dispatch;
 use crate::kernel::real::{Real, Scratch};
 
 const LIMITS: TaskLimits = TaskLimits { bytes: 384 * 1024, flops: 2_000_000 };
@@ -77,7 +78,7 @@ impl<T: Real> Correlation<'_, T> {
         }
         let tasks = self.split(target, tiling);
         let work = |task: Task<'_, T>| {
-            Arch::new().dispatch(Run {
+            dispatch(Run {
                 of: self,
                 source,
                 phases: &phases,

@@ -6,11 +6,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pullback_core_graph::{Fresh, Top};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use smallvec::SmallVec;
 
 use super::pack::Finish;
 use super::shape::Conv2dShape;
+use crate::kernel::instructions::dispatch;
 use crate::kernel::parallel::for_each_target;
 use crate::kernel::real::{Real, Scratch, clear};
 
@@ -88,7 +89,7 @@ impl<T: Real> Depthwise<'_, T> {
             let source = &source[plane * of_source..][..of_source];
             let (of, shifts, channel) = (self, &*shifts, plane % self.channels);
             let plane = Plane { of, shifts, channel, source, weights, target };
-            if !Arch::new().dispatch(plane) {
+            if !dispatch(plane) {
                 finite.store(false, Ordering::Relaxed);
             }
         });
@@ -246,8 +247,8 @@ pub(super) fn weight_gradient<T: Real>(of: &Depthwise<'_, T>, x: &[T], dy: &[T],
     for_each_target(dw.chunks_exact_mut(taps), dy.len() + x.len(), |channel, dw| {
         let gradient = Gradient { of, shifts: &shifts, channel, x, dy, dw };
         match taps {
-            9 => Arch::new().dispatch(Taps::<T, 9>(gradient)),
-            _ => Arch::new().dispatch(Taps::<T, 25>(gradient)),
+            9 => dispatch(Taps::<T, 9>(gradient)),
+            _ => dispatch(Taps::<T, 25>(gradient)),
         }
     });
 }

@@ -13,11 +13,12 @@
 use std::ops::Range;
 
 use pullback_core_graph::{Fresh, spread};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::microkernel::{BLOCK, Product, Rows, Source, rows_of};
 use super::pack::{Finish, append, channel_blocks, lines};
 use super::shape::Conv2dShape;
+use crate::kernel::instructions::dispatch;
 use crate::kernel::real::{Real, Scratch, clear, copy_strided};
 
 /// Pixels of a strip: whole tiles of the inner loop, for both element types.
@@ -127,7 +128,7 @@ impl<T: Real> Patches<'_, T> {
         let (tasks, least) = self.split(target);
         let work = |task: Task<'_, T>| {
             let run = Run { of: self, source, blocks: &blocks, weights: &weights, chunk, task };
-            Arch::new().dispatch(run)
+            dispatch(run)
         };
         if tasks.len() > least {
             !spread(tasks, |_, task| work(task)).contains(&false)

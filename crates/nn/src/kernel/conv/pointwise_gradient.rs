@@ -9,10 +9,11 @@
 use std::ops::Range;
 
 use pullback_core_graph::{Fresh, spread};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::microkernel::{BLOCK, interleave, weight_block};
 use super::pack::{Finish, append, channel_blocks};
+use crate::kernel::instructions::dispatch;
 use crate::kernel::real::{Real, Scratch};
 
 /// Channels of a task, at most.
@@ -42,7 +43,7 @@ impl PointwiseGradient {
             return true;
         }
         let tasks = self.split(dw);
-        let work = |task| Arch::new().dispatch(Sums { of: self, x, dy, task });
+        let work = |task| dispatch(Sums { of: self, x, dy, task });
         let products = self.batch * self.sources * self.targets * self.pixels;
         match products >= SEQUENTIAL && tasks.len() > 1 {
             true => !spread(tasks, |_, task| work(task)).contains(&false),

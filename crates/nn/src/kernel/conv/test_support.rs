@@ -1,7 +1,6 @@
 //! What the tests of several methods share: numbers, instruction sets, threads.
 
-use pulp::{Arch, Scalar, WithSimd};
-
+use crate::kernel::instructions::{Instructions, Set};
 use crate::kernel::real::Real;
 
 /// Pseudo-random integers.
@@ -24,52 +23,14 @@ impl Random {
     }
 }
 
-/// Instructions that a kernel is compiled for.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Instructions {
-    /// The widest of this processor.
-    Best,
-    /// One element at a time.
-    Scalar,
-    /// 16 registers of 256 bits.
-    #[cfg(target_arch = "x86_64")]
-    V3(pulp::x86::V3),
+/// All instructions that this processor has, the narrowest first.
+pub(super) fn sets() -> Vec<Set> {
+    Instructions::available().into_iter().filter_map(Instructions::set).collect()
 }
 
-impl Instructions {
-    /// Those that this processor has.
-    pub(super) fn all() -> Vec<Self> {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(simd) = pulp::x86::V3::try_new() {
-            return vec![Self::Best, Self::Scalar, Self::V3(simd)];
-        }
-        vec![Self::Best, Self::Scalar]
-    }
-
-    /// Runs a kernel.
-    pub(super) fn dispatch<J: WithSimd>(self, job: J) -> J::Output {
-        match self {
-            Self::Best => Arch::new().dispatch(job),
-            Self::Scalar => job.with_simd(Scalar::new()),
-            #[cfg(target_arch = "x86_64")]
-            Self::V3(simd) => pulp::Simd::vectorize(simd, V3 { simd, job }),
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-struct V3<J> {
-    simd: pulp::x86::V3,
-    job: J,
-}
-
-#[cfg(target_arch = "x86_64")]
-impl<J: WithSimd> pulp::NullaryFnOnce for V3<J> {
-    type Output = J::Output;
-    #[inline(always)]
-    fn call(self) -> J::Output {
-        self.job.with_simd(self.simd)
-    }
+/// Those that are used.
+pub(super) fn best() -> Set {
+    Instructions::used().set().unwrap_or(Set::Scalar)
 }
 
 /// The bits of what a kernel gives on so many threads.

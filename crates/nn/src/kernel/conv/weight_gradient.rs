@@ -1,7 +1,7 @@
 //! The weight gradient: inner products of dy with shifted copies of x.
 
 use pullback_core_graph::{Fresh, spread};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::choice::{self, Method};
 use super::depthwise::{self, Depthwise};
@@ -12,6 +12,7 @@ use super::pointwise_gradient::PointwiseGradient;
 use super::shape::Conv2dShape;
 use super::{overwritten, strassen, winograd};
 use crate::error::{Result, check_len};
+use crate::kernel::instructions::dispatch;
 use crate::kernel::real::{Real, Scratch};
 
 /// Larger tasks than in the forward pass: each ends with a sum over the lanes of every weight's register.
@@ -109,7 +110,7 @@ fn direct<T: Real>(shape: &Conv2dShape, output: [usize; 2], x: &[T], dy: &[T], d
     let per_chunk = tasks.len().div_ceil(chunks).max(1);
     let work = |tasks: &[Task], sums: &mut [T]| {
         sums.fill(T::ZERO);
-        Arch::new().dispatch(Run { shape, rows: &rows, columns: &columns, x, dy, tasks, sums });
+        dispatch(Run { shape, rows: &rows, columns: &columns, x, dy, tasks, sums });
     };
     let chunks = tasks.len().div_ceil(per_chunk);
     if chunks <= 1 {

@@ -1,9 +1,10 @@
 //! Maximum pooling, and the linear maps that its indices define.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::shape::Pool2dShape;
 use crate::error::{Error, Result, check_len};
+use crate::kernel::instructions::dispatch;
 use crate::kernel::parallel::for_each_target;
 use crate::kernel::real::{Real, Scratch, copy_strided};
 
@@ -30,7 +31,7 @@ pub fn maximum<T: Real>(
     let targets = y.chunks_exact_mut(windows).zip(index.chunks_exact_mut(windows));
     for_each_target(targets, x.len(), |plane, (y, index)| {
         let x = &x[plane * pixels..][..pixels];
-        Arch::new().dispatch(Plane { shape, output, x, y, index });
+        dispatch(Plane { shape, output, x, y, index });
     });
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! Bilinear interpolation: rows first, then columns.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::ResizeShape;
 use crate::error::Result;
+use crate::kernel::instructions::dispatch;
 use crate::kernel::parallel::for_each_target;
 use crate::kernel::real::{Real, Scratch};
 
@@ -71,7 +72,7 @@ pub fn bilinear_aligned<T: Real>(
     let (pixels, elements) = (shape.from[0] * shape.from[1], y.len());
     for_each_target(y.chunks_exact_mut(shape.to[0] * shape.to[1]), elements, |plane, y| {
         let x = &x[plane * pixels..][..pixels];
-        Arch::new().dispatch(Forward { shape, doubles, rows: &rows, columns: &columns, x, y });
+        dispatch(Forward { shape, doubles, rows: &rows, columns: &columns, x, y });
     });
     Ok(())
 }
@@ -100,7 +101,7 @@ pub fn bilinear_aligned_transpose<T: Real>(
     let (pixels, elements) = (shape.to[0] * shape.to[1], dy.len());
     for_each_target(dx.chunks_exact_mut(shape.from[0] * shape.from[1]), elements, |plane, dx| {
         let dy = &dy[plane * pixels..][..pixels];
-        Arch::new().dispatch(Transpose { shape, doubles, rows: &rows, columns: &columns, dy, dx });
+        dispatch(Transpose { shape, doubles, rows: &rows, columns: &columns, dy, dx });
     });
     Ok(())
 }

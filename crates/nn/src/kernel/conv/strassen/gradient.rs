@@ -23,7 +23,7 @@ mod turn;
 use std::array::from_fn;
 
 use pullback_core_graph::{Fresh, Top, prefetch, spread};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::current_num_threads;
 
 use self::turn::turn;
@@ -32,6 +32,7 @@ use super::form::{PAIRS, PRODUCTS, Side, sixteenths};
 use super::levels::{Cursor, Products, Tile, add_products, add_sum, add_tile, tile};
 use crate::kernel::conv::microkernel::BLOCK;
 use crate::kernel::conv::pack::{Finish, append};
+use crate::kernel::instructions::dispatch;
 use crate::kernel::real::{LINE_BYTES, Real, Scratch};
 
 /// Bytes of a line of a block of sources, a quarter of a strip's.
@@ -76,7 +77,7 @@ impl Gradient {
         dy: &[T],
         dw: Fresh<'_, T>,
     ) -> bool {
-        self.run_on(x, dy, dw, |run| Arch::new().dispatch(run))
+        self.run_on(x, dy, dw, |run| dispatch(run))
     }
 
     /// The same with the instructions that `work` chooses.

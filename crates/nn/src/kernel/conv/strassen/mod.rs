@@ -32,10 +32,10 @@ mod sums;
 mod tests;
 
 use pullback_core_graph::{Fresh, spread};
-use pulp::Arch;
 
 use super::microkernel::BLOCK;
 use super::pack::Finish;
+use crate::kernel::instructions::dispatch;
 use crate::kernel::real::{LINE_BYTES, Real, Scratch};
 use form::PAIRS;
 pub(super) use gradient::Gradient;
@@ -93,8 +93,8 @@ pub(super) enum Weights<'a, T> {
 impl<T: Real> Strassen<'_, T> {
     /// Computes all of `y`. Whether all is finite.
     pub(super) fn run(&self, x: &[T], weights: Weights<'_, T>, y: Fresh<'_, T>) -> bool {
-        let prepare = |prepare: Prepare<'_, '_, T>| Arch::new().dispatch(prepare);
-        self.run_on(x, weights, y, prepare, |run| Arch::new().dispatch(run))
+        let prepare = |prepare: Prepare<'_, '_, T>| dispatch(prepare);
+        self.run_on(x, weights, y, prepare, |run| dispatch(run))
     }
 
     /// The same with the instructions that `prepare` and `work` choose.

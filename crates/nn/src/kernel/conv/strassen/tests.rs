@@ -1,7 +1,8 @@
 //! Against sums in f64 of the definition, on every instruction set that the processor has.
 
 use super::{Run, Strassen, Weights, strip};
-use crate::kernel::conv::test_support::{Instructions, Random, bits_on, distance};
+use crate::kernel::conv::test_support::{Random, best, bits_on, distance, sets};
+use crate::kernel::instructions::Set;
 use crate::kernel::real::Real;
 use pullback_core_graph::refill;
 
@@ -42,7 +43,7 @@ impl<T: Real + Into<f64>> Case<T> {
     }
 
     /// With bias and rectifier if the weights come by target.
-    fn run(&self, by_target: bool, set: Instructions) -> (Vec<T>, bool) {
+    fn run(&self, by_target: bool, set: Set) -> (Vec<T>, bool) {
         let (batch, sources, targets, pixels) = self.size;
         let bias = by_target.then_some(&self.bias[..]);
         let strassen = Strassen { batch, sources, targets, pixels, bias, relu: by_target };
@@ -92,7 +93,7 @@ fn is_close<T: Real + Into<f64>>(epsilon: f64, units: f64) {
         let unit = epsilon * (size.1 as f64).sqrt();
         for by_target in [true, false] {
             let exact = case.exact(by_target);
-            for set in Instructions::all() {
+            for set in sets() {
                 let (y, finite) = case.run(by_target, set);
                 assert!(finite, "{size:?}");
                 worst = worst.max(distance(&y, &exact, unit, units));
@@ -116,7 +117,7 @@ fn the_definition_within_roundings_f64() {
 fn the_bits_do_not_depend_on_the_number_of_threads() {
     for size in SIZES {
         let case = Case::<f32>::new(size);
-        let bits = |threads| bits_on(threads, || case.run(true, Instructions::Best).0);
+        let bits = |threads| bits_on(threads, || case.run(true, best()).0);
         let one = bits(1);
         assert!([2, 3].into_iter().all(|threads| bits(threads) == one), "{size:?}");
     }
@@ -130,7 +131,7 @@ fn what_is_not_finite_stays_in_its_strip_and_is_seen() {
         let at = k * strip::<f32>() + 3;
         let mut case = Case::<f32>::new(size);
         case.x[16 * pixels + at] = bad;
-        for set in Instructions::all() {
+        for set in sets() {
             let (y, finite) = case.run(false, set);
             assert!(!finite);
             let strip = at / strip::<f32>();

@@ -33,10 +33,11 @@ mod tests;
 use std::ops::Range;
 
 use pullback_core_graph::{Fresh, spread};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use self::product::{Call, Held, Product, Rows};
 use super::shape::Conv2dShape;
+use crate::kernel::instructions::dispatch;
 use crate::kernel::real::{Real, Scratch};
 
 /// Target rows of a band.
@@ -161,7 +162,7 @@ impl<T: Real> Vertical<'_, T> {
         weight: impl Fn(usize, usize, usize, usize) -> T + Sync,
         target: Fresh<'_, T>,
     ) -> bool {
-        self.run_on(source, weight, target, |run| Arch::new().dispatch(run))
+        self.run_on(source, weight, target, |run| dispatch(run))
     }
 
     /// The same with the instructions that `dispatch` chooses.

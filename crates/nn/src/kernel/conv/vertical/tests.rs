@@ -1,10 +1,10 @@
 //! Against sums in f64 of the definition, on every instruction set that the processor has.
 
 use pullback_core_graph::refill;
-use pulp::Arch;
 
 use super::{Conv2dShape, Run, Vertical};
-use crate::kernel::conv::test_support::{Instructions, Random, bits_on, distance};
+use crate::kernel::conv::test_support::{Random, bits_on, distance, sets};
+use crate::kernel::instructions::dispatch;
 use crate::kernel::real::Real;
 
 /// Odd heights, every padding, narrow and wide, batches, groups, kernels of one to five columns.
@@ -121,7 +121,7 @@ fn is_close<T: Real + Into<f64>>(epsilon: f64, units: f64) {
             let terms = case.vertical.source_channels * 3 * case.vertical.across;
             let unit = epsilon * (terms as f64).sqrt();
             let exact = case.exact();
-            for set in Instructions::all() {
+            for set in sets() {
                 let (out, finite) = case.run(|run| set.dispatch(run));
                 assert!(finite, "{shape:?}");
                 worst = worst.max(distance(&out, &exact, unit, units));
@@ -148,7 +148,7 @@ fn the_bits_do_not_depend_on_the_number_of_threads() {
     for shape in shapes() {
         let output = size(&shape);
         let case = Case::<f32>::new(Vertical::forward(&shape, output), &mut random);
-        let bits = |threads| bits_on(threads, || case.run(|run| Arch::new().dispatch(run)).0);
+        let bits = |threads| bits_on(threads, || case.run(|run| dispatch(run)).0);
         let one = bits(1);
         assert!([2, 3].into_iter().all(|threads| bits(threads) == one), "{shape:?}");
     }
@@ -163,7 +163,7 @@ fn what_is_not_finite_reaches_what_depends_on_it_alone_and_is_seen() {
         let at = random.next(case.source.len() - 1);
         case.source[at] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][index % 3];
         case.vertical.relu = index.is_multiple_of(3);
-        let ((out, finite), exact) = (case.run(|run| Arch::new().dispatch(run)), case.exact());
+        let ((out, finite), exact) = (case.run(|run| dispatch(run)), case.exact());
         assert_eq!(finite, exact.iter().all(|y| y.is_finite()), "{shape:?}");
         for (y, exact) in out.iter().zip(&exact) {
             assert_eq!(y.is_finite(), exact.is_finite(), "{shape:?}: {y} {exact}");

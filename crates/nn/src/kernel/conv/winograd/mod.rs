@@ -22,7 +22,7 @@ mod transform;
 mod weight;
 
 use pullback_core_graph::{Fresh, spread};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use self::pixels::Pixels;
 use self::tiles::Tiles;
@@ -30,6 +30,7 @@ use self::transform::{FILTERS, OUT, PRODUCTS, SIDE, filter, output};
 pub(super) use self::weight::WeightGradient;
 use super::microkernel::{Product, Source, rows_of};
 use super::pack::{Finish, append, channel_blocks, lines};
+use crate::kernel::instructions::dispatch;
 use crate::kernel::real::{Real, Scratch};
 
 /// Bytes of transformed pixels that exist at a time, beyond the first block's: more are far from the threads that read them.
@@ -105,7 +106,7 @@ impl<T: Real> Winograd<'_, T> {
                     let sources = first..(first + plan.chunk).min(self.source_channels);
                     let len = PRODUCTS * sources.len() * lines_of(targets.len());
                     let (mine, later) = std::mem::take(&mut rest).split_at_mut(len);
-                    Arch::new().dispatch(Weights { weight: &weight, targets, sources, out: mine });
+                    dispatch(Weights { weight: &weight, targets, sources, out: mine });
                     rest = later;
                 }
             });
@@ -129,7 +130,7 @@ impl<T: Real> Winograd<'_, T> {
                 })
                 .collect();
             each(parallel, pieces, |(block, chunk, out)| {
-                Arch::new().dispatch(Pixels { of: self, plan: &plan, x, block, chunk, out });
+                dispatch(Pixels { of: self, plan: &plan, x, block, chunk, out });
             });
             let outputs = count * self.target_channels.div_ceil(TARGETS);
             let now: Vec<_> = tasks.by_ref().take(outputs).collect();
@@ -139,14 +140,7 @@ impl<T: Real> Winograd<'_, T> {
                     let kept = &kept[task.index * TARGETS * per_output..];
                     &kept[..per_output * lines_of(self.targets(task.index).len())]
                 });
-                Arch::new().dispatch(Outputs {
-                    of: self,
-                    plan: &plan,
-                    weight: &weight,
-                    pixels,
-                    kept,
-                    task,
-                })
+                dispatch(Outputs { of: self, plan: &plan, weight: &weight, pixels, kept, task })
             });
         }
         finite

@@ -33,7 +33,8 @@ impl<T: Real> WithSimd for Pixels<'_, '_, T> {
         let line = tiles.padded + lanes;
         let mut lines = Scratch::new(PRODUCTS * line);
         lines.fill(T::ZERO);
-        let used = (OUT * tiles.columns + SIDE - OUT).next_multiple_of(lanes);
+        // Whole registers, and whole fours for the phases: registers may be shorter.
+        let used = (OUT * tiles.columns + SIDE - OUT).next_multiple_of(lanes.max(OUT));
         let channels = out.len() / (PRODUCTS * tiles.padded);
         let (left, first) = (of.padding[1], chunk * plan.chunk);
         rows.fill(T::ZERO);

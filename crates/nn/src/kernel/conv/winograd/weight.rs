@@ -8,12 +8,13 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::tiles::Tiles;
 use super::transform::{OUT, PRODUCTS, SIDE, filter_transposed, input, output_transposed};
 use super::{GROUP_BYTES, SEQUENTIAL, each};
 use crate::kernel::conv::microkernel::{BLOCK, Product, Source, rows_of};
+use crate::kernel::instructions::dispatch;
 use crate::kernel::real::{Real, Scratch};
 
 /// Tiles of a block: with the channels of a task they fill the first-level cache.
@@ -77,9 +78,9 @@ impl WeightGradient {
             each(parallel, pieces, |(is_source, block, channels, out)| {
                 let (of, tiles) = (self, &tiles);
                 if is_source {
-                    Arch::new().dispatch(Sources { of, tiles, x, block, channels, out });
+                    dispatch(Sources { of, tiles, x, block, channels, out });
                 } else {
-                    Arch::new().dispatch(Targets { of, tiles, dy, block, channels, out });
+                    dispatch(Targets { of, tiles, dy, block, channels, out });
                 }
             });
             let mut tasks: Vec<_> = targets
@@ -103,7 +104,7 @@ impl WeightGradient {
                 );
                 let width = sources.len().next_multiple_of(register);
                 let tiles = |b: usize| tiles.block(first + b).len() * tiles.columns;
-                Arch::new().dispatch(Sums {
+                dispatch(Sums {
                     x: x.iter().enumerate().map(|(b, x)| (tiles(b), &x[x_from..])).collect(),
                     y: y.iter().map(|y| &y[y_from..]).collect(),
                     padded: y_piece / (PRODUCTS * TARGETS),

@@ -3,7 +3,8 @@
 use pullback_core_graph::refill;
 
 use super::{CHUNK, Gradient, strip};
-use crate::kernel::conv::test_support::{Instructions, Random, bits_on, distance};
+use crate::kernel::conv::test_support::{Random, best, bits_on, distance, sets};
+use crate::kernel::instructions::Set;
 use crate::kernel::real::Real;
 
 /// (images, sources, targets, pixels): one block and several, one chunk and three, pixels behind the last chunk (fewer and more than a task
@@ -34,7 +35,7 @@ impl<T: Real + Into<f64>> Case<T> {
         }
     }
 
-    fn run(&self, set: Instructions) -> (Vec<T>, bool) {
+    fn run(&self, set: Set) -> (Vec<T>, bool) {
         let mut dw = vec![T::from_f64(f64::NAN); self.of.targets * self.of.sources];
         let (whole, finite) =
             refill(&mut dw, |dw| self.of.run_on(&self.x, &self.dy, dw, |run| set.dispatch(run)));
@@ -63,7 +64,7 @@ fn is_close<T: Real + Into<f64>>(epsilon: f64, units: f64) {
     for size @ (batch, _, _, pixels) in SIZES {
         let case = Case::<T>::new(size);
         let (exact, unit) = (case.exact(), epsilon * ((batch * pixels).max(1) as f64).sqrt());
-        for set in Instructions::all() {
+        for set in sets() {
             let (dw, finite) = case.run(set);
             assert!(finite, "{size:?}");
             worst = worst.max(distance(&dw, &exact, unit, units));
@@ -110,7 +111,7 @@ fn great_channels_do_no_harm_to_small_ones() {
     assert!(spread > 1e12, "{spread}");
     let exact = case.exact();
     let unit = f64::from(f32::EPSILON) * ((batch * pixels) as f64).sqrt();
-    for set in Instructions::all() {
+    for set in sets() {
         let (dw, finite) = case.run(set);
         assert!(finite);
         for (i, (&dw, exact)) in dw.iter().zip(&exact).enumerate() {
@@ -133,7 +134,7 @@ fn channels_of_zeros_give_zeros() {
             case.dy[(image * targets + 14) * pixels..][..some].fill(0.0);
         }
         let exact = case.exact();
-        for set in Instructions::all() {
+        for set in sets() {
             let (dw, finite) = case.run(set);
             assert!(finite);
             for (i, (&dw, exact)) in dw.iter().zip(&exact).enumerate() {
@@ -152,7 +153,7 @@ fn channels_of_zeros_give_zeros() {
 fn the_bits_do_not_depend_on_the_number_of_threads() {
     for size in SIZES {
         let case = Case::<f32>::new(size);
-        let bits = |threads| bits_on(threads, || case.run(Instructions::Best).0);
+        let bits = |threads| bits_on(threads, || case.run(best()).0);
         let one = bits(1);
         assert!([2, 3, 5, 16].into_iter().all(|threads| bits(threads) == one), "{size:?}");
     }
@@ -171,7 +172,7 @@ fn what_is_not_finite_is_seen_and_reaches_its_rows_and_columns() {
                     false => (targets + 40, &mut case.dy),
                 };
                 numbers[line * pixels + at] = bad;
-                for set in Instructions::all() {
+                for set in sets() {
                     let (dw, finite) = case.run(set);
                     assert!(!finite, "{bad} {at} {in_x} {set:?}");
                     for (i, dw) in dw.iter().enumerate() {

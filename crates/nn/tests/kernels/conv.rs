@@ -1,14 +1,6 @@
 //! The convolution kernels against naive loops in f64, their adjoint laws, and their independence of the thread count.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
-)]
 
-mod common;
-
-use common::{close, dot, in_pool, values};
+use super::common::{close, dot, in_pool, values};
 use pullback_nn::Error;
 use pullback_nn::kernel::Real;
 use pullback_nn::kernel::conv::{self, Conv2dShape, Epilogue};

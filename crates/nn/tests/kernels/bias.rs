@@ -1,14 +1,6 @@
 //! Bias, rectifier and their gradients against naive loops.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
-)]
 
-mod common;
-
-use common::{close, in_pool, values};
+use super::common::{close, in_pool, values};
 use pullback_nn::Error;
 use pullback_nn::kernel::bias::{self, ChannelShape};
 

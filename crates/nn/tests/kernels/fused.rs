@@ -1,14 +1,6 @@
 //! The fused kernels against the operations that they stand for, at sizes where blocks and threads come into play.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
-)]
 
-mod common;
-
-use common::values;
+use super::common::values;
 use pullback_core_graph::candle::{DType, Device, Tensor};
 use pullback_core_graph::tensor::to_f64;
 use pullback_core_graph::{Graph, Result, Var};

@@ -1,14 +1,6 @@
 //! The pooling kernels against naive loops, their adjoint laws, ties and typed errors.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests fail by panicking"
-)]
 
-mod common;
-
-use common::{close, dot, in_pool, values};
+use super::common::{close, dot, in_pool, values};
 use pullback_nn::Error;
 use pullback_nn::kernel::pool::{self, Divisor, Pool2dShape};
 
