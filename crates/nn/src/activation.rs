@@ -110,7 +110,7 @@ impl Activation {
     /// σ(x).
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an α of 0, a low above high, or a λ below 0; [`Error::Shape`] for an axis that is not there or, with
+    /// [`Error::Invalid`] for an α of 0, a low above high, a λ below 0, or a threshold or value that is not finite; [`Error::Shape`] for an axis that is not there or, with
     /// [`Activation::Glu`], of odd length.
     pub fn apply(self, x: Var<'_>) -> Result<Var<'_>> {
         match self {
@@ -142,6 +142,12 @@ impl Activation {
                 x.abs().less_equal(zero + lambda).select(zero, x)
             }
             Self::Softshrink { lambda } => x - x.clamp(-lambda, lambda),
+            Self::Threshold { threshold, value }
+                if !threshold.is_finite() || !value.is_finite() =>
+            {
+                let what = format!("threshold {threshold} and value {value} must be finite");
+                return Err(Error::invalid("threshold", what));
+            }
             Self::Threshold { threshold, value } => {
                 let zero = x.zeros_like();
                 x.less_equal(zero + threshold).select(zero + value, x)
