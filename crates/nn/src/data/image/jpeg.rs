@@ -8,8 +8,8 @@ use super::{MOST, Pixels};
 use crate::data::bytes::Bytes;
 use crate::error::Result;
 
-/// No byte stands for more pixels: a code is a bit at least and stands for a block of 8×8 numbers, of which one that is sampled four times as
-/// rarely each way covers 32×8 pixels where another one is sampled finely.
+/// No byte stands for more pixels: a code is a bit at least and stands for a block of 8×8 numbers, which covers 32×8 pixels where another
+/// colour is sampled four times as finely along one axis.
 const MOST_PIXELS: usize = 8 * 256;
 /// The most scans. A scan of a few bytes may go over all of a picture; encoders make some ten.
 const MOST_SCANS: usize = 500;
